@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "async/loop.h"
+
+#include <uv.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "base/error.h"
+
+namespace thinshim {
+namespace {
+
+void check_uv(int result, const char* context) {
+  if (result < 0) throw_errno(context, -result);
+}
+
+// Hands a heap object with a libuv handle as its first use over to libuv, which frees it once the
+// handle is closed.
+template <class Handle>
+void close_and_delete(Handle* handle, uv_handle_t* raw) {
+  raw->data = handle;
+  uv_close(raw, [](uv_handle_t* closed) { delete static_cast<Handle*>(closed->data); });
+}
+
+// The one place where coroutines are resumed.
+void run_ready() {
+  while (Wakeup* ready = ready_queue.pop()) ready->run();
+}
+
+}  // namespace
+
+Loop::Loop() : loop_(new uv_loop_t) {
+  check_uv(uv_loop_init(loop_.get()), "initialise the event loop");
+}
+
+Loop::~Loop() { close(); }
+
+int Loop::close() {
+  uv_run(loop_.get(), UV_RUN_NOWAIT);
+  return uv_loop_close(loop_.get());
+}
+
+std::uint64_t Loop::now() const {
+  uv_update_time(loop_.get());
+  return uv_now(loop_.get());
+}
+
+void Loop::drive(const bool& done) {
+  run_ready();
+  while (!done) {
+    int alive = uv_run(loop_.get(), UV_RUN_ONCE);
+    bool stuck = !alive && ready_queue.empty();
+    run_ready();
+    if (stuck && !done && !uv_loop_alive(loop_.get()))
+      throw std::logic_error("the event loop has nothing left to wait for");
+  }
+}
+
+// libuv counts a started handle as alive. A watch stays armed after its waiter went on, because
+// that waiter mostly comes back; readiness that nobody waits for disarms it. This saves two
+// epoll_ctl calls for each wait.
+struct Watch::Handle {
+  uv_poll_t poll{};
+  int armed = 0;
+  WakeupList readers;
+  WakeupList writers;
+
+  void arm(int events) {
+    if ((armed & events) == events) return;
+    set(armed | events);
+  }
+  void set(int events) {
+    armed = events;
+    if (events == 0)
+      uv_poll_stop(&poll);
+    else
+      check_uv(uv_poll_start(&poll, events, &Handle::on_events), "watch a descriptor");
+  }
+  static void on_events(uv_poll_t* poll, int status, int events) {
+    Handle& self = *static_cast<Handle*>(poll->data);
+    if (status < 0) {  // an error condition on the descriptor; libuv has stopped the handle
+      self.armed = 0;
+      events = UV_READABLE | UV_WRITABLE;
+    }
+    int wanted =
+        (self.readers.empty() ? 0 : UV_READABLE) | (self.writers.empty() ? 0 : UV_WRITABLE);
+    if (events & UV_READABLE) self.readers.post_all();
+    if (events & UV_WRITABLE) self.writers.post_all();
+    if (self.armed != 0 && (events & ~wanted) != 0) self.set(self.armed & wanted);
+  }
+};
+
+void Watch::Close::operator()(Handle* handle) const {
+  close_and_delete(handle, reinterpret_cast<uv_handle_t*>(&handle->poll));
+}
+
+Watch::Watch(Loop& loop, int fd) {
+  auto handle = std::make_unique<Handle>();
+  check_uv(uv_poll_init(loop.raw(), &handle->poll, fd), "watch a descriptor");
+  handle->poll.data = handle.get();
+  handle_.reset(handle.release());
+}
+Watch::Watch(Watch&&) noexcept = default;
+Watch& Watch::operator=(Watch&&) noexcept = default;
+Watch::~Watch() = default;
+
+Watch::Waiting Watch::readable() { return {*this, UV_READABLE}; }
+Watch::Waiting Watch::writable() { return {*this, UV_WRITABLE}; }
+
+void Watch::Waiting::await_suspend(std::coroutine_handle<> frame) {
+  Handle& handle = *watch_.handle_;
+  handle.arm(events_);
+  wakeup_.frame = frame;
+  (events_ == UV_READABLE ? handle.readers : handle.writers).push(wakeup_);
+}
+
+struct Timer::Handle {
+  uv_timer_t timer{};
+  Wakeup* wakeup = nullptr;
+};
+
+void Timer::Close::operator()(Handle* handle) const {
+  close_and_delete(handle, reinterpret_cast<uv_handle_t*>(&handle->timer));
+}
+
+Timer::Timer(Loop& loop, Duration delay, Wakeup& wakeup) {
+  auto handle = std::make_unique<Handle>();
+  uv_timer_init(loop.raw(), &handle->timer);
+  handle->timer.data = handle.get();
+  handle->wakeup = &wakeup;
+  handle_.reset(handle.release());
+  uv_update_time(
+      loop.raw());  // what ran since the last round of the loop must not shorten the delay
+  uv_timer_start(
+      &handle_->timer, [](uv_timer_t* timer) { static_cast<Handle*>(timer->data)->wakeup->post(); },
+      delay.count() < 0 ? 0 : static_cast<std::uint64_t>(delay.count()), 0);
+}
+Timer::Timer(Timer&&) noexcept = default;
+Timer::~Timer() = default;
+
+Task<bool> within(Loop& loop, Duration limit, Task<> task) {
+  EventWakeup done;
+  bool finished = task.start(&done);
+  if (!finished) finished = co_await TimedWait(loop, done.event, limit);
+  if (finished) task.take();
+  co_return finished;
+}
+
+}  // namespace thinshim

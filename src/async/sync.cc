@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "async/sync.h"
+
+#include "base/log.h"
+
+namespace thinshim {
+
+void TaskSet::spawn(Task<> task, std::string what) {
+  emptied_.clear();
+  members_.emplace_back(*this, std::move(task), std::move(what));
+  auto position = std::prev(members_.end());
+  position->position = position;
+  if (position->task.start(&*position)) remove(position);
+}
+
+void TaskSet::remove(std::list<Member>::iterator position) {
+  std::list<Member> done;
+  done.splice(done.begin(), members_, position);
+  try {
+    done.front().task.take();
+  } catch (const std::exception& failure) {
+    log::error(done.front().what, {{"error", failure.what()}});
+  }
+  if (members_.empty()) emptied_.set();
+}
+
+Task<> TaskSet::wait_empty() {
+  while (!members_.empty()) {
+    emptied_.clear();
+    co_await emptied_.wait();
+  }
+}
+
+}  // namespace thinshim

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "base/error.h"
+#include "base/fd.h"
+
+namespace thinshim {
+
+std::string read_all(int fd, std::size_t limit, const std::string& context) {
+  std::string content;
+  char chunk[4096];
+  for (;;) {
+    ssize_t n = ::read(fd, chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_errno(context);
+    if (n == 0) return content;
+    if (content.size() + static_cast<std::size_t>(n) > limit)
+      throw Error::invalid_argument(context + ": larger than " + std::to_string(limit) + " bytes");
+    content.append(chunk, static_cast<std::size_t>(n));
+  }
+}
+
+std::optional<std::string> read_file(const std::string& path, std::size_t limit) {
+  Fd file = try_open(path, O_RDONLY | O_NONBLOCK);
+  if (!file && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
+  if (!file) throw_errno("open " + path);
+  return read_all(file.get(), limit, "read " + path);
+}
+
+void write_file(const std::string& path, std::string_view content, unsigned mode) {
+  Fd file = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+  while (!content.empty()) {
+    ssize_t n = ::write(file.get(), content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_errno("write " + path);
+    content.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+std::optional<int> read_pid_file(const std::string& path) {
+  std::optional<std::string> text = read_file(path, 64);
+  if (!text) return std::nullopt;
+  while (!text->empty() && text->back() == '\n') text->pop_back();
+  int pid = 0;
+  const char* end = text->data() + text->size();
+  auto [stop, problem] = std::from_chars(text->data(), end, pid);
+  if (problem != std::errc() || stop != end || pid <= 0)
+    throw Error::unknown("read " + path + ": not a process id: \"" + *text + "\"");
+  return pid;
+}
+
+std::string join_path(std::string_view directory, std::string_view name) {
+  std::string path(directory);
+  if (!path.empty() && path.back() != '/') path += '/';
+  path += name;
+  return path;
+}
+
+std::string directory_of(std::string_view path) {
+  std::size_t slash = path.rfind('/');
+  if (slash == std::string_view::npos) return ".";
+  return std::string(slash == 0 ? "/" : path.substr(0, slash));
+}
+
+std::string_view base_name(std::string_view path) {
+  std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+void make_directories(const std::string& path, unsigned mode) {
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return;
+  if (errno == ENOENT && path.find('/', 1) != std::string::npos) {
+    make_directories(directory_of(path), mode);
+    if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return;
+  }
+  throw_errno("mkdir " + path);
+}
+
+}  // namespace thinshim

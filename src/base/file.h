@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole small files, as bundles hold them.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace thinshim {
+
+// Reads from `fd` to the end; throws Error where more than `limit` bytes come ("CONTEXT: larger
+// than N bytes").
+std::string read_all(int fd, std::size_t limit, const std::string& context);
+
+// The file's content, or nothing where it does not exist. Other failures, and a size above `limit`,
+// throw.
+std::optional<std::string> read_file(const std::string& path, std::size_t limit = 16u << 20);
+
+// Replaces the file's content in place (created with `mode`). Throws Error.
+void write_file(const std::string& path, std::string_view content, unsigned mode);
+
+// The pid written in a pid file: nothing where the file is missing; throws Error on any content but
+// a positive number.
+std::optional<int> read_pid_file(const std::string& path);
+
+// "a/b" + "c" = "a/b/c".
+std::string join_path(std::string_view directory, std::string_view name);
+// What stands before and after the last slash; "." where there is no directory.
+std::string directory_of(std::string_view path);
+std::string_view base_name(std::string_view path);
+
+// mkdir -p; directories that exist keep their mode. Throws Error.
+void make_directories(const std::string& path, unsigned mode);
+
+}  // namespace thinshim

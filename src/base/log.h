@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shim's log: one logrus text line per entry, `time="..." level=info msg="..." key=value`,
+// which containerd copies to its own log (https://github.com/sirupsen/logrus, TextFormatter without
+// colours).
+//
+// Logging never blocks and never throws: a fifo that nobody reads loses lines, and the next line
+// that gets through says how many (containerd issues 4509 and 4546: shims hung on a full log fifo).
+// The sink is one per process, like the loop; nothing else in the program is global.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/fd.h"
+
+namespace thinshim::log {
+
+enum class Level { error, warning, info, debug };
+// "error", "warn", "warning", "info", "debug", "trace"; throws Error on anything else.
+Level parse_level(std::string_view name);
+
+using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+// Lines go to `sink` from now on (made non-blocking); an invalid Fd drops them. Before the first
+// call they are dropped.
+void set_sink(Fd sink);
+void set_level(Level level);
+bool enabled(Level level);
+
+void write(Level level, std::string_view message, Fields fields = {});
+inline void error(std::string_view message, Fields fields = {}) {
+  write(Level::error, message, fields);
+}
+inline void warning(std::string_view message, Fields fields = {}) {
+  write(Level::warning, message, fields);
+}
+inline void info(std::string_view message, Fields fields = {}) {
+  write(Level::info, message, fields);
+}
+inline void debug(std::string_view message, Fields fields = {}) {
+  write(Level::debug, message, fields);
+}
+
+// The line as it is written, for tests and for callers that print to stderr. `seconds`, `nanos`:
+// the wall clock, UTC.
+std::string format(Level level, std::string_view message, Fields fields, long seconds, long nanos);
+
+}  // namespace thinshim::log

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "async/sync.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <string>
+#include <vector>
+
+#include "async/loop.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+
+Task<> note_after(Event& event, std::vector<int>& order, int number) {
+  co_await event.wait();
+  order.push_back(number);
+}
+
+TEST(Event, WakesAllWaitersInTheOrderTheyCame) {
+  Loop loop;
+  Event event;
+  std::vector<int> order;
+  TaskSet set;
+  for (int i = 0; i < 3; ++i) set.spawn(note_after(event, order, i), "note");
+  event.set();
+  EXPECT_TRUE(order.empty()) << "set() must not run the waiters itself";
+  loop.run(set.wait_empty());
+  EXPECT_EQ(order, (std::vector{0, 1, 2}));
+}
+
+TEST(Event, LetsThroughAtOnceWhenItIsSet) {
+  Loop loop;
+  Event event;
+  event.set();
+  std::vector<int> order;
+  loop.run(note_after(event, order, 1));
+  EXPECT_EQ(order.size(), 1u);
+}
+
+TEST(TimedWait, ReportsWhetherTheEventCameInTime) {
+  struct Local {
+    static Task<bool> wait(Loop& loop, Event& event, Duration limit) {
+      bool came = co_await TimedWait(loop, event, limit);
+      co_return came;
+    }
+    static Task<> set_later(Loop& loop, Event& event) {
+      co_await sleep(loop, 5ms);
+      event.set();
+    }
+  };
+  Loop loop;
+  Event never;
+  EXPECT_FALSE(loop.run(Local::wait(loop, never, 10ms)));
+  Event soon;
+  TaskSet set;
+  set.spawn(Local::set_later(loop, soon), "set");
+  EXPECT_TRUE(loop.run(Local::wait(loop, soon, 10s)));
+  loop.run(set.wait_empty());
+}
+
+Task<> consume(Queue<int>& queue, std::vector<int>& seen, int count) {
+  for (int i = 0; i < count; ++i) {
+    int item = co_await queue.pop();
+    seen.push_back(item);
+  }
+}
+
+TEST(Queue, DeliversInOrderToWhoeverWaits) {
+  Loop loop;
+  Queue<int> queue;
+  std::vector<int> seen;
+  TaskSet set;
+  queue.push(1);
+  set.spawn(consume(queue, seen, 3), "consume");
+  queue.push(2);
+  queue.push(3);
+  loop.run(set.wait_empty());
+  EXPECT_EQ(seen, (std::vector{1, 2, 3}));
+}
+
+TEST(Queue, ServesTwoConsumersWithoutLosingAnItem) {
+  Loop loop;
+  Queue<int> queue;
+  std::vector<int> seen;
+  TaskSet set;
+  set.spawn(consume(queue, seen, 2), "a");
+  set.spawn(consume(queue, seen, 2), "b");
+  for (int i = 0; i < 4; ++i) queue.push(i);
+  loop.run(set.wait_empty());
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(seen, (std::vector{0, 1, 2, 3}));
+}
+
+Task<> fail() {
+  throw std::runtime_error("broken");
+  co_return;
+}
+
+TEST(TaskSet, OutlivesTheFailureOfAMember) {
+  Loop loop;
+  TaskSet set;
+  Event event;
+  std::vector<int> order;
+  set.spawn(note_after(event, order, 1), "note");
+  set.spawn(fail(), "fail");
+  EXPECT_EQ(set.size(), 1u);
+  event.set();
+  loop.run(set.wait_empty());
+  EXPECT_EQ(order.size(), 1u);
+}
+
+Task<> spawn_into(TaskSet& set, Event& event, std::vector<int>& order, int depth) {
+  if (depth > 0) set.spawn(spawn_into(set, event, order, depth - 1), "child");
+  co_await event.wait();
+  order.push_back(depth);
+}
+
+TEST(TaskSet, MembersMaySpawnMembers) {
+  Loop loop;
+  TaskSet set;
+  Event event;
+  std::vector<int> order;
+  set.spawn(spawn_into(set, event, order, 3), "root");
+  EXPECT_EQ(set.size(), 4u);
+  event.set();
+  loop.run(set.wait_empty());
+  EXPECT_EQ(order.size(), 4u);
+}
+
+TEST(TaskSet, CancelEndsEveryMember) {
+  TaskSet set;
+  Event event;
+  std::vector<int> order;
+  set.spawn(note_after(event, order, 1), "note");
+  set.spawn(note_after(event, order, 2), "note");
+  set.cancel();
+  EXPECT_TRUE(set.empty());
+  event.set();
+  EXPECT_TRUE(ready_queue.empty());
+}
+
+}  // namespace
+}  // namespace thinshim
