@@ -27,7 +27,7 @@ class Wakeup {
   void post();
 
  protected:
-  ~Wakeup() { unlink(); }
+  virtual ~Wakeup() { unlink(); }
 
  private:
   friend class WakeupList;

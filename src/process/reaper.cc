@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/reaper.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "base/error.h"
+
+namespace thinshim {
+
+struct Child::State {
+  Reaper& reaper;
+  pid_t pid;
+  Event exited;
+  Exit exit;
+
+  State(Reaper& owner, pid_t number) : reaper(owner), pid(number) { reaper.known_[pid] = this; }
+  ~State() {
+    auto entry = reaper.known_.find(pid);
+    // The number may be another child's by now.
+    if (entry != reaper.known_.end() && entry->second == this) reaper.known_.erase(entry);
+  }
+};
+
+Child::Child(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Child::Child(Child&&) noexcept = default;
+Child& Child::operator=(Child&&) noexcept = default;
+Child::~Child() = default;
+
+pid_t Child::pid() const { return state_->pid; }
+bool Child::exited() const { return state_->exited.is_set(); }
+Event::Waiting Child::wait() { return state_->exited.wait(); }
+const Exit& Child::exit() const { return state_->exit; }
+
+void Child::signal(int number) const {
+  if (exited()) throw Error::not_found("process already finished");
+  if (::kill(pid(), number) < 0) throw_errno("kill process " + std::to_string(pid()));
+}
+
+namespace {
+
+// Asks for one exit, without waiting for it. Nothing where there is none; ECHILD ("no such child")
+// is told apart.
+struct Answer {
+  bool is_child = true;
+  bool exited = false;
+  Exit exit;
+};
+Answer ask(idtype_t type, pid_t pid, int options) {
+  siginfo_t info{};
+  int result;
+  do result = ::waitid(type, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | __WALL | options);
+  while (result < 0 && errno == EINTR);
+  Answer answer;
+  answer.is_child = result == 0;
+  if (result < 0 || info.si_pid == 0) return answer;
+  answer.exited = true;
+  answer.exit.pid = info.si_pid;
+  answer.exit.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+  clock_gettime(CLOCK_REALTIME, &answer.exit.at);
+  return answer;
+}
+
+}  // namespace
+
+Reaper::Reaper(Loop& loop) : loop_(loop), signals_(loop, {SIGCHLD}) {
+  check(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become the subreaper of containers");
+  tasks_.spawn(watch_signals(), "reaper");
+}
+
+Reaper::~Reaper() = default;
+
+Child Reaper::start(const Command& command) { return take(start_command(command)); }
+
+Child Reaper::take(pid_t pid) { return Child(std::make_unique<Child::State>(*this, pid)); }
+
+Child Reaper::adopt(pid_t pid) {
+  if (!ask(P_PID, pid, WNOWAIT).is_child || known_.count(pid) != 0)
+    throw Error::unknown("process " + std::to_string(pid) + " is not a new child of the shim");
+  Child child = take(pid);
+  sweep();
+  return child;
+}
+
+void Reaper::release() {
+  if (--holds_ == 0) sweep();
+}
+
+void Reaper::deliver(const Exit& exit) {
+  auto entry = known_.find(exit.pid);
+  if (entry == known_.end()) return;
+  Child::State& child = *entry->second;
+  known_.erase(entry);
+  child.exit = exit;
+  child.exited.set();
+}
+
+void Reaper::sweep() {
+  if (holds_ > 0) {
+    // An unknown zombie would hide the others from a wait for any child, so the known are asked one
+    // by one.
+    std::vector<Exit> exits;
+    for (const auto& [pid, state] : known_) {
+      Answer answer = ask(P_PID, pid, 0);
+      if (answer.exited) exits.push_back(answer.exit);
+    }
+    for (const Exit& exit : exits) deliver(exit);
+    return;
+  }
+  for (;;) {
+    Answer answer = ask(P_ALL, 0, 0);
+    if (!answer.exited) return;
+    deliver(answer.exit);
+  }
+}
+
+Task<> Reaper::watch_signals() {
+  sweep();  // children from before this moment
+  for (;;) {
+    co_await signals_.next();
+    sweep();
+  }
+}
+
+}  // namespace thinshim

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one place that waits for children: programs that the shim starts, and the container processes
+// that the kernel hands to it, because it is their subreaper, once the runtime that made them has
+// ended.
+//
+// A container's pid is known only after the runtime has written it to a file and gone; by then the
+// process may be dead. Whoever is about to learn a pid takes a Hold first. While there is one, an
+// exit that belongs to no known child is left as a zombie: the exit is not lost, and the kernel
+// cannot give the pid to another process. adopt() makes the pid known, and its exit is delivered,
+// whether it lies ahead or behind. (Go's shim keeps a cache of exits instead, from which it lost
+// some and credited others wrongly: containerd issues 8617, 9719, 10603, 12678.)
+//
+// For the same reason signals need no pidfd: a known child that has not been reaped keeps its pid,
+// only the Reaper reaps, and it marks the child in the same breath.
+#pragma once
+
+#include <sys/types.h>
+#include <time.h>
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "async/loop.h"
+#include "async/signals.h"
+#include "async/sync.h"
+#include "process/command.h"
+
+namespace thinshim {
+
+// How a process ended.
+struct Exit {
+  pid_t pid = 0;
+  // Its exit code, or 128 + the signal that killed it, as shells and containerd write it.
+  int status = 0;
+  // Wall clock, when it was reaped.
+  timespec at{};
+};
+
+class Reaper;
+
+// A child whose exit matters to somebody. Dropping it loses interest, not the child: it is still
+// reaped.
+class Child {
+ public:
+  Child(Child&&) noexcept;
+  Child& operator=(Child&&) noexcept;
+  ~Child();
+
+  pid_t pid() const;
+  bool exited() const;
+  // co_await child.wait(), after which exit() is known.
+  Event::Waiting wait();
+  const Exit& exit() const;
+  // Sends a signal. Throws Error not_found "process already finished" where it has exited.
+  void signal(int number) const;
+
+ private:
+  friend class Reaper;
+  struct State;
+  explicit Child(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+class Reaper {
+ public:
+  // Makes this process a child subreaper and takes over SIGCHLD. One per process.
+  explicit Reaper(Loop& loop);
+  ~Reaper();
+  Reaper(const Reaper&) = delete;
+  Reaper& operator=(const Reaper&) = delete;
+
+  Loop& loop() { return loop_; }
+
+  // Runs a program. Throws Error where it cannot be started.
+  Child start(const Command& command);
+  // A child that was forked elsewhere in this process, just now.
+  Child take(pid_t pid);
+
+  class Hold {
+   public:
+    Hold(Hold&& other) noexcept : reaper_(std::exchange(other.reaper_, nullptr)) {}
+    ~Hold() {
+      if (reaper_) reaper_->release();
+    }
+
+   private:
+    friend class Reaper;
+    explicit Hold(Reaper& reaper) : reaper_(&reaper) { ++reaper.holds_; }
+    Reaper* reaper_;
+  };
+  Hold hold() { return Hold(*this); }
+  // The child with this pid, which appeared under a Hold that is still there.
+  // Throws Error where no such child exists: the pid is another's, or was never ours.
+  Child adopt(pid_t pid);
+
+ private:
+  friend class Child;
+  void release();
+  void sweep();
+  void deliver(const Exit& exit);
+  Task<> watch_signals();
+
+  Loop& loop_;
+  Signals signals_;
+  int holds_ = 0;
+  std::unordered_map<pid_t, Child::State*> known_;
+  TaskSet tasks_;
+};
+
+}  // namespace thinshim

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/run.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace thinshim {
+namespace {
+
+constexpr std::size_t kKept = 64 << 10;
+
+// Reads what is there; false at the end of the file.
+bool collect(int fd, std::string& text) {
+  char chunk[4096];
+  for (;;) {
+    ssize_t n = ::read(fd, chunk, sizeof chunk);
+    if (n == 0) return false;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == EAGAIN;
+    text.append(chunk, std::min(static_cast<std::size_t>(n), kKept - std::min(kKept, text.size())));
+  }
+}
+
+Task<> collect_to_end(Watch& watch, int fd, std::string& text) {
+  while (collect(fd, text)) co_await watch.readable();
+}
+
+// A failure crosses from the fork as its code, its errno and its text.
+struct FailureHeader {
+  int code;
+  int errnum;
+};
+
+[[noreturn]] void work_in_fork(int report, const std::function<void()>& work) {
+  // A child that hangs must not keep the shim's sockets and fifos open.
+  if (report != 3) dup2(report, 3);
+  close_range(4, ~0u, 0);
+  for (int standard = 0; standard < 3; ++standard) close(standard);
+  open("/dev/null", O_RDWR);
+  open("/dev/null", O_RDWR);
+  open("/dev/null", O_RDWR);
+  signal(SIGPIPE, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  try {
+    work();
+    _exit(0);
+  } catch (const std::exception& failure) {
+    const Error* error = dynamic_cast<const Error*>(&failure);
+    FailureHeader header{static_cast<int>(error ? error->code() : Code::unknown),
+                         error ? error->errnum() : 0};
+    std::string message(reinterpret_cast<const char*>(&header), sizeof header);
+    message += failure.what();
+    message.resize(std::min<std::size_t>(message.size(), 32 << 10));  // less than a pipe holds
+    [[maybe_unused]] ssize_t n = ::write(3, message.data(), message.size());
+  }
+  _exit(1);
+}
+
+}  // namespace
+
+Task<Output> run(Reaper& reaper, Command command) {
+  Pipe pipe = make_pipe();
+  set_nonblocking(pipe.read.get(), true);
+  if (command.fds.size() < 3) command.fds.resize(3, -1);
+  for (int standard : {1, 2})
+    if (command.fds[standard] < 0) command.fds[standard] = pipe.write.get();
+  Child child = reaper.start(command);
+  pipe.write.reset();
+
+  Output output;
+  Watch watch(reaper.loop(), pipe.read.get());
+  TaskSet collecting;
+  collecting.spawn(collect_to_end(watch, pipe.read.get(), output.text),
+                   "collect the output of " + command.program);
+  co_await child.wait();
+  collecting.cancel();
+  collect(pipe.read.get(), output.text);
+  output.exit = child.exit();
+  co_return output;
+}
+
+Task<> run_forked(Reaper& reaper, std::function<void()> work) {
+  Pipe pipe = make_pipe();
+  pid_t pid = check(fork(), "fork");
+  if (pid == 0) work_in_fork(pipe.write.get(), work);
+  Child child = reaper.take(pid);
+  pipe.write.reset();
+  co_await child.wait();
+  std::string message;
+  set_nonblocking(pipe.read.get(), true);
+  collect(pipe.read.get(), message);
+  if (child.exit().status == 0) co_return;
+  if (message.size() < sizeof(FailureHeader))
+    throw Error::unknown("a helper process ended with status " +
+                         std::to_string(child.exit().status));
+  FailureHeader header;
+  std::memcpy(&header, message.data(), sizeof header);
+  throw Error(static_cast<Code>(header.code), message.substr(sizeof header), header.errnum);
+}
+
+}  // namespace thinshim

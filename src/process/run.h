@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two ways to have something done by a child and to wait for it: a program whose output is kept,
+// and a function that may block (mount, umount, removing trees), run in a fork so that it hangs
+// nobody but itself.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "async/task.h"
+#include "process/reaper.h"
+
+namespace thinshim {
+
+struct Output {
+  Exit exit;
+  // The first 64 KiB of what the program wrote to stdout and stderr.
+  std::string text;
+};
+
+// Runs `command` with stdout and stderr (descriptors 1 and 2 of `command.fds`, where these are -1
+// or missing) collected. Reads until the program exits, never until its descendants close the pipe:
+// runc leaves a container behind, and that it writes more than a pipe holds must not stop it
+// (containerd issue 4434). Throws Error where the program cannot be started; how it ends is the
+// caller's business. Cancelling the task leaves the program running.
+Task<Output> run(Reaper& reaper, Command command);
+
+// Runs `work` in a fork of this process with all descriptors closed, and throws the Error that it
+// threw. Throws Error where the child dies otherwise. `work` must not touch the loop.
+Task<> run_forked(Reaper& reaper, std::function<void()> work);
+
+}  // namespace thinshim

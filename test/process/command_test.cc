@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/command.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "async/loop.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "process/run.h"
+#include "support/temp_dir.h"
+
+namespace thinshim {
+namespace {
+
+using test::TempDir;
+
+class CommandTest : public testing::Test {
+ protected:
+  Output shell(const std::string& script, Command command = {}) {
+    command.program = "/bin/sh";
+    command.arguments = {"-c", script};
+    return loop_.run(run(reaper_, command));
+  }
+  Loop loop_;
+  Reaper reaper_{loop_};
+};
+
+TEST_F(CommandTest, PassesArgumentsAndOnlyTheGivenEnvironment) {
+  Command command;
+  command.environment = {"A=1", "B=x y"};
+  command.program = "/usr/bin/env";
+  EXPECT_EQ(loop_.run(run(reaper_, command)).text, "A=1\nB=x y\n");
+  EXPECT_EQ(shell("echo \"$0\"").text, "/bin/sh\n");
+}
+
+TEST_F(CommandTest, RunsInTheGivenDirectory) {
+  Command command;
+  command.directory = "/proc";
+  EXPECT_EQ(shell("pwd", command).text, "/proc\n");
+}
+
+TEST_F(CommandTest, GetsItsDescriptorsByNumberAndNoOthers) {
+  Pipe secret = make_pipe();
+  ASSERT_EQ(fcntl(secret.read.get(), F_SETFD, 0), 0);  // even one that was not close-on-exec
+  Pipe pipe = make_pipe();
+  // 0 and 1 are the child's collected output turned round, so that sources and targets overlap.
+  Command command;
+  command.fds = {-1, -1, -1, pipe.write.get()};
+  Output output = shell("ls /proc/self/fd | tr '\\n' ' '; echo hello >&3", command);
+  // ls itself opens one more.
+  EXPECT_EQ(output.text, "0 1 2 3 4 ");
+  pipe.write.reset();
+  EXPECT_EQ(read_all(pipe.read.get(), 100, "read"), "hello\n");
+}
+
+TEST_F(CommandTest, SwappedDescriptorsArriveSwapped) {
+  Pipe a = make_pipe(), b = make_pipe();
+  Command command;
+  command.program = "/bin/sh";
+  command.arguments = {"-c", "echo one >&1; echo two >&2"};
+  command.fds = {-1, b.write.get(), a.write.get()};
+  Child child = reaper_.start(command);
+  a.write.reset();
+  b.write.reset();
+  EXPECT_EQ(read_all(a.read.get(), 100, "read"), "two\n");
+  EXPECT_EQ(read_all(b.read.get(), 100, "read"), "one\n");
+}
+
+TEST_F(CommandTest, StartsWithDefaultSignals) {
+  signal(SIGPIPE, SIG_IGN);
+  EXPECT_NE(shell("grep -E 'SigBlk|SigIgn' /proc/self/status")
+                .text.find("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000"),
+            std::string::npos);
+}
+
+TEST_F(CommandTest, MayLeadItsOwnProcessGroup) {
+  Command command;
+  command.own_group = true;
+  EXPECT_EQ(shell("test $(ps -o pgid= -p $$) = $$ && echo own", command).text, "own\n");
+}
+
+TEST_F(CommandTest, TellsWhyAProgramCannotBeStarted) {
+  TempDir dir;
+  write_file(dir / "text", "no program", 0600);
+  struct {
+    std::string program, reason;
+  } cases[] = {{"/nowhere/runc", "fork/exec /nowhere/runc: no such file or directory"},
+               {dir / "text", "fork/exec " + dir.path() + "/text: permission denied"},
+               {"no-such-program-anywhere",
+                "exec: \"no-such-program-anywhere\": executable file not found in $PATH"}};
+  for (const auto& [program, reason] : cases) {
+    try {
+      reaper_.start(Command{program, {}, {}, {}, {}, 0, false});
+      ADD_FAILURE() << program << " was started";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.what(), reason);
+      EXPECT_NE(error.errnum(), 0);
+    }
+  }
+}
+
+TEST_F(CommandTest, FindsProgramsInPath) {
+  TempDir dir;
+  write_file(dir / "mine", "#!/bin/sh\n", 0700);
+  std::string old = getenv("PATH");
+  setenv("PATH", ("/nowhere:" + dir.path() + ":" + old).c_str(), 1);
+  EXPECT_EQ(find_program("mine"), dir / "mine");
+  setenv("PATH", old.c_str(), 1);
+  EXPECT_THROW(find_program("mine"), Error);
+  EXPECT_THROW(find_program(""), Error);
+  EXPECT_EQ(find_program("./x/y"), "./x/y");
+}
+
+TEST(Environment, IsInheritedLessWhatIsNamed) {
+  setenv("NOTIFY_SOCKET", "/x", 1);
+  setenv("THINSHIM_TEST", "1", 1);
+  std::vector<std::string> environment = inherited_environment({"NOTIFY_SOCKET"});
+  int kept = 0;
+  for (const std::string& entry : environment) {
+    EXPECT_NE(entry.rfind("NOTIFY_SOCKET=", 0), 0u);
+    kept += entry == "THINSHIM_TEST=1";
+  }
+  EXPECT_EQ(kept, 1);
+}
+
+}  // namespace
+}  // namespace thinshim

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/reaper.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "process/run.h"
+#include "support/temp_dir.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+using test::TempDir;
+
+Command shell(const std::string& script) {
+  Command command;
+  command.program = "/bin/sh";
+  command.arguments = {"-c", script};
+  command.environment = {"PATH=/usr/bin:/bin"};
+  return command;
+}
+
+Task<Exit> exit_of(Child child) {
+  co_await child.wait();
+  co_return child.exit();
+}
+Task<Exit> exit_of_reference(Child& child) {
+  co_await child.wait();
+  co_return child.exit();
+}
+Task<> pass(Loop& loop, Duration time) { co_await sleep(loop, time); }
+
+class ReaperTest : public testing::Test {
+ protected:
+  // A process that outlives its parent and so becomes ours, as a container does; returns its pid,
+  // which the parent has written to a file as a runtime does.
+  pid_t orphan(const std::string& script) {
+    TempDir dir;
+    std::string file = dir / "pid";
+    Exit exit =
+        loop_.run(exit_of(reaper_.start(shell("sh -c '" + script + "' & echo $! > " + file))));
+    EXPECT_EQ(exit.status, 0);
+    return read_pid_file(file).value();
+  }
+  bool is_zombie(pid_t pid) {
+    auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+    return stat && stat->find(") Z ") != std::string::npos;
+  }
+  bool exists(pid_t pid) { return kill(pid, 0) == 0; }
+  template <class Condition>
+  bool eventually(Condition condition) {
+    for (int i = 0; i < 2000; ++i) {
+      if (condition()) return true;
+      loop_.run(pass(loop_, 5ms));
+    }
+    return false;
+  }
+  Loop loop_;
+  Reaper reaper_{loop_};
+};
+
+TEST_F(ReaperTest, TellsExitCodesAndSignals) {
+  EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("exit 0")))).status, 0);
+  EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("exit 7")))).status, 7);
+  EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("kill -9 $$")))).status, 137);
+  EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("kill -TERM $$")))).status, 143);
+}
+
+TEST_F(ReaperTest, TellsWhenItHappened) {
+  timespec before;
+  clock_gettime(CLOCK_REALTIME, &before);
+  Exit exit = loop_.run(exit_of(reaper_.start(shell("exit 0"))));
+  EXPECT_GE(exit.at.tv_sec, before.tv_sec);
+  EXPECT_LE(exit.at.tv_sec, before.tv_sec + 60);
+}
+
+TEST_F(ReaperTest, ManyAtOnceAreAllDelivered) {
+  std::vector<Child> children;
+  for (int i = 0; i < 50; ++i)
+    children.push_back(reaper_.start(shell("exit " + std::to_string(i))));
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(loop_.run(exit_of_reference(children[i])).status, i);
+}
+
+TEST_F(ReaperTest, KeepsAnExitUntilItsPidIsAdopted) {
+  Reaper::Hold hold = reaper_.hold();
+  pid_t pid = orphan("exit 5");
+  ASSERT_TRUE(eventually([&] { return is_zombie(pid); }));
+  // Other children come and go meanwhile, behind the zombie that is being kept.
+  EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("exit 3")))).status, 3);
+  Exit exit = loop_.run(exit_of(reaper_.adopt(pid)));
+  EXPECT_EQ(exit.pid, pid);
+  EXPECT_EQ(exit.status, 5);
+  EXPECT_FALSE(exists(pid));
+}
+
+TEST_F(ReaperTest, AdoptsAProcessThatStillRuns) {
+  Reaper::Hold hold = reaper_.hold();
+  pid_t pid = orphan("exec sleep 60");
+  Child child = reaper_.adopt(pid);
+  EXPECT_FALSE(child.exited());
+  child.signal(SIGKILL);
+  EXPECT_EQ(loop_.run(exit_of_reference(child)).status, 137);
+  EXPECT_THROW(child.signal(SIGKILL), Error) << "its pid may be another's by now";
+}
+
+TEST_F(ReaperTest, ReapsWhatNobodyKnowsOnceTheLastHoldEnds) {
+  pid_t pid;
+  {
+    Reaper::Hold first = reaper_.hold();
+    {
+      Reaper::Hold second = reaper_.hold();
+      pid = orphan("exit 0");
+      ASSERT_TRUE(eventually([&] { return is_zombie(pid); }));
+    }
+    loop_.run(pass(loop_, 20ms));
+    EXPECT_TRUE(is_zombie(pid));
+  }
+  EXPECT_FALSE(exists(pid));
+}
+
+TEST_F(ReaperTest, ReapsOrphansWhileNobodyHolds) {
+  pid_t pid = orphan("exit 0");
+  EXPECT_TRUE(eventually([&] { return !exists(pid); }));
+}
+
+TEST_F(ReaperTest, RefusesToAdoptAStranger) {
+  Reaper::Hold hold = reaper_.hold();
+  EXPECT_THROW(reaper_.adopt(getpid()), Error);
+  EXPECT_THROW(reaper_.adopt(1), Error);
+  Child child = reaper_.start(shell("exit 0"));
+  EXPECT_THROW(reaper_.adopt(child.pid()), Error)
+      << "a child that is known already is nobody's container";
+  loop_.run(exit_of_reference(child));
+}
+
+TEST_F(ReaperTest, ReapsChildrenThatWereDropped) {
+  pid_t pid = reaper_.start(shell("exit 0")).pid();
+  EXPECT_TRUE(eventually([&] { return !exists(pid); }));
+}
+
+TEST_F(ReaperTest, DeliversToEveryWaiter) {
+  Child child = reaper_.start(shell("sleep 0.05; exit 9"));
+  int seen = 0;
+  struct Local {
+    static Task<> count(Child& child, int& seen) {
+      co_await child.wait();
+      seen += child.exit().status;
+    }
+  };
+  TaskSet set;
+  for (int i = 0; i < 3; ++i) set.spawn(Local::count(child, seen), "count");
+  loop_.run(set.wait_empty());
+  EXPECT_EQ(seen, 27);
+}
+
+}  // namespace
+}  // namespace thinshim

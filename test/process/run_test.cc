@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/run.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "support/temp_dir.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+using test::TempDir;
+
+class RunTest : public testing::Test {
+ protected:
+  Output shell(const std::string& script) {
+    Command command;
+    command.program = "/bin/sh";
+    command.arguments = {"-c", script};
+    command.environment = {"PATH=/usr/bin:/bin"};
+    return loop_.run(run(reaper_, command));
+  }
+  Loop loop_;
+  Reaper reaper_{loop_};
+};
+
+TEST_F(RunTest, CollectsBothStreamsAndTheStatus) {
+  Output output = shell("echo out; echo err >&2; exit 3");
+  EXPECT_EQ(output.text, "out\nerr\n");
+  EXPECT_EQ(output.exit.status, 3);
+}
+
+TEST_F(RunTest, AProgramThatWritesMuchIsNeitherStoppedNorKept) {
+  Output output = shell("head -c 3000000 /dev/zero >&2; exit 4");
+  EXPECT_EQ(output.exit.status, 4);
+  EXPECT_EQ(output.text.size(), 65536u);
+}
+
+TEST_F(RunTest, DoesNotWaitForDescendantsThatKeepTheOutput) {
+  auto begin = std::chrono::steady_clock::now();
+  Output output = shell("echo $$; sleep 30 & echo $!");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+  kill(std::atoi(output.text.substr(output.text.find('\n') + 1).c_str()), SIGKILL);
+}
+
+TEST_F(RunTest, StartFailureIsThrown) {
+  Command command;
+  command.program = "/nowhere/runc";
+  EXPECT_THROW(loop_.run(run(reaper_, command)), Error);
+}
+
+TEST_F(RunTest, LeavesNoDescriptorBehind) {
+  auto count = [] {
+    std::filesystem::directory_iterator begin("/proc/self/fd");
+    return std::distance(begin, std::filesystem::directory_iterator());
+  };
+  shell("true");
+  auto before = count();
+  for (int i = 0; i < 20; ++i) shell("echo x");
+  EXPECT_EQ(count(), before);
+}
+
+TEST_F(RunTest, ForkedWorkChangesTheWorldButNotThisProcess) {
+  TempDir dir;
+  int variable = 1;
+  loop_.run(run_forked(reaper_, [&] {
+    variable = 2;
+    write_file(dir / "made", "by the fork", 0600);
+  }));
+  EXPECT_EQ(variable, 1);
+  EXPECT_EQ(read_file(dir / "made"), "by the fork");
+}
+
+TEST_F(RunTest, ForkedWorkThrowsItsError) {
+  try {
+    loop_.run(run_forked(reaper_, [] { throw Error(Code::not_found, "no such mount", ENOENT); }));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "no such mount");
+    EXPECT_EQ(error.code(), Code::not_found);
+    EXPECT_EQ(error.errnum(), ENOENT);
+  }
+  EXPECT_THROW(loop_.run(run_forked(reaper_, [] { throw std::runtime_error("other"); })), Error);
+}
+
+TEST_F(RunTest, ForkedWorkThatIsKilledIsAnError) {
+  EXPECT_THROW(loop_.run(run_forked(reaper_, [] { kill(getpid(), SIGKILL); })), Error);
+}
+
+TEST_F(RunTest, ForkedWorkHasNoneOfOurDescriptors) {
+  Pipe pipe = make_pipe();
+  set_nonblocking(pipe.read.get(), true);
+  int number = pipe.write.get();
+  loop_.run(run_forked(reaper_, [number] {
+    if (number > 3 && fcntl(number, F_GETFD) != -1)
+      throw std::runtime_error("the pipe is open in the fork");
+  }));
+}
+
+}  // namespace
+}  // namespace thinshim
