@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Foreign text inside a message of ours: whatever it holds, the message stays one line of printable
+// ASCII. (Go refuses a protobuf string that is not UTF-8, so raw bytes in an error's text would
+// cost its reader the whole answer.)
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace thinshim {
+
+// Backslashes, double quotes and whatever is not printable ASCII become escapes: \\ \" \n \t \r
+// \xNN.
+std::string escaped(std::string_view text);
+// The same between double quotes.
+std::string quoted(std::string_view text);
+
+}  // namespace thinshim
