@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/arguments.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <variant>
+
+#include "base/error.h"
+#include "base/identifier.h"
+#include "base/quote.h"
+
+namespace thinshim {
+namespace {
+
+// What the flags fill in: Arguments, and three switches that end up as its action.
+struct Parsed : Arguments {
+  bool help = false;
+  bool version = false;
+  bool info = false;
+};
+
+struct Flag {
+  std::string_view name;
+  std::variant<std::string Arguments::*, bool Arguments::*, bool Parsed::*> target;
+  std::string_view help;
+};
+
+constexpr Flag kFlags[] = {
+    {"address", &Arguments::address, "containerd's gRPC socket"},
+    {"bundle", &Arguments::bundle, "path of the bundle if it is not the working directory"},
+    {"debug", &Arguments::debug, "log at level debug"},
+    {"debug-socket", &Arguments::debug_socket, "accepted for compatibility; not used"},
+    {"id", &Arguments::id, "id of the task"},
+    {"info", &Parsed::info, "read options from stdin, print the runtime's features, exit"},
+    {"namespace", &Arguments::containerd_namespace, "containerd's namespace of the task"},
+    {"publish-binary", &Arguments::publish_binary, "accepted for compatibility; not used"},
+    {"socket", &Arguments::socket, "path of the socket to serve"},
+    {"v", &Parsed::version, "the same as -version"},
+    {"version", &Parsed::version, "print the version, exit"},
+};
+
+bool takes_value(const Flag& flag) {
+  return std::holds_alternative<std::string Arguments::*>(flag.target);
+}
+
+Error refusal(const std::string& message) { return {Code::invalid_argument, message}; }
+
+// strconv.ParseBool's words.
+std::optional<bool> parse_bool(std::string_view word) {
+  for (std::string_view yes : {"1", "t", "T", "TRUE", "true", "True"})
+    if (word == yes) return true;
+  for (std::string_view no : {"0", "f", "F", "FALSE", "false", "False"})
+    if (word == no) return false;
+  return std::nullopt;
+}
+
+void set_switch(Parsed& parsed, const Flag& flag, bool value) {
+  if (auto* member = std::get_if<bool Arguments::*>(&flag.target)) parsed.*(*member) = value;
+  if (auto* member = std::get_if<bool Parsed::*>(&flag.target)) parsed.*(*member) = value;
+}
+
+// The words with a place to read from.
+class Words {
+ public:
+  explicit Words(const std::vector<std::string>& words) : words_(words) {}
+  bool at_end() const { return next_ == words_.size(); }
+  const std::string& peek() const { return words_[next_]; }
+  const std::string& take() { return words_[next_++]; }
+
+ private:
+  const std::vector<std::string>& words_;
+  std::size_t next_ = 0;
+};
+
+// Takes one flag and its value; false where the next word is none, or where the rest doesn't
+// matter.
+bool parse_flag(Words& words, Parsed& parsed) {
+  if (words.at_end()) return false;
+  if (words.peek().size() < 2 || words.peek()[0] != '-') return false;
+  const std::string& word = words.take();
+  if (word == "--") return false;
+  std::string_view name = std::string_view(word).substr(word[1] == '-' ? 2 : 1);
+  if (name[0] == '-' || name[0] == '=') throw refusal("bad flag syntax: " + escaped(word));
+
+  std::optional<std::string> value;
+  if (std::size_t equals = name.find('='); equals != std::string_view::npos) {
+    value = name.substr(equals + 1);
+    name = name.substr(0, equals);
+  }
+  const Flag* flag = std::ranges::find(kFlags, name, &Flag::name);
+  if (flag == std::end(kFlags)) {
+    if (name != "h" && name != "help")
+      throw refusal("flag provided but not defined: -" + escaped(name));
+    parsed.help = true;
+    return false;
+  }
+  if (takes_value(*flag)) {
+    if (!value && words.at_end()) throw refusal("flag needs an argument: -" + std::string(name));
+    if (!value) value = words.take();
+    parsed.*std::get<std::string Arguments::*>(flag->target) = *value;
+    return true;
+  }
+  std::optional<bool> on = value ? parse_bool(*value) : true;
+  if (!on) {
+    throw refusal("invalid boolean value " + quoted(*value) + " for -" + std::string(name) +
+                  ": parse error");
+  }
+  set_switch(parsed, *flag, *on);
+  return true;
+}
+
+Action parse_action(Words& words) {
+  std::string action = words.at_end() ? std::string() : words.take();
+  if (!words.at_end())
+    throw refusal("unexpected argument " + quoted(words.peek()) + " after action " +
+                  quoted(action));
+  if (action.empty()) return Action::serve;
+  if (action == "start") return Action::start;
+  if (action == "delete") return Action::remove;
+  throw refusal("unknown action " + quoted(action) + ": expected start, delete or none");
+}
+
+int parse_version(const std::string& text) {
+  int version = 0;
+  const char* end = text.data() + text.size();
+  auto [stop, problem] = std::from_chars(text.data(), end, version);
+  if (problem != std::errc() || stop != end || version < 0)
+    throw refusal("MAX_SHIM_VERSION is not a number: " + quoted(text));
+  return version;
+}
+
+void read_environment(const Lookup& environment, Arguments& arguments) {
+  auto get = [&](const char* name) {
+    const char* value = environment(name);
+    return std::string(value ? value : "");
+  };
+  arguments.ttrpc_address = get("TTRPC_ADDRESS");
+  arguments.grpc_address = get("GRPC_ADDRESS");
+  arguments.environment_namespace = get("NAMESPACE");
+  arguments.sched_core = !get("SCHED_CORE").empty();
+  if (std::string version = get("MAX_SHIM_VERSION"); !version.empty())
+    arguments.max_shim_version = parse_version(version);
+}
+
+}  // namespace
+
+Arguments parse_arguments(const std::vector<std::string>& argv, const Lookup& environment) {
+  Words words(argv);
+  Parsed parsed;
+  while (parse_flag(words, parsed)) {
+  }
+  if (parsed.help || parsed.version || parsed.info) {
+    parsed.action = parsed.help ? Action::help : parsed.version ? Action::version : Action::info;
+    if (parsed.info) read_environment(environment, parsed);
+    return parsed;
+  }
+  parsed.action = parse_action(words);
+  if (parsed.containerd_namespace.empty()) throw refusal("shim namespace cannot be empty");
+  check_identifier(parsed.containerd_namespace, "namespace");
+  check_identifier(parsed.id, "id");
+  read_environment(environment, parsed);
+  return parsed;
+}
+
+std::string usage(const std::string& program) {
+  std::string text = "Usage: " + program + " [flags] [start | delete]\n";
+  for (const Flag& flag : kFlags) {
+    text += "  -" + std::string(flag.name) + (takes_value(flag) ? " string\n" : "\n");
+    text += "    \t" + std::string(flag.help) + "\n";
+  }
+  return text;
+}
+
+}  // namespace thinshim
