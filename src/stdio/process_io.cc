@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stdio/process_io.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long the runtime may take to send the terminal after it has returned (the stock shim's
+// figure).
+constexpr Duration kTerminalLimit = 30s;
+
+struct Target {
+  std::string scheme;
+  std::string path;
+};
+Target parse_target(const std::string& uri) {
+  std::size_t colon = uri.find("://");
+  if (colon == std::string::npos) return {"fifo", uri};
+  return {uri.substr(0, colon), uri.substr(colon + 3)};
+}
+
+bool is_fifo(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+Fd open_end(const std::string& path, int flags) {
+  Fd end = try_open(path, flags);
+  if (!end) throw_errno("containerd-shim: opening " + path + " failed");
+  return end;
+}
+
+// Opens where output goes. A fifo's read end is opened first, so that opening the write end neither
+// blocks nor fails.
+void open_output(const std::string& uri, Fd& sink, Fd& keeps_open) {
+  Target target = parse_target(uri);
+  if (target.scheme == "file") {
+    make_directories(directory_of(target.path), 0755);
+    sink = open_file(target.path, O_WRONLY | O_APPEND | O_CREAT, 0644);
+  } else if (target.scheme != "fifo") {
+    throw Error::unknown("unknown STDIO scheme " + target.scheme);
+  } else if (is_fifo(target.path)) {
+    keeps_open = open_end(target.path, O_RDONLY | O_NONBLOCK);
+    sink = open_end(target.path, O_WRONLY | O_NONBLOCK);
+  } else {
+    sink = open_end(target.path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
+  }
+}
+
+void give_to(const ProcessIo::Settings& owner, const Fd& end) {
+  if (owner.uid == 0 && owner.gid == 0) return;
+  check(::fchown(end.get(), owner.uid, owner.gid), "chown a pipe for the container");
+}
+
+}  // namespace
+
+ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& settings)
+    : loop_(loop), settings_(settings) {
+  if (!streams.in.empty()) open_stdin(streams.in, streams.terminal);
+  if (streams.terminal) {
+    console_socket_.emplace(loop, settings.bundle);
+    if (!streams.out.empty()) {
+      Stream& output = outputs_.emplace_back();
+      output.name = "terminal of " + settings.name;
+      open_output(streams.out, output.sink, output.keeps_open);
+    }
+    return;
+  }
+  if (input_) {
+    Pipe pipe = make_pipe();
+    give_to(settings_, pipe.read);
+    process_in_ = std::move(pipe.read);
+    input_->sink = std::move(pipe.write);
+  }
+  if (!streams.out.empty())
+    process_out_ = make_output_pipe("stdout of " + settings.name, streams.out);
+  if (!streams.err.empty())
+    process_err_ = make_output_pipe("stderr of " + settings.name, streams.err);
+}
+
+void ProcessIo::open_stdin(const std::string& uri, bool terminal) {
+  std::string path = parse_target(uri).path;
+  Fd source = open_end(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!is_fifo(path)) {
+    if (terminal) throw Error::invalid_argument("containerd-shim: stdin " + path + " is no fifo");
+    process_in_ = std::move(source);  // a file or a device needs no pump
+    return;
+  }
+  input_.emplace();
+  input_->name = "stdin of " + settings_.name;
+  input_->source = std::move(source);
+  // Stands for the clients that are away. Opening it cannot fail while there is a reader (fifo(7)).
+  input_->keeps_open = open_end(path, O_WRONLY | O_NONBLOCK);
+}
+
+Fd ProcessIo::make_output_pipe(const std::string& name, const std::string& target) {
+  Stream& output = outputs_.emplace_back();
+  output.name = name;
+  open_output(target, output.sink, output.keeps_open);
+  Pipe pipe = make_pipe();
+  give_to(settings_, pipe.write);
+  output.source = std::move(pipe.read);
+  return std::move(pipe.write);
+}
+
+std::vector<int> ProcessIo::runtime_fds() const {
+  return {process_in_.get(), process_out_.get(), process_err_.get()};
+}
+
+std::optional<std::string> ProcessIo::console_socket() const {
+  if (!console_socket_) return std::nullopt;
+  return console_socket_->path();
+}
+
+Task<> ProcessIo::attach() {
+  process_in_.reset();
+  process_out_.reset();
+  process_err_.reset();
+  if (console_socket_) co_await attach_terminal();
+  attached_ = true;
+  if (input_) {
+    input_->pump.emplace(loop_, input_->source.get(), input_->sink.get(), Pump::BrokenSink::stop,
+                         input_->name);
+    moving_in_.spawn(move_input(), input_->name);
+  }
+  for (Stream& output : outputs_) {
+    output.pump.emplace(loop_, output.source.get(), output.sink.get(), Pump::BrokenSink::drop,
+                        output.name);
+    moving_out_.spawn(move_output(output), output.name);
+  }
+  if (exited_) process_exited();
+}
+
+// The terminal is one descriptor for both directions, and a watch is one per descriptor: each
+// stream has its own copy.
+Task<> ProcessIo::attach_terminal() {
+  Task<Fd> receiving = console_socket_->receive(kTerminalLimit);
+  terminal_ = co_await std::move(receiving);
+  console_socket_.reset();
+  terminal_peer_ = open_terminal_peer(terminal_.get());
+  if (input_) input_->sink = terminal_.duplicate();
+  for (Stream& output : outputs_) output.source = terminal_.duplicate();
+}
+
+Task<> ProcessIo::move_output(Stream& stream) {
+  Task<> moving = stream.pump->run();
+  co_await std::move(moving);
+  stream.pump.reset();
+  stream.source.reset();
+  stream.sink.reset();
+}
+
+Task<> ProcessIo::move_input() {
+  Task<> moving = input_->pump->run();
+  co_await std::move(moving);
+  if (terminal_) {
+    std::string end = end_of_input(terminal_.get());
+    [[maybe_unused]] ssize_t n = ::write(terminal_.get(), end.data(), end.size());
+  }
+  input_.reset();
+}
+
+void ProcessIo::resize(unsigned width, unsigned height) {
+  if (terminal_) resize_terminal(terminal_.get(), width, height);
+}
+
+void ProcessIo::close_stdin() {
+  if (input_) input_->keeps_open.reset();
+}
+
+void ProcessIo::process_exited() {
+  exited_ = true;
+  if (!attached_ || !terminal_) return;
+  moving_out_.cancel();
+  moving_out_.spawn(drain_terminal(), "terminal of " + settings_.name);
+}
+
+Task<> ProcessIo::drain_terminal() {
+  for (Stream& output : outputs_) {
+    if (!output.pump) continue;
+    Task<> draining = output.pump->run_dry();
+    co_await std::move(draining);
+    output.pump.reset();
+    output.source.reset();
+    output.sink.reset();
+  }
+}
+
+Task<> ProcessIo::finish(Duration limit) {
+  Task<> ending = moving_out_.wait_empty();
+  bool ended = co_await within(loop_, limit, std::move(ending));
+  if (!ended)
+    log::warning("output was cut off: something still holds it open",
+                 {{"process", settings_.name}});
+  moving_in_.cancel();
+  moving_out_.cancel();
+  input_.reset();
+  outputs_.clear();
+  console_socket_.reset();
+  process_in_.reset();
+  process_out_.reset();
+  process_err_.reset();
+  terminal_peer_.reset();
+  terminal_.reset();
+}
+
+}  // namespace thinshim

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// The standard streams of one container process, from before the runtime makes it until the client
+// has deleted it.
+//
+// The client names fifos (or a file, or nothing) for each stream. The process gets pipes, or a
+// terminal, and pumps move the bytes between the two, so the container outlives its reader and
+// never writes to a broken pipe. Whatever can be refused is refused by the constructor, before
+// there is a process.
+//
+// - Output ends for the client when the process and all that it left behind have closed it, and not
+// before what is in the
+//   pipe has gone on; finish() bounds the wait. A terminal's output ends with the process itself.
+// - The read end of an output fifo stays open until the end, so a client that is away (a restart of
+// containerd) finds the
+//   last output when it comes back.
+// - A client that goes away is no end of input. close_stdin() is.
+#pragma once
+
+#include <sys/types.h>
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "async/loop.h"
+#include "async/sync.h"
+#include "base/fd.h"
+#include "stdio/console.h"
+#include "stdio/pump.h"
+
+namespace thinshim {
+
+// What the client asked for: paths or URIs, empty for none. With a terminal, stderr is not used.
+struct Streams {
+  std::string in;
+  std::string out;
+  std::string err;
+  bool terminal = false;
+};
+
+class ProcessIo {
+ public:
+  struct Settings {
+    std::string bundle;  // where the console socket goes
+    std::string name;    // for the log
+    uid_t uid = 0;       // who owns the pipes, for user namespaces; 0: as they are
+    gid_t gid = 0;
+  };
+  // Opens what the client named. Throws Error "... opening PATH failed: reason", "unknown STDIO
+  // scheme X".
+  ProcessIo(Loop& loop, const Streams& streams, const Settings& settings);
+  ProcessIo(const ProcessIo&) = delete;
+  ProcessIo& operator=(const ProcessIo&) = delete;
+
+  // Descriptors 0, 1, 2 for the runtime, which passes them on; -1: /dev/null.
+  std::vector<int> runtime_fds() const;
+  // For the runtime's --console-socket; nothing without a terminal.
+  std::optional<std::string> console_socket() const;
+
+  // The runtime has made the process: takes over the terminal and starts to move bytes.
+  Task<> attach();
+
+  // Throws Error where the terminal refuses. Without a terminal it does nothing.
+  void resize(unsigned width, unsigned height);
+  // No more input will come once what was written has been read. May be called at any time, more
+  // than once.
+  void close_stdin();
+  // The process is dead: a terminal's output ends with what it holds.
+  void process_exited();
+  // Waits, for at most `limit`, until all output has gone to the client; then ends every stream.
+  Task<> finish(Duration limit);
+
+ private:
+  // One direction. The pump goes before the descriptors that it watches.
+  struct Stream {
+    std::string name;
+    Fd source;
+    Fd sink;
+    Fd keeps_open;  // the other end of the client's fifo
+    std::optional<Pump> pump;
+  };
+  Fd make_output_pipe(const std::string& name, const std::string& target);
+  void open_stdin(const std::string& uri, bool terminal);
+  Task<> attach_terminal();
+  Task<> move_output(Stream& stream);
+  Task<> move_input();
+  Task<> drain_terminal();
+
+  Loop& loop_;
+  Settings settings_;
+  // What the runtime gets; closed once it has.
+  Fd process_in_, process_out_, process_err_;
+  std::optional<ConsoleSocket> console_socket_;
+  Fd terminal_;
+  Fd terminal_peer_;
+  std::optional<Stream> input_;
+  std::list<Stream> outputs_;
+  bool attached_ = false;
+  bool exited_ = false;
+  TaskSet moving_in_;
+  TaskSet moving_out_;
+};
+
+}  // namespace thinshim

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stdio/pump.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace thinshim {
+namespace {
+
+constexpr std::size_t kSpliceChunk = 1 << 20;
+constexpr std::size_t kCopyChunk = 16 << 10;
+// After so many steps in a row the others get their turn.
+constexpr int kStepsPerTurn = 16;
+
+bool is_pollable(int fd) {
+  struct stat status{};
+  return ::fstat(fd, &status) < 0 || !(S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+}
+
+}  // namespace
+
+Pump::Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string name)
+    : loop_(loop),
+      source_(source),
+      sink_(sink),
+      broken_sink_(broken_sink),
+      name_(std::move(name)),
+      source_watch_(loop, source) {
+  spliceable_ = !::isatty(source) && !::isatty(sink);
+  // /dev/null and its like refuse epoll (EPERM) as regular files do; writing to them does not
+  // block.
+  if (is_pollable(sink)) {
+    try {
+      sink_watch_.emplace(loop, sink);
+    } catch (const Error& error) {
+      if (error.errnum() != EPERM) throw;
+    }
+  }
+}
+
+Task<> Pump::run() { return move(false); }
+Task<> Pump::run_dry() { return move(true); }
+
+Task<> Pump::move(bool until_dry) {
+  for (int steps = 1;; ++steps) {
+    Step done = step();
+    if (done == Step::ended) co_return;
+    if (done == Step::source_empty && until_dry) co_return;
+    if (done == Step::source_empty) co_await source_watch_.readable();
+    if (done == Step::sink_full) co_await sink_watch_->writable();
+    if (done == Step::moved && steps % kStepsPerTurn == 0) co_await yield(loop_);
+  }
+}
+
+Pump::Step Pump::step() { return spliceable_ && !sink_broken_ ? splice_step() : copy_step(); }
+
+Pump::Step Pump::splice_step() {
+  ssize_t n =
+      ::splice(source_, nullptr, sink_, nullptr, kSpliceChunk, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (n > 0) return Step::moved;
+  if (n == 0) return Step::ended;
+  if (errno == EINTR) return Step::moved;
+  if (errno != EAGAIN) {
+    // Not spliceable, or one of the two is broken: reading and writing by hand will tell.
+    spliceable_ = false;
+    return copy_step();
+  }
+  // Either side may be the one that was not ready.
+  pollfd sides[] = {{source_, POLLIN, 0}, {sink_, POLLOUT, 0}};
+  ::poll(sides, 2, 0);
+  if (sides[0].revents == 0) return Step::source_empty;
+  return sides[1].revents == 0 && sink_watch_ ? Step::sink_full : Step::moved;
+}
+
+Pump::Step Pump::copy_step() {
+  char chunk[kCopyChunk];
+  const char* data = pending_.data();
+  std::size_t size = pending_.size();
+  if (size == 0) {
+    ssize_t n = ::read(source_, chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR) return Step::moved;
+    if (n < 0 && errno == EAGAIN) return Step::source_empty;
+    if (n <= 0) return Step::ended;  // EIO is how a terminal ends
+    if (sink_broken_) return Step::moved;
+    data = chunk;
+    size = static_cast<std::size_t>(n);
+  }
+  ssize_t n = ::write(sink_, data, size);
+  int errnum = errno;
+  std::size_t written = n < 0 ? 0 : static_cast<std::size_t>(n);
+  if (pending_.empty())
+    pending_.assign(data + written, size - written);
+  else
+    pending_.erase(0, written);
+  if (n >= 0 || errnum == EINTR) return Step::moved;
+  if (errnum == EAGAIN && sink_watch_) return Step::sink_full;
+  return sink_failed(errnum);
+}
+
+Pump::Step Pump::sink_failed(int errnum) {
+  pending_.clear();
+  if (broken_sink_ == BrokenSink::stop) return Step::ended;
+  log::warning("output is dropped from here on",
+               {{"stream", name_}, {"error", errno_text(errnum)}});
+  sink_broken_ = true;
+  return Step::moved;
+}
+
+}  // namespace thinshim

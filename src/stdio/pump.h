@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Moves bytes from one descriptor to another until the first ends, inside the kernel (splice) where
+// both ends allow it.
+//
+// A pipe to a fifo is spliced. Terminals and files opened for appending are not spliceable (EINVAL,
+// splice(2)); there bytes are read and written, and what a write did not take is kept for the next.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "async/loop.h"
+
+namespace thinshim {
+
+class Pump {
+ public:
+  // What to do when the sink takes no more: a log on a full disk must not stop the container
+  // (containerd issue 12462), so output goes on being read and is dropped; input has nobody left to
+  // read it.
+  enum class BrokenSink { drop, stop };
+
+  // Both descriptors become non-blocking and must outlive the pump. `name` is for the log ("stdout
+  // of c1").
+  Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string name);
+
+  // Until the source ends (end of file; a terminal whose other side is closed for good), or a
+  // broken sink stops it.
+  Task<> run();
+  // What the source holds now, and then no more. Takes over from a run() that was cancelled without
+  // losing a byte.
+  Task<> run_dry();
+
+ private:
+  enum class Step { moved, source_empty, sink_full, ended };
+  Task<> move(bool until_dry);
+  Step step();
+  Step splice_step();
+  Step copy_step();
+  Step sink_failed(int errnum);
+
+  Loop& loop_;
+  int source_;
+  int sink_;
+  BrokenSink broken_sink_;
+  std::string name_;
+  bool spliceable_ = true;
+  bool sink_broken_ = false;
+  std::string pending_;  // read, but not yet written
+  Watch source_watch_;
+  std::optional<Watch> sink_watch_;  // none for a regular file, which is always ready
+};
+
+}  // namespace thinshim
