@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oci/bundle.h"
+
+#include <runc_options.pb.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "oci/json.h"
+
+namespace thinshim {
+namespace {
+
+// A field of Options by its name in JSON and by its type: one of the three pairs is set.
+struct Field {
+  const char* name;
+  bool (RuncOptions::*flag)() const = nullptr;
+  void (RuncOptions::*set_flag)(bool) = nullptr;
+  std::uint32_t (RuncOptions::*number)() const = nullptr;
+  void (RuncOptions::*set_number)(std::uint32_t) = nullptr;
+  const std::string& (RuncOptions::*text)() const = nullptr;
+  std::string* (RuncOptions::*mutable_text)() = nullptr;
+};
+
+constexpr Field flag(const char* name, bool (RuncOptions::*get)() const,
+                     void (RuncOptions::*set)(bool)) {
+  Field field{name};
+  field.flag = get;
+  field.set_flag = set;
+  return field;
+}
+constexpr Field number(const char* name, std::uint32_t (RuncOptions::*get)() const,
+                       void (RuncOptions::*set)(std::uint32_t)) {
+  Field field{name};
+  field.number = get;
+  field.set_number = set;
+  return field;
+}
+constexpr Field text(const char* name, const std::string& (RuncOptions::*get)() const,
+                     std::string* (RuncOptions::*change)()) {
+  Field field{name};
+  field.text = get;
+  field.mutable_text = change;
+  return field;
+}
+
+using O = RuncOptions;
+constexpr Field kFields[] = {
+    flag("no_pivot_root", &O::no_pivot_root, &O::set_no_pivot_root),
+    flag("no_new_keyring", &O::no_new_keyring, &O::set_no_new_keyring),
+    text("shim_cgroup", &O::shim_cgroup, &O::mutable_shim_cgroup),
+    number("io_uid", &O::io_uid, &O::set_io_uid),
+    number("io_gid", &O::io_gid, &O::set_io_gid),
+    text("binary_name", &O::binary_name, &O::mutable_binary_name),
+    text("root", &O::root, &O::mutable_root),
+    text("criu_path", &O::criu_path, &O::mutable_criu_path),
+    flag("systemd_cgroup", &O::systemd_cgroup, &O::set_systemd_cgroup),
+    text("criu_image_path", &O::criu_image_path, &O::mutable_criu_image_path),
+    text("criu_work_path", &O::criu_work_path, &O::mutable_criu_work_path),
+    text("task_api_address", &O::task_api_address, &O::mutable_task_api_address),
+    number("task_api_version", &O::task_api_version, &O::set_task_api_version),
+};
+
+// A string as Go's encoding/json writes it. Protobuf strings are UTF-8 already.
+void append_quoted(std::string& json, std::string_view text) {
+  json += '"';
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned char byte = static_cast<unsigned char>(text[i]);
+    // U+2028 and U+2029, which end a line in JavaScript.
+    bool line_end = text.substr(i, 2) == "\xe2\x80" && i + 2 < text.size() &&
+                    (text[i + 2] == '\xa8' || text[i + 2] == '\xa9');
+    if (line_end) {
+      json += text[i + 2] == '\xa8' ? "\\u2028" : "\\u2029";
+      i += 2;
+    } else if (byte == '"' || byte == '\\') {
+      json += {'\\', text[i]};
+    } else if (byte == '\n') {
+      json += "\\n";
+    } else if (byte == '\r') {
+      json += "\\r";
+    } else if (byte == '\t') {
+      json += "\\t";
+    } else if (byte < 0x20 || byte == '<' || byte == '>' || byte == '&') {
+      char code[8];
+      std::snprintf(code, sizeof code, "\\u%04x", byte);
+      json += code;
+    } else {
+      json += text[i];
+    }
+  }
+  json += '"';
+}
+
+class OptionsVisitor final : public JsonVisitor {
+ public:
+  explicit OptionsVisitor(RuncOptions& options) : options_(options) {}
+
+  Step value(const JsonPath& path, const JsonValue& value) override {
+    if (path.empty()) {
+      if (value.kind != JsonKind::object) refuse_json({"options"}, "object");
+      return Step::go_on;
+    }
+    for (const Field& field : kFields)
+      if (path[0] == field.name && value.kind != JsonKind::null) set(field, path, value);
+    return Step::skip;
+  }
+
+ private:
+  void set(const Field& field, const JsonPath& path, const JsonValue& value) {
+    if (field.set_flag) {
+      if (value.kind != JsonKind::boolean) refuse_json(path, "boolean");
+      (options_.*field.set_flag)(value.text == "true");
+    } else if (field.set_number) {
+      (options_.*field.set_number)(json_uint32(path, value));
+    } else {
+      if (value.kind != JsonKind::string) refuse_json(path, "string");
+      *(options_.*field.mutable_text)() = value.text;
+    }
+  }
+
+  RuncOptions& options_;
+};
+
+}  // namespace
+
+std::string options_to_json(const RuncOptions& options) {
+  std::string json = "{";
+  for (const Field& field : kFields) {
+    std::string value;
+    if (field.flag) {
+      if ((options.*field.flag)()) value = "true";
+    } else if (field.number) {
+      if (auto number = (options.*field.number)()) value = std::to_string(number);
+    } else if (const std::string& text = (options.*field.text)(); !text.empty()) {
+      append_quoted(value, text);
+    }
+    if (value.empty()) continue;
+    if (json.size() > 1) json += ',';
+    json += '"';
+    json += field.name;
+    json += "\":";
+    json += value;
+  }
+  return json + "}";
+}
+
+RuncOptions options_from_json(std::string_view json) {
+  RuncOptions options;
+  OptionsVisitor visitor(options);
+  visit_json(json, visitor);
+  return options;
+}
+
+std::string Bundle::in(std::string_view name) const { return join_path(path_, name); }
+
+void Bundle::write_address(const std::string& address) const {
+  std::string temporary = in(".address");
+  write_file(temporary, address, 0600);
+  if (::rename(temporary.c_str(), in("address").c_str()) != 0) throw_errno("rename " + temporary);
+}
+
+std::optional<std::string> Bundle::read_address() const {
+  std::optional<std::string> address = read_file(in("address"), 4096);
+  if (address && address->empty()) return std::nullopt;
+  return address;
+}
+
+void Bundle::write_socket_dir(const std::string& directory) const {
+  std::string link = in("s");
+  if (::unlink(link.c_str()) != 0 && errno != ENOENT) throw_errno("unlink " + link);
+  if (::symlink(directory.c_str(), link.c_str()) != 0) throw_errno("symlink " + link);
+}
+
+std::optional<std::string> Bundle::read_socket_dir() const {
+  std::string link = in("s");
+  char target[PATH_MAX];
+  ssize_t size = ::readlink(link.c_str(), target, sizeof target);
+  // EINVAL: something else has this name.
+  if (size < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EINVAL)) return std::nullopt;
+  if (size < 0) throw_errno("readlink " + link);
+  return std::string(target, static_cast<std::size_t>(size));
+}
+
+void Bundle::write_runtime(const std::string& binary_name) const {
+  write_file(in("runtime"), binary_name, 0600);
+}
+
+std::optional<std::string> Bundle::read_runtime() const { return read_file(in("runtime"), 4096); }
+
+void Bundle::write_options(const RuncOptions& options) const {
+  write_file(in("options.json"), options_to_json(options), 0600);
+}
+
+std::optional<RuncOptions> Bundle::read_options() const {
+  std::string path = in("options.json");
+  std::optional<std::string> json = read_file(path, 1u << 20);
+  if (!json) return std::nullopt;
+  try {
+    return options_from_json(*json);
+  } catch (const Error& failure) {
+    throw failure.in("read " + path);
+  }
+}
+
+}  // namespace thinshim

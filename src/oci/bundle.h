@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bundle: the directory that containerd makes for a container, and the files that shims leave
+// in it for whoever cleans up after them. That may be another version, or the stock shim: names,
+// formats and modes are those of containerd 1.6 to 2.4 (cmd/containerd-shim-runc-v2/runc/
+// container.go, pkg/shim/util_unix.go).
+//
+//   config.json  rootfs/  work -> ...  log     containerd's
+//   address                                    where the group's shim listens (read by 1.6, 1.7)
+//   s -> directory                             of the sockets, where the caller chose it (2.4)
+//   options.json  runtime                      how to call the OCI runtime for this container
+//   init.pid  EXEC.pid                         written by the OCI runtime
+//   log.json                                   the OCI runtime's log
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace containerd::runc::v1 {
+class Options;
+}
+
+namespace thinshim {
+
+using RuncOptions = containerd::runc::v1::Options;
+
+// Exec ids become file names here: check them first (base/identifier.h; all containerd versions
+// from 1.6 on apply the same rule before a shim sees an id, so no legal client is refused).
+class Bundle {
+ public:
+  explicit Bundle(std::string path) : path_(std::move(path)) {}
+
+  const std::string& path() const { return path_; }
+  std::string config() const { return in("config.json"); }
+  std::string rootfs() const { return in("rootfs"); }
+  std::string work() const { return in("work"); }
+  std::string log() const { return in("log"); }
+  std::string runtime_log() const { return in("log.json"); }
+  std::string init_pid() const { return in("init.pid"); }
+  std::string exec_pid(const std::string& exec_id) const { return in(exec_id + ".pid"); }
+
+  // Replaced as a whole: a reader sees the old content or the new one.
+  void write_address(const std::string& address) const;
+  // Nothing where the file is missing or empty.
+  std::optional<std::string> read_address() const;
+
+  void write_socket_dir(const std::string& directory) const;
+  std::optional<std::string> read_socket_dir() const;
+
+  // The runtime's name as the client gave it; empty stands for the default.
+  void write_runtime(const std::string& binary_name) const;
+  std::optional<std::string> read_runtime() const;
+
+  void write_options(const RuncOptions& options) const;
+  // Nothing where the file is missing; throws Error where it cannot be understood.
+  std::optional<RuncOptions> read_options() const;
+
+ private:
+  std::string in(std::string_view name) const;
+  std::string path_;
+};
+
+// options.json is what Go's encoding/json makes of the generated struct: snake_case names in the
+// order of the fields' numbers, fields with their zero value left out, <, > and & escaped.
+std::string options_to_json(const RuncOptions& options);
+// Unknown fields are ignored. Throws Error.
+RuncOptions options_from_json(std::string_view json);
+
+}  // namespace thinshim
