@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oci/runtime.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "oci/runtime_log.h"
+
+namespace thinshim {
+namespace {
+
+// Where a call finds the files that it is given in memory.
+constexpr int kLogFd = 3;
+constexpr int kProcessFd = 4;
+std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+Fd memory_file(const char* name) {
+  return Fd(check(::memfd_create(name, MFD_CLOEXEC), "make a file in memory"));
+}
+
+// What goes to a container must not be our own pipe for the runtime's complaints.
+void silence_missing(std::vector<int>& fds, Fd& null) {
+  fds.resize(3, -1);
+  for (int& fd : fds) {
+    if (fd >= 0) continue;
+    if (!null) null = open_file("/dev/null", O_RDWR);
+    fd = null.get();
+  }
+}
+
+std::string trimmed(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+std::string reason_of(const Output& output, const std::string& log) {
+  if (std::optional<std::string> reason = last_runtime_error(log)) return *reason;
+  // A status above 128 is a signal: only we know that the runtime did not choose it.
+  std::string status = output.exit.status > 128
+                           ? "signal " + std::to_string(output.exit.status - 128)
+                           : "exit status " + std::to_string(output.exit.status);
+  std::string text = trimmed(output.text);
+  return text.empty() ? status : status + ": " + text;
+}
+
+void append_start_options(std::vector<std::string>& arguments, const Runtime::Start& start) {
+  arguments.insert(arguments.end(), {"--pid-file", start.pid_file});
+  if (start.console_socket)
+    arguments.insert(arguments.end(), {"--console-socket", *start.console_socket});
+}
+
+}  // namespace
+
+Task<> Runtime::call(Call call) {
+  Fd log_memory;
+  std::string log = call.log;
+  if (log.empty()) {
+    log_memory = memory_file("runtime-log");
+    call.fds.resize(std::max<std::size_t>(call.fds.size(), kLogFd + 1), -1);
+    call.fds[kLogFd] = log_memory.get();
+    log = fd_path(kLogFd);
+  }
+  Command command;
+  command.program = settings_.binary;
+  command.arguments = {"--root", settings_.root, "--log", log, "--log-format", "json"};
+  if (settings_.systemd_cgroup) command.arguments.push_back("--systemd-cgroup");
+  command.arguments.insert(command.arguments.end(), call.arguments.begin(), call.arguments.end());
+  // systemd's readiness protocol is between systemd and containerd, not the container's
+  // (containerd, go-runc).
+  command.environment = inherited_environment({"NOTIFY_SOCKET"});
+  command.fds = call.fds;
+  command.death_signal = SIGKILL;
+
+  Output output;
+  try {
+    Task<Output> running = run(reaper_, std::move(command));
+    output = co_await std::move(running);
+  } catch (const Error& error) {
+    throw error.in(call.what);
+  }
+  if (output.exit.status == 0) co_return;
+  throw Error::unknown(call.what + ": " +
+                       reason_of(output, log_memory ? fd_path(log_memory.get()) : log));
+}
+
+Task<> Runtime::create(std::string id, Create options) {
+  // A reason from an earlier attempt must not be taken for this one's.
+  if (::unlink(options.log.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + options.log);
+  Call request{"OCI runtime create failed",
+               {"create", "--bundle", options.bundle},
+               options.start.fds,
+               options.log};
+  append_start_options(request.arguments, options.start);
+  if (options.no_pivot) request.arguments.push_back("--no-pivot");
+  if (options.no_new_keyring) request.arguments.push_back("--no-new-keyring");
+  request.arguments.push_back(id);
+  Fd null;
+  silence_missing(request.fds, null);
+  co_await call(std::move(request));
+}
+
+Task<> Runtime::start(std::string id) {
+  Call request{"OCI runtime start failed", {"start", id}, {}, {}};
+  co_await call(std::move(request));
+}
+
+Task<> Runtime::exec(std::string id, std::string process, Start options) {
+  Fd memory = memory_file("process");
+  if (::write(memory.get(), process.data(), process.size()) != static_cast<ssize_t>(process.size()))
+    throw_errno("write the process of an exec");
+  Call request{"OCI runtime exec failed",
+               {"exec", "--process", fd_path(kProcessFd), "--detach"},
+               options.fds,
+               {}};
+  append_start_options(request.arguments, options);
+  request.arguments.push_back(id);
+  Fd null;
+  silence_missing(request.fds, null);
+  request.fds.resize(kProcessFd + 1, -1);
+  request.fds[kProcessFd] = memory.get();
+  co_await call(std::move(request));
+}
+
+Task<> Runtime::kill(std::string id, int signal, bool all) {
+  Call request{"OCI runtime kill failed", {"kill"}, {}, {}};
+  if (all) request.arguments.push_back("--all");
+  request.arguments.insert(request.arguments.end(), {id, std::to_string(signal)});
+  co_await call(std::move(request));
+}
+
+Task<> Runtime::remove(std::string id, bool force) {
+  Call request{"failed to delete task", {"delete"}, {}, {}};
+  if (force) request.arguments.push_back("--force");
+  request.arguments.push_back(id);
+  co_await call(std::move(request));
+}
+
+}  // namespace thinshim

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of an OCI runtime as runc defined it (runc create --help; crun and youki follow
+// it).
+//
+// Every call is a child process of its own and may take as long as it likes; nothing here waits for
+// another call. A failure carries the runtime's own reason: the last error of its log, else what it
+// printed, with its exit status. Each call but create writes its log to memory, so that calls at
+// the same time never read each other's reasons.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "process/reaper.h"
+#include "process/run.h"
+
+namespace thinshim {
+
+class Runtime {
+ public:
+  struct Settings {
+    std::string binary = "runc";
+    std::string root;  // where the runtime keeps its state, the namespace's directory included
+    bool systemd_cgroup = false;
+  };
+  Runtime(Reaper& reaper, Settings settings) : reaper_(reaper), settings_(std::move(settings)) {}
+
+  struct Start {
+    std::vector<int> fds;  // 0, 1, 2 of the container; -1: /dev/null
+    std::optional<std::string> console_socket;
+    std::string pid_file;
+  };
+  struct Create {
+    std::string bundle;
+    std::string log;  // in the bundle, for whoever comes later
+    bool no_pivot = false;
+    bool no_new_keyring = false;
+    Start start;
+  };
+
+  // Each throws Error "WHAT: reason", with WHAT as the stock shim words it ("OCI runtime create
+  // failed").
+  Task<> create(std::string id, Create options);
+  Task<> start(std::string id);
+  // `process` is the JSON of an OCI process; it reaches the runtime in memory, not through a disk
+  // that may be full.
+  Task<> exec(std::string id, std::string process, Start options);
+  Task<> kill(std::string id, int signal, bool all);
+  Task<> remove(std::string id, bool force);
+
+  const Settings& settings() const { return settings_; }
+
+ private:
+  struct Call {
+    std::string what;
+    std::vector<std::string> arguments;
+    std::vector<int> fds;
+    std::string log;  // empty: in memory
+  };
+  Task<> call(Call call);
+
+  Reaper& reaper_;
+  Settings settings_;
+};
+
+}  // namespace thinshim
