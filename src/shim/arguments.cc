@@ -140,6 +140,7 @@ void read_environment(const Lookup& environment, Arguments& arguments) {
   arguments.grpc_address = get("GRPC_ADDRESS");
   arguments.environment_namespace = get("NAMESPACE");
   arguments.sched_core = !get("SCHED_CORE").empty();
+  arguments.config_file = get("THINSHIM_CONFIG");
   if (std::string version = get("MAX_SHIM_VERSION"); !version.empty())
     arguments.max_shim_version = parse_version(version);
 }

@@ -41,6 +41,7 @@ struct Arguments {
   std::string environment_namespace;  // NAMESPACE: the same as -namespace, from 1.7 on
   int max_shim_version = 0;           // MAX_SHIM_VERSION: 2 from every containerd so far
   bool sched_core = false;            // SCHED_CORE: set to anything, a core scheduling domain
+  std::string config_file;            // THINSHIM_CONFIG, which is our own: see shim/config.h
 };
 
 // getenv, or what a test puts in its place.

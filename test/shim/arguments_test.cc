@@ -61,7 +61,8 @@ TEST(Arguments, ReadsWhatContainerd2CallsDeleteWith) {
                                {"GRPC_ADDRESS", "/a.sock"},
                                {"NAMESPACE", "k8s.io"},
                                {"MAX_SHIM_VERSION", "2"},
-                               {"SCHED_CORE", "1"}});
+                               {"SCHED_CORE", "1"},
+                               {"THINSHIM_CONFIG", "/etc/c.yaml"}});
   EXPECT_EQ(arguments.action, Action::remove);
   EXPECT_EQ(arguments.bundle, "/run/bundle");
   EXPECT_TRUE(arguments.debug);
@@ -69,6 +70,7 @@ TEST(Arguments, ReadsWhatContainerd2CallsDeleteWith) {
   EXPECT_EQ(arguments.environment_namespace, "k8s.io");
   EXPECT_EQ(arguments.max_shim_version, 2);
   EXPECT_TRUE(arguments.sched_core);
+  EXPECT_EQ(arguments.config_file, "/etc/c.yaml");
 }
 
 TEST(Arguments, ServesWithoutAnAction) {
