@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// A server with a service made for tests, on a socket in a directory of its own, and a peer that
+// says whatever bytes a test wants said. After each test nothing is left: no descriptor, no handle
+// of the loop, no handler.
+#pragma once
+
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "async/loop.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "support/temp_dir.h"
+#include "ttrpc.pb.h"
+#include "ttrpc/client.h"
+#include "ttrpc/frame.h"
+#include "ttrpc/server.h"
+
+namespace thinshim::test {
+
+using namespace std::chrono_literals;
+using ::ttrpc::KeyValue;
+
+// What a test that works never waits for.
+inline constexpr Duration kPatience = 20s;
+
+inline std::size_t open_descriptors() {
+  DIR* directory = ::opendir("/proc/self/fd");
+  std::size_t count = 0;
+  while (::readdir(directory)) ++count;
+  ::closedir(directory);
+  return count;
+}
+
+inline std::string message(const std::string& key, const std::string& value = "") {
+  KeyValue pair;
+  pair.set_key(key);
+  pair.set_value(value);
+  return pair.SerializeAsString();
+}
+
+class TestService {
+ public:
+  // Lives as long as a handler that waits, and counts those.
+  struct Waiting {
+    explicit Waiting(int& count) : count_(count) { ++count_; }
+    ~Waiting() { --count_; }
+    int& count_;
+  };
+
+  Task<KeyValue> echo(KeyValue request) {
+    ++calls;
+    co_return request;
+  }
+  Task<KeyValue> wait(KeyValue request) {
+    ++calls;
+    Waiting probe(waiting);
+    co_await gate.wait();
+    co_return request;
+  }
+  Task<KeyValue> fail(KeyValue request) {
+    if (request.key() == "error") throw Error::not_found("container " + request.value());
+    if (request.key() == "standard") throw std::runtime_error(request.value());
+    if (request.key() == "memory") throw std::bad_alloc();
+    if (request.key() == "later") co_await sleep(loop, 1ms);
+    if (request.key() == "zero") throw Error(Code::ok, request.value());
+    throw 42;
+  }
+  // As many bytes as the value says.
+  Task<KeyValue> big(KeyValue request) {
+    KeyValue response;
+    response.set_value(std::string(std::stoul(request.value()), 'x'));
+    co_return response;
+  }
+
+  explicit TestService(Loop& event_loop) : loop(event_loop) {}
+  Loop& loop;
+  Event gate;
+  int waiting = 0;
+  int calls = 0;
+};
+
+struct Reply {
+  FrameHeader header;
+  ::ttrpc::Response response;
+  int code() const { return response.status().code(); }
+  const std::string& text() const { return response.status().message(); }
+  std::string key() const { return parse_message<KeyValue>(response.payload()).key(); }
+  std::string value() const { return parse_message<KeyValue>(response.payload()).value(); }
+};
+
+// The bytes of a frame, said here once more so that the codec under test isn't its own witness.
+inline std::string frame(std::uint32_t length, std::uint32_t stream, int type, int flags,
+                         const std::string& data) {
+  std::string bytes;
+  for (std::uint32_t number : {length, stream})
+    for (int shift : {24, 16, 8, 0}) bytes += static_cast<char>(number >> shift & 0xff);
+  bytes += static_cast<char>(type);
+  bytes += static_cast<char>(flags);
+  return bytes + data;
+}
+inline std::string frame(std::uint32_t stream, int type, int flags, const std::string& data) {
+  return frame(static_cast<std::uint32_t>(data.size()), stream, type, flags, data);
+}
+inline std::string request_frame(std::uint32_t stream, const std::string& method,
+                                 const std::string& payload, std::int64_t timeout_nano = 0,
+                                 int flags = 0, const std::string& service = "test.Service") {
+  ::ttrpc::Request request;
+  request.set_service(service);
+  request.set_method(method);
+  request.set_payload(payload);
+  request.set_timeout_nano(timeout_nano);
+  return frame(stream, 1, flags, request.SerializeAsString());
+}
+
+class RawPeer {
+ public:
+  RawPeer(Loop& loop, Fd socket) : fd_(std::move(socket)), watch_(loop, fd_.get()) {}
+
+  Task<> say(std::string bytes) {
+    std::size_t sent = 0;
+    while (sent < bytes.size()) {
+      ssize_t n = ::send(fd_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+      if (n >= 0)
+        sent += static_cast<std::size_t>(n);
+      else if (errno == EAGAIN)
+        co_await watch_.writable();
+      else
+        throw_errno("raw peer: send");
+    }
+  }
+  // As much as the socket takes at once; the number of bytes.
+  std::size_t say_now(const std::string& bytes) {
+    ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return n < 0 ? 0 : static_cast<std::size_t>(n);
+  }
+  // The next reply; nothing once the server has closed.
+  Task<std::optional<Reply>> hear() {
+    Reply reply;
+    std::string header = co_await read(kFrameHeaderSize);
+    if (header.size() < kFrameHeaderSize) co_return std::nullopt;
+    reply.header = read_frame_header(header);
+    std::string data = co_await read(reply.header.length);
+    if (!reply.response.ParseFromString(data)) throw std::runtime_error("not a response");
+    co_return reply;
+  }
+  Task<std::string> read(std::size_t size) {
+    std::string bytes;
+    while (bytes.size() < size) {
+      char buffer[65536];
+      ssize_t n = ::recv(fd_.get(), buffer, std::min(sizeof buffer, size - bytes.size()), 0);
+      if (n > 0)
+        bytes.append(buffer, static_cast<std::size_t>(n));
+      else if (n < 0 && errno == EAGAIN)
+        co_await watch_.readable();
+      else
+        break;
+    }
+    co_return bytes;
+  }
+  void shut_sending() { ::shutdown(fd_.get(), SHUT_WR); }
+
+ private:
+  Fd fd_;
+  Watch watch_;
+};
+
+class TtrpcTest : public testing::Test {
+ protected:
+  TtrpcTest() {
+    server->add("test.Service", "Echo", service, &TestService::echo);
+    server->add("test.Service", "Wait", service, &TestService::wait);
+    server->add("test.Service", "Fail", service, &TestService::fail);
+    server->add("test.Service", "Big", service, &TestService::big);
+    server->add("test.Service", "Raw", raw_echo);
+  }
+  void TearDown() override {
+    clients_gone();
+    tasks.reset();
+    server.reset();
+    EXPECT_EQ(service.waiting, 0) << "handlers outlived their server";
+    EXPECT_EQ(loop.close(), 0) << "the loop still owns handles";
+    EXPECT_EQ(open_descriptors(), descriptors_before);
+  }
+  virtual void clients_gone() {}
+
+  static Task<std::string> raw_echo(std::string payload) { co_return payload; }
+
+  // Runs the loop until the task is done, but not for ever.
+  template <class T>
+  T await(Task<T> task) {
+    std::optional<T> result = loop.run(within(loop, kPatience, std::move(task)));
+    if (!result) throw std::runtime_error("this takes too long");
+    return std::move(*result);
+  }
+  void await(Task<> task) {
+    bool finished = loop.run(within(loop, kPatience, std::move(task)));
+    if (!finished) throw std::runtime_error("this takes too long");
+  }
+  // Lets the loop run until the condition holds.
+  template <class Condition>
+  Task<> until(Condition condition) {
+    while (!condition()) co_await sleep(loop, 1ms);
+  }
+
+  static Fd listen_at(const std::string& path, int backlog = 128) {
+    Fd listener(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    sockaddr_un address = unix_address(path);
+    check(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
+    check(::listen(listener.get(), backlog), "listen");
+    return listener;
+  }
+  static sockaddr_un unix_address(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    return address;
+  }
+  static std::pair<Fd, Fd> socket_pair() {
+    int ends[2];
+    check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
+    return {Fd(ends[0]), Fd(ends[1])};
+  }
+  // A peer that the server serves already.
+  RawPeer peer() {
+    auto [ours, theirs] = socket_pair();
+    server->adopt(std::move(theirs));
+    return RawPeer(loop, std::move(ours));
+  }
+  void serve() { tasks->spawn(server->serve(listen_at(socket_path)), "serve"); }
+
+  // Says the bytes and returns what comes back, which must be something.
+  Reply ask(RawPeer& peer, const std::string& bytes) {
+    await(peer.say(bytes));
+    return hear(peer);
+  }
+  Reply hear(RawPeer& peer) {
+    std::optional<Reply> reply = await(peer.hear());
+    if (!reply) throw std::runtime_error("the server closed the connection");
+    return std::move(*reply);
+  }
+  bool is_closed(RawPeer& peer) { return !await(peer.hear()).has_value(); }
+  // The connection works: an echo on a stream not used so far.
+  void expect_alive(RawPeer& peer, std::uint32_t stream) {
+    Reply reply = ask(peer, request_frame(stream, "Echo", message("alive")));
+    EXPECT_EQ(reply.header.stream, stream);
+    EXPECT_EQ(reply.code(), 0) << reply.text();
+    EXPECT_EQ(reply.key(), "alive");
+  }
+
+  std::size_t descriptors_before_loop = open_descriptors();
+  // libuv's first loop opens descriptors that stay for the life of the process.
+  static std::size_t descriptors_without_a_loop() {
+    Loop().close();
+    return open_descriptors();
+  }
+
+  std::size_t descriptors_before = descriptors_without_a_loop();
+  Loop loop;
+  TempDir directory;
+  std::string socket_path = directory / "s";
+  TestService service{loop};
+  std::unique_ptr<Server> server = std::make_unique<Server>(loop);
+  std::unique_ptr<TaskSet> tasks = std::make_unique<TaskSet>();
+};
+
+}  // namespace thinshim::test
