@@ -7,6 +7,8 @@
 #include <exception>
 #include <functional>
 #include <list>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -79,6 +81,41 @@ class Queue {
   Event filled_;
 };
 
+// One at a time, in the order in which they came.
+class Mutex {
+ public:
+  class Guard {
+   public:
+    explicit Guard(Mutex& mutex) : mutex_(&mutex) {}
+    Guard(Guard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+    Guard& operator=(Guard&&) = delete;
+    ~Guard() {
+      if (mutex_) mutex_->unlock();
+    }
+
+   private:
+    Mutex* mutex_;
+  };
+  // `Mutex::Guard guard = co_await mutex.lock();`
+  Task<Guard> lock() {
+    while (locked_) {
+      unlocked_.clear();
+      co_await unlocked_.wait();
+    }
+    locked_ = true;
+    co_return Guard(*this);
+  }
+  bool locked() const { return locked_; }
+
+ private:
+  void unlock() {
+    locked_ = false;
+    unlocked_.set();
+  }
+  bool locked_ = false;
+  Event unlocked_;
+};
+
 // Owns tasks that run beside their owner. Destroying the set cancels all of them; a task that fails
 // is reported to the log under its name, for nobody else hears of it. Declare a TaskSet as the last
 // member, so that its tasks go first.
@@ -113,5 +150,46 @@ class TaskSet {
   Event emptied_;
   std::list<Member> members_;
 };
+
+// Runs `work` in `owner` and waits for its result. Whoever stops waiting does not stop the work: what must not end half way
+// (making a container, deleting one) runs to its end although the request that asked for it is gone.
+template <class T>
+Task<T> complete(TaskSet& owner, Task<T> work, std::string what);
+
+namespace internal {
+
+template <class T>
+struct Completion {
+  Event done;
+  std::exception_ptr failure;
+  std::conditional_t<std::is_void_v<T>, bool, std::optional<T>> result{};
+};
+
+template <class T>
+Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion) {
+  try {
+    if constexpr (std::is_void_v<T>) {
+      co_await std::move(work);
+    } else {
+      T result = co_await std::move(work);
+      completion->result.emplace(std::move(result));
+    }
+  } catch (...) {
+    completion->failure = std::current_exception();
+  }
+  completion->done.set();
+}
+
+}  // namespace internal
+
+template <class T>
+Task<T> complete(TaskSet& owner, Task<T> work, std::string what) {
+  auto completion = std::make_shared<internal::Completion<T>>();
+  Task<> running = internal::run_to_completion(std::move(work), completion);
+  owner.spawn(std::move(running), std::move(what));
+  co_await completion->done.wait();
+  if (completion->failure) std::rethrow_exception(completion->failure);
+  if constexpr (!std::is_void_v<T>) co_return std::move(*completion->result);
+}
 
 }  // namespace thinshim

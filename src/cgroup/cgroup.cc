@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cgroup/cgroup.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+
+namespace thinshim {
+namespace {
+
+// Cuts `text` at the first `separator`: what stands before it is returned and taken away.
+std::string_view cut(std::string_view& text, char separator) {
+  std::size_t end = std::min(text.find(separator), text.size());
+  std::string_view head = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return head;
+}
+
+bool lists(std::string_view commas, std::string_view word) {
+  while (!commas.empty())
+    if (cut(commas, ',') == word) return true;
+  return false;
+}
+
+// Blanks, tabs, newlines and backslashes are \NNN, three octal digits (proc(5)).
+std::string unescaped(std::string_view text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned value = 0;
+    if (text[i] == '\\' && i + 3 < text.size() &&
+        std::from_chars(&text[i + 1], &text[i + 1] + 3, value, 8).ptr == &text[i + 1] + 3) {
+      result += static_cast<char>(value);
+      i += 3;
+    } else {
+      result += text[i];
+    }
+  }
+  return result;
+}
+
+// A mount of a cgroup file system: "ID PARENT DEV ROOT POINT OPTIONS [TAG...] - TYPE SOURCE
+// SUPER_OPTIONS", where a v1 hierarchy names its controllers among the super options.
+struct Mount {
+  std::string root;
+  std::string point;
+  std::string_view super_options;
+  CgroupVersion version;
+};
+std::optional<Mount> parse_mount(std::string_view line) {
+  for (int skipped = 0; skipped < 3; ++skipped) cut(line, ' ');
+  std::string_view root = cut(line, ' ');
+  std::string_view point = cut(line, ' ');
+  while (!line.empty() && cut(line, ' ') != "-") {
+  }
+  std::string_view type = cut(line, ' ');
+  cut(line, ' ');
+  if (type != "cgroup" && type != "cgroup2") return std::nullopt;
+  return Mount{unescaped(root), unescaped(point), line,
+               type == "cgroup" ? CgroupVersion::v1 : CgroupVersion::v2};
+}
+
+// Where the group `path` of a hierarchy lies below a mount of it. Both the path and the mount's
+// root are told as seen from our cgroup namespace, so they compare; a mount may show only a part of
+// the hierarchy (a container that was given its own group).
+std::optional<std::string> below(const Mount& mount, std::string_view path) {
+  std::string_view root = mount.root == "/" ? std::string_view() : mount.root;
+  if (path.substr(0, root.size()) != root) return std::nullopt;
+  path.remove_prefix(root.size());
+  if (!path.empty() && path.front() != '/') return std::nullopt;
+  // A mount from outside our cgroup namespace has "/.." as its root, and a group inside the
+  // namespace lies at a name that we cannot know.
+  if (path.starts_with("/../")) return std::nullopt;
+  return mount.point + std::string(path);
+}
+
+std::vector<Mount> parse_mounts(std::string_view mountinfo, CgroupVersion version) {
+  std::vector<Mount> mounts;
+  while (!mountinfo.empty()) {
+    std::optional<Mount> mount = parse_mount(cut(mountinfo, '\n'));
+    if (mount && mount->version == version) mounts.push_back(std::move(*mount));
+  }
+  return mounts;
+}
+
+// Adds the numbers of one cgroup.procs.
+void add_pids(const std::string& directory, std::vector<pid_t>& pids) {
+  Fd file = try_open(directory + "/cgroup.procs", O_RDONLY);
+  std::string text;
+  try {
+    if (!file) throw_errno("open " + directory + "/cgroup.procs");
+    text = read_all(file.get(), 64u << 20, directory + "/cgroup.procs");
+  } catch (const Error& error) {
+    // Gone meanwhile; or a threaded group, whose processes are listed by a group above it.
+    if (error.errnum() == ENOENT || error.errnum() == ENODEV || error.errnum() == EOPNOTSUPP)
+      return;
+    throw;
+  }
+  std::string_view lines = text;
+  while (!lines.empty()) {
+    std::string_view line = cut(lines, '\n');
+    pid_t pid = 0;
+    std::from_chars(line.data(), line.data() + line.size(), pid);
+    if (pid > 0) pids.push_back(pid);
+  }
+}
+
+std::vector<std::string> sub_directories(const std::string& directory) {
+  std::vector<std::string> result;
+  std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), &::closedir);
+  if (!stream && errno != ENOENT) throw_errno("open " + directory);
+  if (!stream) return result;
+  while (const dirent* entry = ::readdir(stream.get())) {
+    std::string_view name = entry->d_name;
+    if (entry->d_type == DT_DIR && name != "." && name != "..")
+      result.push_back(join_path(directory, name));
+  }
+  return result;
+}
+
+}  // namespace
+
+CgroupVersion cgroup_version() {
+  struct statfs status{};
+  bool unified = ::statfs("/sys/fs/cgroup", &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
+  return unified ? CgroupVersion::v2 : CgroupVersion::v1;
+}
+
+Cgroup Cgroup::of_process(pid_t pid) {
+  std::optional<std::string> memberships;
+  try {
+    memberships = read_file("/proc/" + std::to_string(pid) + "/cgroup");
+  } catch (const Error& error) {
+    if (error.errnum() != ESRCH) throw;
+  }
+  if (!memberships) return {};
+  std::optional<std::string> mountinfo = read_file("/proc/self/mountinfo", 256u << 20);
+  return parse(cgroup_version(), *memberships, mountinfo.value_or(""));
+}
+
+Cgroup Cgroup::parse(CgroupVersion version, std::string_view memberships,
+                     std::string_view mountinfo) {
+  Cgroup group;
+  group.version_ = version;
+  std::vector<Mount> mounts = parse_mounts(mountinfo, version);
+  while (!memberships.empty()) {  // "ID:CONTROLLERS:PATH"; v2's has no controllers
+    std::string_view path = cut(memberships, '\n');
+    cut(path, ':');
+    std::string_view controllers = cut(path, ':');
+    if (controllers.empty() != (version == CgroupVersion::v2)) continue;
+    // The root group is nobody's own: that of all processes, or of one that is dead.
+    if (path.empty() || path == "/") continue;
+    std::string_view rest = controllers;
+    std::string_view first = cut(rest, ',');
+    for (const Mount& mount : mounts) {
+      if (version == CgroupVersion::v1 && !lists(mount.super_options, first)) continue;
+      std::optional<std::string> directory = below(mount, path);
+      if (!directory) continue;
+      do group.directories_.emplace_back(cut(controllers, ','), *directory);
+      while (!controllers.empty());
+      break;
+    }
+  }
+  return group;
+}
+
+const std::string& Cgroup::directory(std::string_view controller) const {
+  static const std::string none;
+  for (const auto& [name, directory] : directories_)
+    if (version_ == CgroupVersion::v2 || name == controller) return directory;
+  return none;
+}
+
+// With v1 a process may be in a different group of each hierarchy. runc counts as the container's
+// what is in its group of the devices controller (libcontainer, cgroups/fs GetAllPids); the others
+// are for machines and runtimes without it.
+const std::string& Cgroup::process_directory() const {
+  for (std::string_view controller : {"devices", "name=systemd", "pids", "freezer", "memory"})
+    if (!directory(controller).empty()) return directory(controller);
+  return directories_.empty() ? directory() : directories_.front().second;
+}
+
+bool Cgroup::exists() const {
+  struct stat status{};
+  const std::string& place = process_directory();
+  return !place.empty() && ::stat(place.c_str(), &status) == 0;
+}
+
+std::vector<pid_t> Cgroup::pids() const {
+  std::vector<pid_t> pids;
+  std::vector<std::string> groups;
+  if (!process_directory().empty()) groups.push_back(process_directory());
+  while (!groups.empty()) {
+    std::string group = std::move(groups.back());
+    groups.pop_back();
+    add_pids(group, pids);
+    for (std::string& deeper : sub_directories(group)) groups.push_back(std::move(deeper));
+  }
+  std::sort(pids.begin(), pids.end());
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  return pids;
+}
+
+}  // namespace thinshim

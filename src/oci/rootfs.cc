@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oci/rootfs.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/quote.h"
+#include "oci/idmap.h"
+#include "oci/loop.h"
+#include "oci/mount_options.h"
+#include "oci/overlay.h"
+#include "oci/unmount.h"
+#include "process/command.h"
+
+namespace thinshim {
+namespace {
+
+using containerd::types::Mount;
+
+std::size_t page_size() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+class InDirectory {
+ public:
+  explicit InDirectory(const std::string& path) : before_(open_file(".", O_PATH | O_DIRECTORY)) {
+    if (::chdir(path.c_str()) != 0) throw_errno("chdir " + path);
+  }
+  ~InDirectory() { [[maybe_unused]] int ignored = ::fchdir(before_.get()); }
+  InDirectory(const InDirectory&) = delete;
+
+ private:
+  Fd before_;
+};
+
+// The real path of `target` below `rootfs`, every link in it resolved as if `rootfs` were the root.
+std::string resolve(const std::string& rootfs, const std::string& target) {
+  if (target.empty()) return rootfs;
+  std::string what = "failed to join path " + quoted(target) + " with root " + quoted(rootfs);
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  Fd root = open_file(rootfs, O_PATH | O_DIRECTORY);
+  Fd place(static_cast<int>(
+      ::syscall(SYS_openat2, root.get(), target.c_str(), &how, sizeof how)));  // Linux 5.6
+  if (!place) throw_errno(what);
+  char path[PATH_MAX];
+  std::string link = "/proc/self/fd/" + std::to_string(place.get());
+  ssize_t size = ::readlink(link.c_str(), path, sizeof path);
+  if (size <= 0 || path[0] != '/') throw Error::unknown(what + ": it has no path");
+  return std::string(path, static_cast<std::size_t>(size));
+}
+
+// A 0 byte would end a string early and mount something else.
+void check_text(const Mount& mount) {
+  auto refuse = [](const std::string& text) {
+    if (text.find('\0') != std::string::npos)
+      throw Error::invalid_argument("mount with a zero byte in " + quoted(text));
+  };
+  refuse(mount.type());
+  refuse(mount.source());
+  refuse(mount.target());
+  for (const std::string& option : mount.options()) refuse(option);
+}
+
+// One of the listed mounts, made in up to four steps. Each mount that a step leaves on the target
+// is noted in `made`, so that it can be undone.
+class Component {
+ public:
+  Component(const Mount& mount, const std::string& rootfs, std::vector<std::string>& made)
+      : mount_(mount),
+        rootfs_(rootfs),
+        target_(resolve(rootfs, mount.target())),
+        overlay_(mount.type() == "overlay"),
+        made_(made) {}
+
+  void make() {
+    for (std::string_view helper : {"mount.fuse", "mount.fuse3"}) {
+      std::string prefix = std::string(helper.substr(6)) + ".";  // "fuse.", "fuse3."
+      if (mount_.type().starts_with(prefix))
+        return make_with_helper(std::string(helper), mount_.type().substr(prefix.size()));
+    }
+    options_ = parse_mount_options({mount_.options().begin(), mount_.options().end()});
+    if (overlay_) options_.data = split_data(options_.data);
+
+    Fd user_namespace;
+    std::optional<IdmappedLayers> layers;
+    if (!options_.uidmap.empty() && !options_.gidmap.empty()) {
+      user_namespace =
+          make_user_namespace(parse_id_map(options_.uidmap), parse_id_map(options_.gidmap));
+      if (overlay_) map_layers(user_namespace, layers);
+    }
+
+    // A remount that changes no data is none: only its flags could count, and those of a bind are
+    // set below (moby issue 34077).
+    if (!(options_.flags & MS_REMOUNT) || !options_.data.empty()) mount_file_system();
+    if ((options_.flags & (MS_BIND | MS_RDONLY)) == (MS_BIND | MS_RDONLY)) make_bind_read_only();
+    if (user_namespace && !overlay_) {
+      mount_idmapped(target_, target_, user_namespace);
+      made_.push_back(target_);
+    }
+    if (options_.propagation) {
+      unsigned long flags = options_.propagation | (options_.flags & MS_SILENT);
+      if (::mount("", target_.c_str(), "", flags, "") != 0)
+        throw_errno("set the propagation of " + quoted(target_));
+    }
+  }
+
+ private:
+  // Puts mapped copies in the place of the overlay's lower directories.
+  void map_layers(const Fd& user_namespace, std::optional<IdmappedLayers>& layers) {
+    std::size_t place = find_lowerdir(options_.data);
+    if (place == std::string::npos) throw Error::unknown("overlay without lowerdir to map");
+    layers.emplace(lower_dirs(options_.data[place]), user_namespace, rootfs_ + ".layers");
+    options_.data[place] = lowerdir_option(layers->dirs());
+  }
+
+  void mount_file_system() {
+    std::optional<LoopDevice> loop;
+    std::string source = mount_.source();
+    if (options_.loop) {
+      auto word = std::find(options_.data.begin(), options_.data.end(), "direct-io");
+      bool direct_io = word != options_.data.end();
+      if (direct_io) options_.data.erase(word);
+      loop = attach_loop(source, options_.flags & MS_RDONLY, direct_io);
+      source = loop->path;
+    }
+
+    std::string data = join_data(options_.data);
+    std::optional<CompactOptions> compact;
+    if (data.size() >= page_size() && overlay_) compact = compact_lower_dirs(options_.data);
+    if (data.size() < page_size()) {
+      call_mount(source, data);
+    } else if (compact && join_data(compact->data).size() < page_size()) {
+      InDirectory directory(compact->directory);
+      call_mount(source, join_data(compact->data));
+    } else if (overlay_) {
+      try {
+        mount_long_overlay(source, target_, options_.flags, options_.data);
+      } catch (const Error& failure) {
+        fail(source, data, std::string("options larger than a page: ") + failure.what(),
+             failure.errnum());
+      }
+    } else {
+      fail(source, data, "mount options is too long", E2BIG);
+    }
+    made_.push_back(target_);
+  }
+
+  void call_mount(const std::string& source, const std::string& data) {
+    if (::mount(source.c_str(), target_.c_str(), mount_.type().c_str(), options_.flags,
+                data.c_str()) != 0)
+      fail(source, data, errno_text(errno), errno);
+  }
+
+  [[noreturn]] void fail(const std::string& source, const std::string& data,
+                         const std::string& reason, int errnum) {
+    throw Error(Code::unknown,
+                "mount source: " + quoted(source) + ", target: " + quoted(target_) + ", fstype: " +
+                    escaped(mount_.type()) + ", flags: " + std::to_string(options_.flags) +
+                    ", data: " + quoted(data) + ", err: " + reason,
+                errnum);
+  }
+
+  // The first mount(2) of a bind ignores "ro". In a user namespace, flags that the source's mount
+  // came with are locked and must be given again.
+  void make_bind_read_only() {
+    unsigned long flags = options_.flags | MS_REMOUNT;
+    if (::mount("", target_.c_str(), "", flags, "") == 0) return;
+    struct statvfs status{};
+    if (errno != EPERM || ::statvfs(target_.c_str(), &status) != 0)
+      throw_errno("make " + quoted(target_) + " read-only");
+    static constexpr std::pair<unsigned long, unsigned long> kLocked[] = {
+        {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},           {ST_NOEXEC, MS_NOEXEC},
+        {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME},
+    };
+    for (auto [set, flag] : kLocked)
+      if (status.f_flag & set) flags |= flag;
+    if (::mount("", target_.c_str(), "", flags, "") != 0)
+      throw_errno("make " + quoted(target_) + " read-only");
+  }
+
+  // mount.fuse3 SOURCE TARGET -o OPTION... -t TYPE
+  void make_with_helper(const std::string& helper, const std::string& type) {
+    Command command;
+    command.program = helper;
+    command.arguments = {mount_.source(), target_};
+    for (const std::string& option : mount_.options()) {
+      command.arguments.push_back("-o");
+      command.arguments.push_back(option);
+    }
+    command.arguments.insert(command.arguments.end(), {"-t", type});
+    command.environment = inherited_environment();
+    // A file, not a pipe: the daemon that the helper leaves behind may keep it open.
+    Fd output(check(::memfd_create("mount helper", MFD_CLOEXEC), "make a file in memory"));
+    command.fds = {-1, output.get(), output.get()};
+
+    pid_t pid = start_command(command);
+    int status = 0;
+    while (::waitpid(pid, &status, 0) < 0)
+      if (errno != EINTR) throw_errno("wait for mount helper " + helper);
+    if (status == 0) return made_.push_back(target_);
+    std::string text(4096, '\0');
+    text.resize(static_cast<std::size_t>(
+        std::max<ssize_t>(0, ::pread(output.get(), text.data(), text.size(), 0))));
+    std::string how = WIFEXITED(status) ? "exit status " + std::to_string(WEXITSTATUS(status))
+                                        : "signal " + std::to_string(WTERMSIG(status));
+    std::string words = helper;
+    for (const std::string& argument : command.arguments) words += " " + escaped(argument);
+    throw Error::unknown("mount helper [" + words + "] failed: " + quoted(text) + ": " + how);
+  }
+
+  const Mount& mount_;
+  const std::string& rootfs_;
+  const std::string target_;
+  const bool overlay_;
+  std::vector<std::string>& made_;
+  MountOptions options_;
+};
+
+// Returns what went wrong, if something did.
+std::string undo(const std::vector<std::string>& made) {
+  std::string failures;
+  for (auto target = made.rbegin(); target != made.rend(); ++target) {
+    try {
+      unmount_once(*target);
+    } catch (const Error& failure) {
+      failures += std::string("; ") + failure.what();
+    }
+  }
+  return failures;
+}
+
+}  // namespace
+
+void mount_all(const MountList& mounts, const std::string& rootfs) {
+  if (mounts.empty()) return;
+  if (::mkdir(rootfs.c_str(), 0711) != 0 && errno != EEXIST) throw_errno("mkdir " + rootfs);
+  std::vector<std::string> made;
+  for (const Mount& mount : mounts) {
+    try {
+      check_text(mount);
+      Component(mount, rootfs, made).make();
+    } catch (const Error& failure) {
+      Error named = failure.in("failed to mount rootfs component");
+      throw Error(named.code(), named.what() + undo(made), named.errnum());
+    }
+  }
+}
+
+}  // namespace thinshim

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// A container's root file system, put together from the mounts that containerd lists in Create, as
+// its core/mount/mount_linux.go does: overlay, bind, tmpfs, block devices and images (loop), FUSE
+// (mount.fuse, mount.fuse3), with mapped owners where a user namespace wants them.
+//
+// Blocking calls that may hang, change the working directory for a moment and have children: the
+// server runs them in a fork (process/run.h). Taking them off again: unmount_recursive().
+#pragma once
+
+#include <mount.pb.h>
+
+#include <string>
+
+namespace thinshim {
+
+using MountList = google::protobuf::RepeatedPtrField<containerd::types::Mount>;
+
+// Mounts all of them in order, each on `rootfs` (absolute; made with mode 0711 where it is missing)
+// or on the directory below it that its `target` names; links in there never lead out of it. None
+// listed: nothing is done.
+//
+// Where one fails, those before it are taken off again, last first, and Error "failed to mount
+// rootfs component: mount source: ..., err: reason" is thrown, containerd's words.
+void mount_all(const MountList& mounts, const std::string& rootfs);
+
+}  // namespace thinshim

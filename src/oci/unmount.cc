@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oci/unmount.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+
+namespace thinshim {
+namespace {
+
+constexpr std::size_t kMaxMountinfo = 256u << 20;
+
+bool is_missing(int errnum) { return errnum == ENOENT || errnum == ENOTDIR; }
+
+// How long busy mounts are waited for.
+struct Patience {
+  useconds_t left = 2'500'000;
+  useconds_t next = 1000;
+};
+
+bool unmount_once(const std::string& path, int flags, Patience& patience) {
+  for (;;) {
+    if (::umount2(path.c_str(), flags | UMOUNT_NOFOLLOW) == 0) return true;
+    if (errno == EINVAL || is_missing(errno)) return false;
+    if (errno != EBUSY || patience.left == 0) throw_errno("failed to unmount target " + path);
+    useconds_t wait = std::min(patience.next, patience.left);
+    ::usleep(wait);  // nothing tells when a mount is let go of
+    patience.left -= wait;
+    patience.next = std::min<useconds_t>(2 * wait, 50'000);
+  }
+}
+
+// mountinfo writes white space and backslashes as three octal digits.
+std::string decoded(std::string_view field) {
+  std::string path;
+  for (std::size_t i = 0; i < field.size(); ++i) {
+    auto digit = [&](std::size_t place, char highest) {
+      return i + place < field.size() && field[i + place] >= '0' && field[i + place] <= highest;
+    };
+    if (field[i] == '\\' && digit(1, '3') && digit(2, '7') && digit(3, '7')) {
+      path += static_cast<char>((field[i + 1] - '0') * 64 + (field[i + 2] - '0') * 8 +
+                                (field[i + 3] - '0'));
+      i += 3;
+    } else {
+      path += field[i];
+    }
+  }
+  return path;
+}
+
+// The path as mountinfo would show it; nothing where it is missing.
+std::optional<std::string> canonical(const std::string& target) {
+  std::string name(base_name(target));
+  if (name.empty() || name == "." || name == "..")
+    throw Error::invalid_argument("unmount " + target);
+  char resolved[PATH_MAX];
+  if (!::realpath(directory_of(target).c_str(), resolved)) {
+    if (is_missing(errno)) return std::nullopt;
+    throw_errno("failed to unmount target " + target);
+  }
+  return join_path(resolved, name);
+}
+
+bool is_empty_directory(const std::string& path) {
+  std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
+  if (!directory) return false;
+  int entries = 0;
+  while (::readdir(directory.get())) ++entries;
+  return entries == 2;
+}
+
+// Whether a cheap look is enough to see that nothing can be mounted at or below `path`, as after
+// every deletion that went well: a machine's mountinfo can be megabytes.
+bool is_plainly_unmounted(const std::string& path) {
+  struct statx status{};
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+              STATX_TYPE, &status) != 0)
+    return is_missing(errno);
+  bool tells = status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT;  // Linux 5.8
+  bool root_of_mount = status.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+  return tells && !root_of_mount && S_ISDIR(status.stx_mode) && is_empty_directory(path);
+}
+
+}  // namespace
+
+std::vector<std::string> mount_points_below(std::string_view mountinfo,
+                                            std::string_view directory) {
+  std::vector<std::string> points;
+  while (!mountinfo.empty()) {
+    std::size_t end = std::min(mountinfo.find('\n'), mountinfo.size());
+    std::string_view field = mountinfo.substr(0, end);
+    mountinfo.remove_prefix(std::min(end + 1, mountinfo.size()));
+    for (int skipped = 0; skipped < 4; ++skipped)  // ids of mount and parent, device, root
+      field.remove_prefix(std::min(field.find(' '), field.size() - 1) + 1);
+    std::string point = decoded(field.substr(0, field.find(' ')));
+    bool below = point.size() > directory.size() && point[directory.size()] == '/';
+    if ((below || point.size() == directory.size()) && point.starts_with(directory))
+      points.push_back(std::move(point));
+  }
+  std::sort(points.begin(), points.end(), [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  });
+  points.erase(std::unique(points.begin(), points.end()), points.end());
+  return points;
+}
+
+bool unmount_once(const std::string& path, int flags) {
+  Patience patience;
+  return unmount_once(path, flags, patience);
+}
+
+void unmount_recursive(const std::string& target, int flags) {
+  std::optional<std::string> path = canonical(target);
+  if (!path || is_plainly_unmounted(*path)) return;
+  Fd file = open_file("/proc/self/mountinfo", O_RDONLY);
+  std::string mountinfo = read_all(file.get(), kMaxMountinfo, "read /proc/self/mountinfo");
+  Patience patience;
+  std::exception_ptr failure;
+  for (const std::string& point : mount_points_below(mountinfo, *path)) {
+    try {
+      while (unmount_once(point, flags, patience)) {
+      }
+    } catch (const Error&) {
+      if (!failure) failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace thinshim

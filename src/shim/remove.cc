@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/remove.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "async/loop.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "oci/bundle.h"
+#include "oci/runtime.h"
+#include "oci/unmount.h"
+#include "process/reaper.h"
+#include "runc_options.pb.h"
+#include "shim/address.h"
+#include "shim/config.h"
+#include "task.pb.h"
+
+namespace thinshim {
+namespace {
+
+// stdout is for the answer; containerd logs what comes on stderr.
+void warn(const std::string& what, const std::string& reason) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  std::string line = log::format(log::Level::warning, what, {{"error", reason}}, now.tv_sec, now.tv_nsec);
+  std::fputs(line.c_str(), stderr);
+}
+
+// One step of the clean-up; the next one is taken in any case.
+void attempt(const std::string& what, const std::function<void()>& step) {
+  try {
+    step();
+  } catch (const std::exception& error) {
+    warn(what, error.what());
+  }
+}
+
+bool exists(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+std::vector<std::string> entries_of(const std::string& directory) {
+  std::vector<std::string> names;
+  std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory.c_str()), ::closedir);
+  while (dirent* entry = open ? ::readdir(open.get()) : nullptr) {
+    std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  return names;
+}
+
+Runtime::Settings runtime_of(const Bundle& bundle, const std::string& containerd_namespace) {
+  Runtime::Settings settings;
+  std::optional<RuncOptions> options;
+  attempt("read the container's options", [&] { options = bundle.read_options(); });
+  std::optional<std::string> binary = bundle.read_runtime();
+  Config config = load_config("", "");
+  settings.binary = binary && !binary->empty() ? *binary : config.task.runtime.binary;
+  std::string root = options && !options->root().empty() ? options->root() : config.task.runtime.root;
+  settings.root = join_path(root, containerd_namespace);
+  settings.systemd_cgroup = config.task.runtime.systemd_cgroup || (options && options->systemd_cgroup());
+  return settings;
+}
+
+void remove_runtime_state(const Bundle& bundle, const std::string& id, const std::string& containerd_namespace) {
+  Runtime::Settings settings = runtime_of(bundle, containerd_namespace);
+  if (!exists(join_path(settings.root, id))) return;
+  Loop loop;
+  Reaper reaper(loop);
+  loop.run(Runtime(reaper, settings).remove(id, true));
+}
+
+void clean(const Bundle& bundle, const std::string& id, const std::string& containerd_namespace) {
+  attempt("failed to remove runc container", [&] { remove_runtime_state(bundle, id, containerd_namespace); });
+  attempt("failed to cleanup rootfs mount", [&] { unmount_recursive(bundle.rootfs()); });
+  for (const std::string& name : entries_of(bundle.path())) {
+    bool exec_pid = name.size() > 4 && name.compare(name.size() - 4, 4, ".pid") == 0 && name != "init.pid";
+    if (exec_pid) ::unlink(join_path(bundle.path(), name).c_str());
+  }
+}
+
+// Whether the socket was dead, and is gone now.
+bool remove_dead_socket(const std::string& address) {
+  std::optional<std::string> path = path_of_address(address);
+  if (!path || !exists(directory_of(*path))) return false;
+  SocketDirectoryLock lock(*path);
+  if (!exists(*path)) return true;
+  if (probe_socket(*path).alive) return false;
+  ::unlink(path->c_str());
+  return true;
+}
+
+// Containers that had their shim in common with one whose shim is gone.
+void clean_group(const Bundle& bundle, const std::string& address, const std::string& containerd_namespace) {
+  std::string bundles = directory_of(bundle.path());
+  for (const std::string& id : entries_of(bundles)) {
+    Bundle other(join_path(bundles, id));
+    if (other.path() == bundle.path()) continue;
+    attempt("failed to clean up another container of the group", [&] {
+      if (other.read_address() == address) clean(other, id, containerd_namespace);
+    });
+  }
+}
+
+std::string bundle_path(const Arguments& arguments) {
+  if (!arguments.bundle.empty()) return arguments.bundle;
+  char path[4096];
+  if (!::getcwd(path, sizeof path)) throw_errno("find the working directory");
+  return join_path(directory_of(path), arguments.id);
+}
+
+}  // namespace
+
+std::string remove_container(const Arguments& arguments) {
+  Bundle bundle(bundle_path(arguments));
+  std::string address;
+  attempt("read the shim's address", [&] { address = bundle.read_address().value_or(""); });
+  bool shim_is_gone = false;
+  attempt("remove the shim's socket", [&] { shim_is_gone = remove_dead_socket(address); });
+  clean(bundle, arguments.id, arguments.containerd_namespace);
+  // Only such callers leave the rest of a group to the shim's death.
+  std::string record = read_file(join_path(bundle.path(), "bootstrap.json")).value_or("");
+  if (shim_is_gone && record.find("\"version\":3") != std::string::npos)
+    clean_group(bundle, address, arguments.containerd_namespace);
+
+  containerd::task::v3::DeleteResponse response;
+  attempt("failed to read init pid file", [&] {
+    response.set_pid(static_cast<std::uint32_t>(read_pid_file(bundle.init_pid()).value_or(0)));
+  });
+  response.set_exit_status(128 + SIGKILL);
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  response.mutable_exited_at()->set_seconds(now.tv_sec);
+  response.mutable_exited_at()->set_nanos(static_cast<std::int32_t>(now.tv_nsec));
+  return response.SerializeAsString();
+}
+
+}  // namespace thinshim

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/start.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "oci/bundle.h"
+#include "oci/spec.h"
+#include "process/command.h"
+#include "shim/address.h"
+#include "wire.pb.h"
+
+namespace thinshim {
+namespace {
+
+namespace bootstrap = containerd::runtime::bootstrap::v1;
+
+constexpr int kLegacyVersion = 2;
+constexpr int kBootstrapVersion = 3;
+
+std::string own_executable() {
+  char path[4096];
+  ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
+  if (size <= 0 || size == static_cast<ssize_t>(sizeof path)) return "/proc/self/exe";
+  std::string name(path, static_cast<std::size_t>(size));
+  return ::access(name.c_str(), X_OK) == 0 ? name : "/proc/self/exe";  // it may have been replaced since
+}
+
+std::string working_directory() {
+  char path[4096];
+  if (!::getcwd(path, sizeof path)) throw_errno("find the working directory");
+  return path;
+}
+
+// A core scheduling domain for the shim and all that it starts (prctl(2), PR_SCHED_CORE).
+void share_cores() {
+  if (::prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_PROCESS_GROUP, 0) < 0)
+    throw_errno("enable sched core support");
+}
+
+pid_t start_server(const Arguments& arguments, const StartRequest& request, int version, const Fd& listener) {
+  Command command;
+  command.program = own_executable();
+  // What `ps` shows is what people and scripts look for.
+  command.arguments = {"-namespace", arguments.containerd_namespace, "-id", arguments.id, "-address", request.grpc_address};
+  if (request.debug) command.arguments.push_back("-debug");
+  command.environment = inherited_environment({"TTRPC_ADDRESS", kVersionVariable});
+  command.environment.push_back("TTRPC_ADDRESS=" + request.ttrpc_address);
+  command.environment.push_back(std::string(kVersionVariable) + "=" + std::to_string(version));
+  command.fds = {-1, -1, -1, listener.get()};
+  command.own_group = true;
+  return start_command(command);
+}
+
+// Killed later than containerd, should memory run out. A user namespace forbids it, and so may a lack of privileges.
+void adjust_oom_score(pid_t server) {
+  std::optional<std::string> text = read_file("/proc/" + std::to_string(::getppid()) + "/oom_score_adj");
+  int score = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), score).ec != std::errc()) return;
+  try {
+    write_file("/proc/" + std::to_string(server) + "/oom_score_adj", std::to_string(std::min(score + 1, 1000)), 0);
+  } catch (const Error& error) {
+    if (error.errnum() != EPERM && error.errnum() != EACCES) throw error.in("failed to adjust OOM score for shim");
+  }
+}
+
+// What was given out for a shim that lives: it says so itself, in its environment. A stock shim does not; containerd 2 keeps
+// its answer in the bundle where that shim runs.
+int version_of(int pid, int otherwise) {
+  std::string proc = "/proc/" + std::to_string(pid);
+  std::string variable = std::string(kVersionVariable) + "=";
+  std::string environment = '\0' + read_file(proc + "/environ").value_or("");
+  std::size_t found = environment.find('\0' + variable);
+  if (found != std::string::npos) return environment[found + 1 + variable.size()] == '3' ? kBootstrapVersion : kLegacyVersion;
+  std::optional<std::string> record = read_file(proc + "/cwd/bootstrap.json");
+  if (record) return record->find("\"version\":3") != std::string::npos ? kBootstrapVersion : kLegacyVersion;
+  return otherwise;
+}
+
+std::string answer(const StartRequest& request, int version, const std::string& address) {
+  if (!request.bootstrap) return address;
+  bootstrap::BootstrapResult result;
+  result.set_version(version);
+  result.set_address(address);
+  result.set_protocol("ttrpc");
+  return result.SerializeAsString();
+}
+
+}  // namespace
+
+StartRequest parse_start_request(const std::string& input, const Arguments& arguments) {
+  StartRequest request;
+  request.grpc_address = arguments.address;
+  request.ttrpc_address = arguments.ttrpc_address;
+  request.debug = arguments.debug;
+  bootstrap::BootstrapParams params;
+  if (params.ParseFromString(input) && params.instance_id() == arguments.id &&
+      params.namespace_() == arguments.containerd_namespace) {
+    request.bootstrap = true;
+    if (!params.containerd_grpc_address().empty()) request.grpc_address = params.containerd_grpc_address();
+    if (!params.containerd_ttrpc_address().empty()) request.ttrpc_address = params.containerd_ttrpc_address();
+    request.socket_directory = params.socket_dir();
+    request.debug = request.debug || params.log_level() <= bootstrap::LOG_LEVEL_DEBUG;
+    return request;
+  }
+  wire::Any options;
+  if (!options.ParseFromString(input))
+    throw Error::invalid_argument("stdin is neither BootstrapParams of this container nor runtime options");
+  return request;
+}
+
+std::string start(const Arguments& arguments, const std::string& input) {
+  StartRequest request = parse_start_request(input, arguments);
+  Bundle bundle(working_directory());
+  std::string group = group_of(bundle.config()).value_or(arguments.id);
+  std::string path = socket_path(request.socket_directory, request.grpc_address, arguments.containerd_namespace, group);
+  std::string address = address_of_path(path);
+  int version = request.bootstrap ? kBootstrapVersion : kLegacyVersion;
+
+  Fd listener;
+  {
+    SocketDirectoryLock lock(path);
+    try {
+      listener = listen_at(path);
+    } catch (const Error& error) {
+      if (error.errnum() != EADDRINUSE) throw error.in("create new shim socket");
+      Probe living = probe_socket(path);
+      if (living.alive) {
+        bundle.write_address(address);
+        return answer(request, version_of(living.pid, version), address);
+      }
+      ::unlink(path.c_str());
+      listener = listen_at(path);
+    }
+  }
+
+  pid_t server = 0;
+  try {
+    // Written before there is anybody to be found by it, so that a crash in between leaves a trace (containerd issue 5173).
+    bundle.write_address(address);
+    if (!request.socket_directory.empty()) bundle.write_socket_dir(request.socket_directory);
+    if (arguments.sched_core) share_cores();
+    server = start_server(arguments, request, version, listener);
+    adjust_oom_score(server);
+  } catch (...) {
+    if (server > 0) ::kill(server, SIGKILL);
+    ::unlink(path.c_str());
+    throw;
+  }
+  return answer(request, version, address);
+}
+
+}  // namespace thinshim

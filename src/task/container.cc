@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "task/container.h"
+
+#include <signal.h>
+
+#include "base/error.h"
+#include "base/identifier.h"
+#include "base/log.h"
+#include "oci/process_json.h"
+#include "task_events.pb.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+namespace events = containerd::events;
+
+// How long killing what is left of a shared pid namespace may hold back the news of init's exit.
+constexpr Duration kKillAllLimit = 10s;
+// How long the exit of an init that is being deleted before it was started may take to arrive.
+constexpr Duration kLastExitLimit = 5s;
+// 0001-01-01 in seconds since 1970.
+constexpr std::int64_t kGoZeroTime = -62135596800;
+
+InitProcess::Settings init_settings(const Container::Setup& setup, const ContainerSpec& spec) {
+  const RuncOptions& options = setup.options;
+  InitProcess::Settings settings{setup.id, setup.bundle, options.no_pivot_root(), options.no_new_keyring(),
+                                 options.io_uid(), options.io_gid()};
+  // Docker sends no owner to runtimes whose options it does not know (moby, runtime_unix.go).
+  if (settings.io_uid == 0 && settings.io_gid == 0) {
+    settings.io_uid = spec.root_uid.value_or(0);
+    settings.io_gid = spec.root_gid.value_or(0);
+  }
+  return settings;
+}
+
+}  // namespace
+
+void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit) {
+  timestamp->set_seconds(exit ? exit->at.tv_sec : kGoZeroTime);
+  timestamp->set_nanos(exit ? static_cast<std::int32_t>(exit->at.tv_nsec) : 0);
+}
+
+Container::Container(Reaper& reaper, EventSink& sink, Setup setup)
+    : reaper_(reaper),
+      events_(sink),
+      id_(setup.id),
+      bundle_(setup.bundle),
+      spec_(read_container_spec(bundle_.config())),
+      init_settings_(init_settings(setup, spec_)),
+      init_(std::make_shared<InitProcess>(reaper, Runtime(reaper, std::move(setup.runtime)), init_settings_,
+                                          std::move(setup.streams))) {}
+
+std::shared_ptr<Process> Container::process(const std::string& exec_id) const {
+  if (exec_id.empty()) return init_;
+  auto exec = execs_.find(exec_id);
+  if (exec == execs_.end()) throw Error::not_found("process does not exist " + exec_id);
+  return exec->second;
+}
+
+Task<> Container::create(api::CreateTaskRequest request) {
+  Task<> creating = init_->create(request.rootfs());
+  co_await std::move(creating);
+  try {
+    cgroup_ = Cgroup::of_process(init_->pid());
+  } catch (const Error& error) {
+    log::warning("the container's cgroup was not found", {{"id", id_}, {"error", error.what()}});
+  }
+
+  events::TaskCreate event;
+  event.set_container_id(id_);
+  event.set_bundle(bundle_.path());
+  *event.mutable_rootfs() = request.rootfs();
+  event.mutable_io()->set_stdin(request.stdin());
+  event.mutable_io()->set_stdout(request.stdout());
+  event.mutable_io()->set_stderr(request.stderr());
+  event.mutable_io()->set_terminal(request.terminal());
+  event.set_checkpoint(request.checkpoint());
+  event.set_pid(static_cast<std::uint32_t>(init_->pid()));
+  events_.publish(kTopicCreate, event);
+  watches_.spawn(watch_init(), "watch the init of " + id_);
+}
+
+Task<pid_t> Container::start(std::string exec_id) {
+  std::shared_ptr<Process> process = this->process(exec_id);
+  Mutex::Guard verb = co_await process->verbs().lock();
+  // Until the start has been told, no exit is.
+  Process::Starting starting(*process);
+  if (!exec_id.empty()) {
+    Task<> running = start_exec(std::static_pointer_cast<ExecProcess>(process));
+    co_await std::move(running);
+    co_return process->pid();
+  }
+  Task<> running = init_->start();
+  co_await std::move(running);
+  events::TaskStart event;
+  event.set_container_id(id_);
+  event.set_pid(static_cast<std::uint32_t>(init_->pid()));
+  events_.publish(kTopicStart, event);
+  co_return init_->pid();
+}
+
+Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
+  if (init_->dead()) throw Error::failed_precondition("container " + id_ + " init process is not running");
+  ++execs_in_flight_;
+  std::exception_ptr failure;
+  try {
+    Task<> running = exec->start();
+    co_await std::move(running);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    exec_is_over();
+    std::rethrow_exception(failure);
+  }
+  events::TaskExecStarted event;
+  event.set_container_id(id_);
+  event.set_exec_id(exec->id());
+  event.set_pid(static_cast<std::uint32_t>(exec->pid()));
+  events_.publish(kTopicExecStarted, event);
+  watches_.spawn(watch_exec(exec), "watch exec " + exec->id() + " of " + id_);
+}
+
+Task<> Container::kill(api::KillRequest request) {
+  int signal = static_cast<int>(request.signal());
+  std::shared_ptr<Process> process = this->process(request.exec_id());
+  Mutex::Guard verb = co_await process->verbs().lock();
+  if (!request.exec_id().empty()) {
+    std::static_pointer_cast<ExecProcess>(process)->kill(signal);
+    co_return;
+  }
+  Task<> killing = init_->kill(signal, request.all());
+  co_await std::move(killing);
+}
+
+void Container::exec(const api::ExecProcessRequest& request) {
+  const std::string& exec_id = request.exec_id();
+  check_identifier(exec_id, "exec id");
+  if (exec_id == "init") throw Error::invalid_argument("exec id init: its pid file would be the container's own");
+  if (execs_.count(exec_id) != 0) throw Error::already_exists("id " + exec_id);
+  if (!next(kInitRules, init_->state(), Verb::exec)) throw refusal(init_->state(), Verb::exec);
+  Streams streams{request.stdin(), request.stdout(), request.stderr(), request.terminal()};
+  ExecProcess::Settings settings{id_, bundle_, with_terminal(request.spec().value(), request.terminal()),
+                                 init_settings_.io_uid, init_settings_.io_gid};
+  execs_[exec_id] =
+      std::make_shared<ExecProcess>(reaper_, init_->runtime(), exec_id, std::move(settings), std::move(streams));
+  events::TaskExecAdded event;
+  event.set_container_id(id_);
+  event.set_exec_id(exec_id);
+  events_.publish(kTopicExecAdded, event);
+}
+
+Task<std::shared_ptr<Process>> Container::remove(std::string exec_id) {
+  std::shared_ptr<Process> process = this->process(exec_id);
+  Mutex::Guard verb = co_await process->verbs().lock();
+  if (process->state() == State::deleted) co_return process;  // by whom we waited for
+  if (exec_id.empty()) {
+    Task<> removing = remove_init();
+    co_await std::move(removing);
+  } else {
+    Task<> removing = remove_exec(std::static_pointer_cast<ExecProcess>(process));
+    co_await std::move(removing);
+  }
+  co_return process;
+}
+
+Task<> Container::remove_init() {
+  Task<> removing = init_->remove();
+  co_await std::move(removing);
+  // One that was never started is killed by its removal: its exit comes before the news of the deletion.
+  bool told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
+  if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
+  events::TaskDelete event;
+  event.set_container_id(id_);
+  event.set_pid(static_cast<std::uint32_t>(init_->pid()));
+  event.set_exit_status(static_cast<std::uint32_t>(init_->exit() ? init_->exit()->status : 0));
+  set_timestamp(event.mutable_exited_at(), init_->exit());
+  events_.publish(kTopicDelete, event);
+}
+
+Task<> Container::remove_exec(std::shared_ptr<ExecProcess> exec) {
+  Task<> removing = exec->remove();
+  co_await std::move(removing);
+  execs_.erase(exec->id());
+}
+
+std::vector<Container::Member> Container::members() const {
+  std::vector<Member> members;
+  if (!cgroup_) return members;
+  std::map<pid_t, std::string> names;
+  for (const auto& [id, exec] : execs_)
+    if (exec->state() == State::running) names[exec->pid()] = id;
+  for (pid_t pid : cgroup_->pids()) {
+    auto name = names.find(pid);
+    members.push_back({pid, name == names.end() ? "" : name->second});
+  }
+  return members;
+}
+
+Task<> Container::watch_init() {
+  Exit exit = co_await init_->wait_dead();
+  Task<> ending = end_execs();
+  co_await std::move(ending);
+  init_->set_exited(exit);
+  publish_exit(*init_);
+}
+
+// Init is dead. With a pid namespace of its own the kernel has killed all others by now.
+Task<> Container::end_execs() {
+  if (!spec_.own_pid_namespace) {
+    try {
+      Task<> killing = init_->kill_all();
+      bool killed = co_await within(reaper_.loop(), kKillAllLimit, std::move(killing));
+      if (!killed) log::error("killing a container's processes takes too long", {{"id", id_}});
+    } catch (const Error& error) {
+      log::error("failed to kill init's children", {{"id", id_}, {"error", error.what()}});
+    }
+    for (const auto& [id, exec] : execs_)
+      if (exec->state() == State::running && !exec->dead()) exec->signal(SIGKILL);
+  }
+  while (execs_in_flight_ > 0) {
+    execs_over_.clear();
+    co_await execs_over_.wait();
+  }
+}
+
+Task<> Container::watch_exec(std::shared_ptr<ExecProcess> exec) {
+  Exit exit = co_await exec->wait_dead();
+  exec->set_exited(exit);
+  publish_exit(*exec);
+  exec_is_over();
+}
+
+void Container::exec_is_over() {
+  if (--execs_in_flight_ == 0) execs_over_.set();
+}
+
+void Container::publish_exit(const Process& process) {
+  events::TaskExit event;
+  event.set_container_id(id_);
+  event.set_id(process.id());
+  event.set_pid(static_cast<std::uint32_t>(process.pid()));
+  event.set_exit_status(static_cast<std::uint32_t>(process.exit()->status));
+  set_timestamp(event.mutable_exited_at(), process.exit());
+  events_.publish(kTopicExit, event);
+}
+
+}  // namespace thinshim

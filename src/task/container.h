@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// One container: its init, its execs, and the promises about the order of their events.
+//
+// - A process's exit is told after its start, an exec's start after it was added, the deletion last of all.
+// - Every exec's exit is told before init's. Once init is dead no exec is started any more, and execs that run in a pid
+//   namespace that outlives init are killed with it (containerd issues 9719, 9999, 10603).
+// - Each process that was started has exactly one exit; one that could not be started has none.
+//
+// The verbs must not stop half way: whoever calls them runs them to their end, holding the container.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "async/sync.h"
+#include "cgroup/cgroup.h"
+#include "oci/spec.h"
+#include "process/reaper.h"
+#include "runc_options.pb.h"
+#include "task.pb.h"
+#include "task/events.h"
+#include "task/exec_process.h"
+#include "task/init_process.h"
+
+namespace thinshim {
+
+namespace api = containerd::task::v3;
+
+class Container {
+ public:
+  struct Setup {
+    std::string id;
+    Bundle bundle;
+    Runtime::Settings runtime;
+    RuncOptions options;
+    Streams streams;
+  };
+  // Reads config.json; throws Error where it cannot.
+  Container(Reaper& reaper, EventSink& events, Setup setup);
+  Container(const Container&) = delete;
+  Container& operator=(const Container&) = delete;
+
+  const std::string& id() const { return id_; }
+  const Bundle& bundle() const { return bundle_; }
+  // Init where `exec_id` is empty. Throws Error not_found.
+  std::shared_ptr<Process> process(const std::string& exec_id) const;
+
+  Task<> create(api::CreateTaskRequest request);
+  // Returns the pid.
+  Task<pid_t> start(std::string exec_id);
+  Task<> kill(api::KillRequest request);
+  void exec(const api::ExecProcessRequest& request);
+  // Returns the process, which then has its last state. A second call joins the first.
+  Task<std::shared_ptr<Process>> remove(std::string exec_id);
+
+  struct Member {
+    pid_t pid;
+    std::string exec_id;  // empty for init and whatever the container started itself
+  };
+  std::vector<Member> members() const;
+
+ private:
+  Task<> start_exec(std::shared_ptr<ExecProcess> exec);
+  Task<> remove_init();
+  Task<> remove_exec(std::shared_ptr<ExecProcess> exec);
+  Task<> watch_init();
+  Task<> watch_exec(std::shared_ptr<ExecProcess> exec);
+  Task<> end_execs();
+  void exec_is_over();
+  void publish_exit(const Process& process);
+
+  Reaper& reaper_;
+  EventSink& events_;
+  std::string id_;
+  Bundle bundle_;
+  ContainerSpec spec_;
+  InitProcess::Settings init_settings_;
+  std::shared_ptr<InitProcess> init_;
+  std::map<std::string, std::shared_ptr<ExecProcess>> execs_;
+  std::optional<Cgroup> cgroup_;
+  // Execs that were started, or are being started, and whose exit has not been told.
+  int execs_in_flight_ = 0;
+  Event execs_over_;
+  TaskSet watches_;
+};
+
+// Of an exit; for one that has not happened, Go's zero time (year 1), as the stock shim writes it.
+void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit);
+
+}  // namespace thinshim

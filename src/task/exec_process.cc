@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "task/exec_process.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+
+namespace thinshim {
+
+ExecProcess::ExecProcess(Reaper& reaper, Runtime& runtime, std::string id, Settings settings, Streams streams)
+    : Process(reaper, std::move(id), std::move(streams)), runtime_(runtime), settings_(std::move(settings)) {}
+
+Task<> ExecProcess::start() {
+  require(kExecRules, Verb::start);
+  std::exception_ptr failure;
+  try {
+    Task<> running = start_in_container();
+    co_await std::move(running);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    set_failed();
+    std::rethrow_exception(failure);
+  }
+  state_ = State::running;
+}
+
+Task<> ExecProcess::start_in_container() {
+  const Bundle& bundle = settings_.bundle;
+  ProcessIo::Settings io{bundle.path(), settings_.container + "/" + id(), settings_.io_uid, settings_.io_gid};
+  Maker maker = [this](Runtime::Start start) {
+    return runtime_.exec(settings_.container, settings_.process, std::move(start));
+  };
+  Task<> making = make(std::move(io), bundle.exec_pid(id()), std::move(maker));
+  co_await std::move(making);
+}
+
+void ExecProcess::kill(int number) const {
+  require(kExecRules, Verb::kill);
+  try {
+    signal(number);
+  } catch (const Error& error) {
+    if (error.code() != Code::unknown) throw;
+    throw error.in("exec kill error: unknown error after kill");
+  }
+}
+
+Task<> ExecProcess::remove() {
+  require(kExecRules, Verb::remove);
+  Task<> finishing = finish_io();
+  co_await std::move(finishing);
+  ::unlink(settings_.bundle.exec_pid(id()).c_str());
+  state_ = State::deleted;
+}
+
+void ExecProcess::resize(unsigned width, unsigned height) {
+  require(kExecRules, Verb::resize);
+  Process::resize(width, height);
+}
+
+}  // namespace thinshim

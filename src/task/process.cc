@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "task/process.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long output may still be held up after the exit before it is cut off. CRI gives up on a deletion after 10 s, so this
+// must leave room for the rest of it (containerd issue 13377).
+constexpr Duration kDrainLimit = 4s;
+
+}  // namespace
+
+Process::Process(Reaper& reaper, std::string id, Streams streams)
+    : reaper_(reaper), id_(std::move(id)), streams_(std::move(streams)) {
+  start_settled_.set();
+}
+
+Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker maker) {
+  auto io = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
+  // A pid from an earlier attempt must not be taken for this one's.
+  if (::unlink(pid_file.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + pid_file);
+  Reaper::Hold hold = reaper_.hold();
+  Task<> making = maker(Runtime::Start{io->runtime_fds(), io->console_socket(), pid_file});
+  co_await std::move(making);
+
+  std::optional<int> pid = read_pid_file(pid_file);
+  if (!pid) throw Error::unknown("failed to retrieve OCI runtime container pid: the runtime wrote no " + pid_file);
+  Child child = reaper_.adopt(*pid);
+  std::exception_ptr failure;
+  try {
+    Task<> attaching = io->attach();
+    co_await std::move(attaching);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    if (!child.exited()) child.signal(SIGKILL);
+    std::rethrow_exception(failure);
+  }
+  if (stdin_closed_) io->close_stdin();
+  io_ = std::move(io);
+  pid_ = *pid;
+  child_.emplace(std::move(child));
+}
+
+void Process::close_stdin() {
+  stdin_closed_ = true;
+  if (io_) io_->close_stdin();
+}
+
+void Process::resize(unsigned width, unsigned height) {
+  if (io_) io_->resize(width, height);
+}
+
+Task<Exit> Process::wait_dead() {
+  co_await child_->wait();
+  co_await start_settled_.wait();
+  co_return child_->exit();
+}
+
+void Process::set_exited(const Exit& exit) {
+  exit_ = exit;
+  exit_recorded_ = reaper_.loop().now();
+  if (state_ != State::deleted) state_ = State::stopped;
+  if (io_) io_->process_exited();
+  ended_.set();
+}
+
+void Process::signal(int number) const {
+  if (!child_) throw Error::failed_precondition("process not created");
+  child_->signal(number);
+}
+
+Task<> Process::finish_io() {
+  if (!io_) co_return;
+  std::uint64_t gone_by = exit_ ? reaper_.loop().now() - exit_recorded_ : 0;
+  Duration left = std::max(Duration(0), kDrainLimit - Duration(gone_by));
+  Task<> finishing = io_->finish(left);
+  co_await std::move(finishing);
+}
+
+}  // namespace thinshim

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a container's init and its execs have in common: an id, streams, a state, and an exit that any number may wait for.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "async/sync.h"
+#include "oci/runtime.h"
+#include "process/reaper.h"
+#include "stdio/process_io.h"
+#include "task/state.h"
+
+namespace thinshim {
+
+class Process {
+ public:
+  Process(Reaper& reaper, std::string id, Streams streams);
+  virtual ~Process() = default;
+
+  const std::string& id() const { return id_; }
+  const Streams& streams() const { return streams_; }
+  State state() const { return state_; }
+  // 0 until it is known; kept after the exit.
+  pid_t pid() const { return pid_; }
+  // Nothing before the exit.
+  const std::optional<Exit>& exit() const { return exit_; }
+  // Set at the exit, and where the process could not be started: nothing more will come then.
+  Event& ended() { return ended_; }
+
+  void close_stdin();
+  // Throws Error.
+  virtual void resize(unsigned width, unsigned height);
+
+  // A start is under way as long as one of these is there; wait_dead() holds exits back until then.
+  class Starting {
+   public:
+    explicit Starting(Process& process) : process_(process) { process_.start_settled_.clear(); }
+    ~Starting() { process_.start_settled_.set(); }
+    Starting(const Starting&) = delete;
+    Starting& operator=(const Starting&) = delete;
+
+   private:
+    Process& process_;
+  };
+
+  // Waits for the process to die, and for a start that is under way to be over, since nobody may hear of an exit before the
+  // start. Only for a process that was made.
+  Task<Exit> wait_dead();
+  // Records the exit and lets go everyone who waits for it.
+  void set_exited(const Exit& exit);
+  // Whether it is dead, though perhaps nobody was told yet.
+  bool dead() const { return child_ && child_->exited(); }
+  // Sends a signal to this one process. Throws Error, not_found where it is dead.
+  void signal(int number) const;
+
+  // Verbs on one process happen one after the other.
+  Mutex& verbs() { return verbs_; }
+
+ protected:
+  // Has the runtime make the process, by `maker`, and takes charge of it: streams, pid, child. Where it throws, there is no
+  // process, or it is being killed.
+  using Maker = std::function<Task<>(Runtime::Start)>;
+  Task<> make(ProcessIo::Settings settings, std::string pid_file, Maker maker);
+  // Ends the streams: waits a little for output that is still held up, measured from the exit.
+  Task<> finish_io();
+  // It will never run.
+  void set_failed() { ended_.set(); }
+
+  // Throws the refusal where the state does not allow the action.
+  template <std::size_t N>
+  void require(const Rule (&rules)[N], Verb verb) const {
+    if (!next(rules, state_, verb)) throw refusal(state_, verb);
+  }
+
+  Reaper& reaper_;
+  State state_ = State::created;
+
+ private:
+  std::string id_;
+  Streams streams_;
+  pid_t pid_ = 0;
+  std::optional<Exit> exit_;
+  std::uint64_t exit_recorded_ = 0;  // the loop's clock
+  std::optional<Child> child_;
+  std::unique_ptr<ProcessIo> io_;
+  bool stdin_closed_ = false;
+  Event ended_;
+  Event start_settled_;
+  Mutex verbs_;
+};
+
+}  // namespace thinshim

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Task API, containerd.task.v2.Task and containerd.task.v3.Task, whose messages are the same on the wire
+// (containerd, api/runtime/task): request in, a container's verb, response out.
+//
+// What changes a container runs to its end in the service's own set of tasks, even where the client has gone meanwhile.
+// What only asks is answered from memory at once. Errors and texts are the stock shim's (compatibility.md 3.7).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "async/sync.h"
+#include "task/container.h"
+#include "ttrpc/server.h"
+
+namespace thinshim {
+
+class TaskService {
+ public:
+  struct Settings {
+    // Of containerd: part of the runtime's root directory.
+    std::string containerd_namespace;
+    // The shim's own, for the bundles of containers that came without a `start`.
+    std::string address;
+    // Makes runc's options, complete with what is configured, of what came in Create. Throws Error.
+    std::function<RuncOptions(const wire::Any&)> read_options;
+    // Called when the last container is gone and the client has asked for the end.
+    std::function<void()> shut_down;
+  };
+  TaskService(Reaper& reaper, EventSink& events, Settings settings);
+  TaskService(const TaskService&) = delete;
+  TaskService& operator=(const TaskService&) = delete;
+
+  // Registers every method under both versions' names. The service must outlive the server.
+  void serve(Server& server);
+
+ private:
+  Task<api::StateResponse> state(api::StateRequest request);
+  Task<api::CreateTaskResponse> create(api::CreateTaskRequest request);
+  Task<api::StartResponse> start(api::StartRequest request);
+  Task<api::DeleteResponse> remove(api::DeleteRequest request);
+  Task<api::PidsResponse> pids(api::PidsRequest request);
+  Task<wire::Empty> kill(api::KillRequest request);
+  Task<wire::Empty> exec(api::ExecProcessRequest request);
+  Task<wire::Empty> resize_pty(api::ResizePtyRequest request);
+  Task<wire::Empty> close_io(api::CloseIORequest request);
+  Task<api::WaitResponse> wait(api::WaitRequest request);
+  Task<api::ConnectResponse> connect(api::ConnectRequest request);
+  Task<wire::Empty> shutdown(api::ShutdownRequest request);
+
+  // Throws Error not_found "container not created".
+  std::shared_ptr<Container> container(const std::string& id) const;
+  std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request);
+  Task<pid_t> create_container(api::CreateTaskRequest request);
+  static Task<pid_t> start_process(std::shared_ptr<Container> container, std::string exec_id);
+  static Task<> kill_process(std::shared_ptr<Container> container, api::KillRequest request);
+  Task<std::shared_ptr<Process>> remove_process(std::shared_ptr<Container> container, std::string exec_id);
+  void end_if_asked();
+
+  Reaper& reaper_;
+  EventSink& events_;
+  Settings settings_;
+  std::map<std::string, std::shared_ptr<Container>> containers_;
+  std::set<std::string> being_created_;
+  bool shutdown_asked_ = false;
+  TaskSet operations_;
+};
+
+}  // namespace thinshim
