@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cgroup/cgroup.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "base/fd.h"
+#include "base/file.h"
+
+namespace thinshim {
+namespace {
+
+constexpr char kV1Mounts[] =
+    "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
+    "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n"
+    "32 31 0:29 / /sys/fs/cgroup/systemd rw,relatime shared:9 - cgroup cgroup "
+    "rw,xattr,name=systemd\n"
+    "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:10 - cgroup cgroup rw,cpu,cpuacct\n"
+    "34 31 0:31 / /sys/fs/cgroup/memory rw,relatime shared:11 master:2 - cgroup cgroup rw,memory\n"
+    "35 31 0:32 / /sys/fs/cgroup/devices rw,relatime - cgroup cgroup rw,devices\n";
+constexpr char kHybridMount[] = "36 31 0:33 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+constexpr char kV2Mounts[] =
+    "25 30 0:6 / /dev rw,nosuid shared:2 - devtmpfs devtmpfs rw,size=12331664k\n"
+    "29 23 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 "
+    "rw,nsdelegate,memory_recursiveprot\n";
+
+struct Place {
+  const char* what;
+  CgroupVersion version;
+  std::string memberships;
+  std::string mountinfo;
+  const char* controller;
+  const char* directory;
+};
+
+class Places : public testing::TestWithParam<Place> {};
+
+TEST_P(Places, AreFoundFromTheTextsOfTheKernel) {
+  const Place& place = GetParam();
+  Cgroup group = Cgroup::parse(place.version, place.memberships, place.mountinfo);
+  EXPECT_EQ(group.directory(place.controller), place.directory) << place.what;
+}
+
+const std::string kV1Group =
+    "12:devices:/default/c1\n11:cpu,cpuacct:/default/c1\n5:memory:/default/c1/inner\n"
+    "1:name=systemd:/system.slice/containerd.service\n";
+
+INSTANTIATE_TEST_SUITE_P(
+    Cgroup, Places,
+    testing::Values(
+        Place{"v1", CgroupVersion::v1, kV1Group, kV1Mounts, "devices",
+              "/sys/fs/cgroup/devices/default/c1"},
+        Place{"first of two controllers of one hierarchy", CgroupVersion::v1, kV1Group, kV1Mounts,
+              "cpu", "/sys/fs/cgroup/cpu,cpuacct/default/c1"},
+        Place{"second of two controllers of one hierarchy", CgroupVersion::v1, kV1Group, kV1Mounts,
+              "cpuacct", "/sys/fs/cgroup/cpu,cpuacct/default/c1"},
+        Place{"each hierarchy has its own path", CgroupVersion::v1, kV1Group, kV1Mounts, "memory",
+              "/sys/fs/cgroup/memory/default/c1/inner"},
+        Place{"named hierarchy", CgroupVersion::v1, kV1Group, kV1Mounts, "name=systemd",
+              "/sys/fs/cgroup/systemd/system.slice/containerd.service"},
+        Place{"controller without a mount", CgroupVersion::v1, "3:pids:/c\n", kV1Mounts, "pids",
+              ""},
+        Place{"unknown controller", CgroupVersion::v1, kV1Group, kV1Mounts, "pids", ""},
+        Place{"the root group is not the container's", CgroupVersion::v1, "5:memory:/\n", kV1Mounts,
+              "memory", ""},
+        Place{"hybrid: v2's line is passed over", CgroupVersion::v1, kV1Group + "0::/default/c1\n",
+              std::string(kHybridMount) + kV1Mounts, "devices",
+              "/sys/fs/cgroup/devices/default/c1"},
+        Place{"hybrid: v2 has no controllers", CgroupVersion::v1, "0::/default/c1\n",
+              std::string(kV1Mounts) + kHybridMount, "", ""},
+        Place{"v2", CgroupVersion::v2, "0::/system.slice/c1.scope\n", kV2Mounts, "",
+              "/sys/fs/cgroup/system.slice/c1.scope"},
+        Place{"v2: one directory for all controllers", CgroupVersion::v2, "0::/c1\n", kV2Mounts,
+              "memory", "/sys/fs/cgroup/c1"},
+        Place{"v2 with a named v1 hierarchy beside it", CgroupVersion::v2,
+              "1:name=other:/x\n0::/c1\n", kV2Mounts, "", "/sys/fs/cgroup/c1"},
+        Place{"v2 root group", CgroupVersion::v2, "0::/\n", kV2Mounts, "", ""},
+        Place{"colons and blanks in the path", CgroupVersion::v2, "0::/a:b c::d\n", kV2Mounts, "",
+              "/sys/fs/cgroup/a:b c::d"},
+        Place{"mount point with escapes", CgroupVersion::v2, "0::/c1\n",
+              "1 2 0:3 / /my\\040cgroups\\134x rw - cgroup2 none rw\n", "", "/my cgroups\\x/c1"},
+        Place{"mount of a part of the hierarchy", CgroupVersion::v1, "5:memory:/docker/a/c1\n",
+              "1 2 0:3 /docker/a /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", "memory",
+              "/sys/fs/cgroup/memory/c1"},
+        Place{
+            "group outside the part that is mounted", CgroupVersion::v1, "5:memory:/docker/ab/c1\n",
+            "1 2 0:3 /docker/a /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", "memory", ""},
+        Place{"the mount that shows the group is taken", CgroupVersion::v1, "5:memory:/docker/b\n",
+              "1 2 0:3 /docker/a /other rw - cgroup cgroup rw,memory\n"
+              "3 2 0:3 /docker/b /mine rw - cgroup cgroup rw,memory\n",
+              "memory", "/mine"},
+        Place{"beside our cgroup namespace", CgroupVersion::v2, "0::/../c1\n",
+              "1 2 0:3 /.. /sys/fs/cgroup rw - cgroup2 none rw\n", "", "/sys/fs/cgroup/c1"},
+        Place{"outside of what our cgroup namespace shows", CgroupVersion::v2, "0::/../c1\n",
+              kV2Mounts, "", ""},
+        Place{"inside our namespace, mounted from outside", CgroupVersion::v2, "0::/c1\n",
+              "1 2 0:3 /.. /sys/fs/cgroup rw - cgroup2 none rw\n", "", ""},
+        Place{"nothing", CgroupVersion::v1, "", "", "memory", ""},
+        Place{"texts that are no such texts", CgroupVersion::v2, "0:\n::\nx\n\n0",
+              "- - - cgroup2\n \ncgroup2 cgroup2 cgroup2\n", "", ""}));
+
+TEST(Cgroup, OfNoProcessHasNothing) {
+  Cgroup none = Cgroup::of_process(999999999);
+  EXPECT_FALSE(none.exists());
+  EXPECT_TRUE(none.pids().empty());
+  EXPECT_FALSE(Cgroup().exists());
+}
+
+// Groups of this test in a hierarchy of this machine: NAME and NAME/inner; removed again.
+class OwnGroups : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* top =
+        cgroup_version() == CgroupVersion::v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/devices";
+    outer_ = std::string(top) + "/thinshim-cgroup-test-" + std::to_string(::getpid());
+    inner_ = outer_ + "/inner";
+    ASSERT_EQ(::mkdir(outer_.c_str(), 0755), 0) << outer_ << ": this test needs root";
+    ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
+  }
+  void TearDown() override {
+    while (!children_.empty()) end(children_.back());
+    remove_groups();
+    EXPECT_FALSE(std::filesystem::exists(outer_));
+  }
+  // A process in a group; it stays until its end.
+  pid_t process_in(const std::string& group) {
+    Pipe ready = make_pipe();
+    pid_t pid = ::fork();
+    if (pid == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      write_file(group + "/cgroup.procs", "0", 0);
+      ready.write.reset();
+      for (;;) ::pause();
+    }
+    children_.push_back(pid);
+    ready.write.reset();
+    read_all(ready.read.get(), 1, "wait for the child");
+    return pid;
+  }
+  void end(pid_t pid) {
+    std::erase(children_, pid);
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+  void remove_groups() {
+    ::rmdir(inner_.c_str());
+    ::rmdir(outer_.c_str());
+  }
+  std::string outer_, inner_;
+  std::vector<pid_t> children_;
+};
+
+TEST_F(OwnGroups, AreFoundByTheProcessInThem) {
+  Cgroup group = Cgroup::of_process(process_in(inner_));
+  EXPECT_EQ(group.version(), cgroup_version());
+  EXPECT_EQ(group.directory("devices"), inner_);
+  EXPECT_TRUE(group.exists());
+}
+
+TEST_F(OwnGroups, HoldTheProcessesOfTheirSubGroups) {
+  pid_t first = process_in(outer_);
+  Cgroup group = Cgroup::of_process(first);
+  pid_t second = process_in(inner_);
+  pid_t third = process_in(outer_);
+  std::vector<pid_t> all = {first, second, third};
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(group.pids(), all);
+  EXPECT_EQ(Cgroup::of_process(second).pids(), std::vector<pid_t>{second});
+}
+
+TEST_F(OwnGroups, DoNotListTheDead) {
+  pid_t first = process_in(outer_);
+  Cgroup group = Cgroup::of_process(first);
+  pid_t second = process_in(outer_);
+  ::kill(first, SIGKILL);
+  siginfo_t info;
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(first), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(group.pids(), std::vector<pid_t>{second});
+}
+
+TEST_F(OwnGroups, ThatWereRemovedAreEmpty) {
+  pid_t pid = process_in(outer_);
+  Cgroup group = Cgroup::of_process(pid);
+  end(pid);
+  EXPECT_TRUE(group.exists());
+  EXPECT_TRUE(group.pids().empty());
+  remove_groups();
+  EXPECT_FALSE(group.exists());
+  EXPECT_TRUE(group.pids().empty());
+}
+
+}  // namespace
+}  // namespace thinshim
