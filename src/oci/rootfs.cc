@@ -221,7 +221,7 @@ class Component {
     std::string how = WIFEXITED(status) ? "exit status " + std::to_string(WEXITSTATUS(status))
                                         : "signal " + std::to_string(WTERMSIG(status));
     std::string words = helper;
-    for (const std::string& argument : command.arguments) words += " " + escaped(argument);
+    for (const std::string& argument : command.arguments) words += ' ' + escaped(argument);
     throw Error::unknown("mount helper [" + words + "] failed: " + quoted(text) + ": " + how);
   }
 

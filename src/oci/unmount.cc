@@ -111,10 +111,7 @@ std::vector<std::string> mount_points_below(std::string_view mountinfo,
     if ((below || point.size() == directory.size()) && point.starts_with(directory))
       points.push_back(std::move(point));
   }
-  std::sort(points.begin(), points.end(), [](const std::string& a, const std::string& b) {
-    return a.size() != b.size() ? a.size() > b.size() : a < b;
-  });
-  points.erase(std::unique(points.begin(), points.end()), points.end());
+  std::reverse(points.begin(), points.end());
   return points;
 }
 
@@ -132,8 +129,7 @@ void unmount_recursive(const std::string& target, int flags) {
   std::exception_ptr failure;
   for (const std::string& point : mount_points_below(mountinfo, *path)) {
     try {
-      while (unmount_once(point, flags, patience)) {
-      }
+      unmount_once(point, flags, patience);
     } catch (const Error&) {
       if (!failure) failure = std::current_exception();
     }
