@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace thinshim::test {
+
+// The directory of this name at the top of each cgroup hierarchy where it exists: one per
+// controller with cgroup v1 and one more with a hybrid, a single one with v2.
+std::vector<std::filesystem::path> cgroups_named(const std::string& name);
+
+// Kills what is in them and removes them, with everything below, at the top of each hierarchy.
+void remove_cgroups_that_begin_with(const std::string& prefix);
+
+}  // namespace thinshim::test

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/own_namespaces.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "support/cgroups.h"
+#include "support/temp_dir.h"
+
+namespace thinshim::test {
+namespace {
+
+pid_t first_process = -1;
+
+void end_the_world(int) {
+  if (first_process > 0) kill(first_process, SIGKILL);
+}
+
+void check(int result, const std::string& what) {
+  if (result != 0) throw std::system_error(errno, std::generic_category(), what);
+}
+
+int exit_code(int status) {
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+void mount_own(const std::filesystem::path& directory) {
+  check(unshare(CLONE_NEWNS), "unshare");
+  check(mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make the mounts private");
+  // As systemd has it: containers are used to a shared root, and here it is shared with nobody.
+  check(mount("", "/", nullptr, MS_REC | MS_SHARED, nullptr), "make the mounts shared");
+  check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr), "mount /proc");
+  std::filesystem::create_directories("/run/containerd");
+  check(mount("tmpfs", "/run/containerd", "tmpfs", 0, "mode=711"), "mount /run/containerd");
+  check(mount("tmpfs", directory.c_str(), "tmpfs", 0, "mode=711"), "mount " + directory.string());
+}
+
+// Process 1: reaps until the tests are done. Its end is the end of all that is left.
+int be_init(const std::function<int(const World&)>& body, const World& world) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  mount_own(world.directory);
+  const pid_t tests = fork();
+  check(tests < 0 ? -1 : 0, "fork");
+  if (tests == 0) return body(world);
+  for (;;) {
+    int status = 0;
+    const pid_t pid = wait(&status);
+    if (pid == tests) return exit_code(status);
+    check(pid < 0 && errno != EINTR ? -1 : 0, "wait");
+  }
+}
+
+}  // namespace
+
+int run_in_own_namespaces(const std::function<int(const World&)>& body) {
+  TempDir directory;
+  const std::filesystem::path path = directory.path();
+  const World world = {path, path.filename().string()};
+  check(unshare(CLONE_NEWPID), "unshare (are you root?)");  // for the next child
+  first_process = fork();
+  check(first_process < 0 ? -1 : 0, "fork");
+  if (first_process == 0) {
+    int result = 1;
+    try {
+      result = be_init(body, world);
+    } catch (const std::exception& error) {
+      fprintf(stderr, "%s\n", error.what());
+    }
+    fflush(nullptr);
+    _exit(result);  // not exit: what is destroyed there belongs to the outer process
+  }
+  for (int number : {SIGTERM, SIGINT, SIGHUP}) signal(number, end_the_world);
+  int status = 0;
+  while (waitpid(first_process, &status, 0) < 0 && errno == EINTR) {
+  }
+  remove_cgroups_that_begin_with(world.name);
+  return exit_code(status);
+}
+
+}  // namespace thinshim::test

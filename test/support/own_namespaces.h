@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+namespace thinshim::test {
+
+// Where the tests live while they run.
+struct World {
+  std::filesystem::path directory;  // a tmpfs of its own, so that overlayfs works in it everywhere
+  std::string name;  // unlike any other: containerd namespaces, and so cgroups, begin with it
+};
+
+// Runs `body` in a process with mount and pid namespaces of its own and returns its result. That
+// makes "nothing is left" exact: whatever process, mount, socket or runc state is seen inside comes
+// from the tests, even when other tests or a containerd of the machine run at the same time. And
+// whichever way the tests end, also by a signal or a time limit, everything that they started ends
+// with them, and their cgroups are removed.
+// - /run/containerd is an empty tmpfs inside (the places of shim sockets, fifos and runc's state
+// are compiled in).
+// - Process 1 reaps at once what loses its parent.
+// Needs root; what can't be had is a failure.
+int run_in_own_namespaces(const std::function<int(const World&)>& body);
+
+}  // namespace thinshim::test

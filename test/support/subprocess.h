@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/eventually.h"
+
+namespace thinshim::test {
+
+// What came of a program. `exit_code` is 128 + signal for one that a signal ended, as in a shell.
+struct Outcome {
+  int exit_code = -1;
+  bool timed_out = false;  // it was killed, because it ran longer than it was given
+  std::string out;
+  std::string err;
+
+  bool ok() const { return exit_code == 0 && !timed_out; }
+};
+
+// For the messages of failed expectations: `EXPECT_TRUE(outcome.ok()) << outcome`.
+std::ostream& operator<<(std::ostream& stream, const Outcome& outcome);
+
+struct SubprocessOptions {
+  std::string input;                     // what it reads on its stdin, before the end of the file
+  bool keep_input_open = false;          // no end of file before close_input()
+  std::filesystem::path directory = {};  // working directory; empty: the caller's
+  std::filesystem::path log =
+      {};  // a file that stdout and stderr are appended to, instead of pipes
+  std::vector<std::string> environment;  // NAME=value, on top of the caller's
+};
+
+// A program that runs beside the test. Destroying it kills it with SIGKILL and waits for its end.
+class Subprocess {
+ public:
+  // argv[0] is looked up in PATH. Throws std::system_error when it can't be started.
+  explicit Subprocess(std::vector<std::string> argv, SubprocessOptions options = {});
+  ~Subprocess();
+  Subprocess(Subprocess&& other) noexcept;
+  Subprocess& operator=(Subprocess&&) = delete;
+
+  pid_t pid() const { return pid_; }
+  void signal(int number);
+  void write(const std::string& text);
+  void close_input();  // once all that was written has been taken
+
+  // Reads until its output so far contains `text`; false when it ended, or the time did, without.
+  bool wait_for_output(const std::string& text, Duration limit = kPatience);
+  const std::string& output() const { return out_; }
+
+  // Waits for its end; kills it when the time is over.
+  Outcome wait(Duration limit = kPatience);
+  bool has_ended();
+
+ private:
+  void pump(Duration limit);
+  void write_pending();
+  bool read_from(int& fd, std::string& text);
+
+  pid_t pid_ = -1;
+  int pidfd_ = -1;
+  int in_ = -1;
+  int out_fd_ = -1;
+  int err_fd_ = -1;
+  std::string pending_input_;
+  bool keep_input_open_ = true;
+  std::string out_;
+  std::string err_;
+  std::optional<int> status_;  // as from waitpid, once it was waited for
+};
+
+// Runs it to its end.
+Outcome run(std::vector<std::string> argv, SubprocessOptions options = {},
+            Duration limit = kPatience);
+
+}  // namespace thinshim::test
