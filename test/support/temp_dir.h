@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// A directory of a test's own, removed with all that is in it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace thinshim::test {
+
+class TempDir {
+ public:
+  TempDir();
+  ~TempDir();
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+
+  const std::string& path() const { return path_; }
+  // dir / "name" is the path of something in it.
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace thinshim::test
