@@ -55,9 +55,10 @@ Fd open_listener(const Arguments& arguments) {
   if (::getsockopt(kListenerFd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
     throw Error::invalid_argument("no listening socket on descriptor 3, and no -socket");
   ::fcntl(kListenerFd, F_SETFD, FD_CLOEXEC);
-  return Fd(kListenerFd);
+  Fd listener(kListenerFd);
+  claim_listener(listener);
+  return listener;
 }
-
 
 // First of all at the end, so that no new container is sent to a shim that is about to go.
 Task<> remove_socket(std::string path) {
@@ -66,8 +67,8 @@ Task<> remove_socket(std::string path) {
   co_return;
 }
 
-// Lines go to the bundle's fifo. It is opened for reading too, so that opening never fails for want of a reader and lines
-// wait there while containerd is away.
+// Lines go to the bundle's fifo. It is opened for reading too, so that opening never fails for want
+// of a reader and lines wait there while containerd is away.
 void open_log(const Arguments& arguments, const Config& config) {
   Fd fifo = try_open("log", O_RDWR | O_NONBLOCK);
   if (!fifo) return;
@@ -88,9 +89,11 @@ struct Parts {
 };
 
 void serve(const Arguments& arguments) {
-  ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);  // two megabytes at a time are too much for a shim (rust-extensions 195)
+  ::prctl(PR_SET_THP_DISABLE, 1, 0, 0,
+          0);  // two megabytes at a time are too much for a shim (rust-extensions 195)
   ::signal(SIGPIPE, SIG_IGN);
-  const Config config = load_config("", std::getenv("THINSHIM_CONFIG") ? std::getenv("THINSHIM_CONFIG") : "");
+  const Config config =
+      load_config("", std::getenv("THINSHIM_CONFIG") ? std::getenv("THINSHIM_CONFIG") : "");
   open_log(arguments, config);
   Fd listener = open_listener(arguments);
   const std::string socket = path_of_listener(listener);
@@ -98,23 +101,35 @@ void serve(const Arguments& arguments) {
   Parts parts;
   parts.server.emplace(parts.loop);
   const std::vector<Plugin> plugins = {
-      {"io.containerd.internal.v1", "shutdown", {}, [&]() -> SkipReason {
+      {"io.containerd.internal.v1",
+       "shutdown",
+       {},
+       [&]() -> SkipReason {
          parts.shutdown.emplace(parts.loop);
          return std::nullopt;
        }},
-      {"io.containerd.event.v1", "publisher", {"io.containerd.internal.v1"}, [&]() -> SkipReason {
-         parts.publisher.emplace(parts.loop, Publisher::Settings{arguments.ttrpc_address, arguments.containerd_namespace,
+      {"io.containerd.event.v1",
+       "publisher",
+       {"io.containerd.internal.v1"},
+       [&]() -> SkipReason {
+         parts.publisher.emplace(parts.loop, Publisher::Settings{arguments.ttrpc_address,
+                                                                 arguments.containerd_namespace,
                                                                  config.publisher.max_queued});
-         parts.shutdown->at_end("deliver the last events", [&] { return parts.publisher->drain(5s); });
+         parts.shutdown->at_end("deliver the last events",
+                                [&] { return parts.publisher->drain(5s); });
          return std::nullopt;
        }},
-      {"io.containerd.ttrpc.v1", "task", {"io.containerd.event.v1", "io.containerd.internal.v1"}, [&]() -> SkipReason {
+      {"io.containerd.ttrpc.v1",
+       "task",
+       {"io.containerd.event.v1", "io.containerd.internal.v1"},
+       [&]() -> SkipReason {
          parts.reaper.emplace(parts.loop);
-         parts.task.emplace(*parts.reaper, *parts.publisher,
-                            TaskService::Settings{
-                                arguments.containerd_namespace, address_of_path(socket),
-                                [&](const wire::Any& options) { return resolve_options(options, config).options; },
-                                [&] { parts.shutdown->ask(); }});
+         parts.task.emplace(
+             *parts.reaper, *parts.publisher,
+             TaskService::Settings{
+                 arguments.containerd_namespace, address_of_path(socket),
+                 [&](const wire::Any& options) { return resolve_options(options, config).options; },
+                 [&] { parts.shutdown->ask(); }});
          parts.task->serve(*parts.server);
          return std::nullopt;
        }},
@@ -130,9 +145,11 @@ void serve(const Arguments& arguments) {
 int act(int count, char** words) {
   // libprotobuf would print its complaints where containerd expects the answer.
   google::protobuf::SetLogHandler(nullptr);
-  const std::string program = count > 0 ? std::string(base_name(words[0])) : "containerd-shim-runc-v2";
+  const std::string program =
+      count > 0 ? std::string(base_name(words[0])) : "containerd-shim-runc-v2";
   try {
-    const Arguments arguments = parse_arguments({words + 1, words + count}, [](const char* name) { return std::getenv(name); });
+    const Arguments arguments = parse_arguments({words + 1, words + count},
+                                                [](const char* name) { return std::getenv(name); });
     switch (arguments.action) {
       case Action::help:
         print(usage(program));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <vector>
 
@@ -49,8 +50,22 @@ sockaddr_un address_to(const std::string& path) {
   return address;
 }
 
+// Field 9 of /proc/PID/stat, counted behind the name in parentheses, which may hold anything
+// (proc_pid_stat(5)).
+bool is_exiting(int pid) {
+  constexpr unsigned long kExiting = 0x4;  // PF_EXITING, linux/sched.h
+  std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat").value_or("");
+  std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string::npos) return false;
+  char state = 0;
+  unsigned long flags = 0;
+  std::sscanf(stat.c_str() + name_end + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags);
+  return state == 'Z' || state == 'X' || (flags & kExiting) != 0;
+}
+
 Fd unix_socket() {
-  return Fd(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "make a unix socket"));
+  return Fd(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+                  "make a unix socket"));
 }
 
 }  // namespace
@@ -88,9 +103,11 @@ SocketDirectoryLock::SocketDirectoryLock(const std::string& path) {
 Fd listen_at(const std::string& path) {
   sockaddr_un address = address_to(path);
   Fd socket = unix_socket();
-  // The mode that bind() gives is the socket's own less the umask; nobody can connect before listen().
+  // The mode that bind() gives is the socket's own less the umask; nobody can connect before
+  // listen().
   check(::fchmod(socket.get(), 0600), "set the mode of a socket");
-  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) throw_errno("listen unix " + path);
+  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
+    throw_errno("listen unix " + path);
   if (::chmod(path.c_str(), 0600) < 0 || ::listen(socket.get(), SOMAXCONN) < 0) {
     int errnum = errno;
     ::unlink(path.c_str());
@@ -102,9 +119,12 @@ Fd listen_at(const std::string& path) {
 std::string path_of_listener(const Fd& listener) {
   sockaddr_un address{};
   socklen_t size = sizeof address;
-  check(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), "read a socket's address");
+  check(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size),
+        "read a socket's address");
   return std::string(address.sun_path, ::strnlen(address.sun_path, sizeof address.sun_path));
 }
+
+void claim_listener(const Fd& listener) { check(::listen(listener.get(), SOMAXCONN), "listen"); }
 
 Probe probe_socket(const std::string& path) {
   sockaddr_un address = address_to(path);
@@ -118,6 +138,7 @@ Probe probe_socket(const std::string& path) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) probe.pid = peer.pid;
+  if (probe.pid > 0 && is_exiting(probe.pid)) probe.alive = false;
   return probe;
 }
 

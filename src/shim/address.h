@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a shim listens. containerd's tools compute the same path (containerd, pkg/shim/shim_linux.go, CreateSocketAddress), so
-// it must be theirs to the letter: unix://DIRECTORY/ and in hex the SHA-256 of GRPC-ADDRESS/NAMESPACE/GROUP, cleaned as Go's
+// Where a shim listens. containerd's tools compute the same path (containerd,
+// pkg/shim/shim_linux.go, CreateSocketAddress), so it must be theirs to the letter:
+// unix://DIRECTORY/ and in hex the SHA-256 of GRPC-ADDRESS/NAMESPACE/GROUP, cleaned as Go's
 // path/filepath does.
 #pragma once
 
@@ -20,8 +21,8 @@ std::string socket_path(const std::string& directory, const std::string& grpc_ad
 std::optional<std::string> path_of_address(const std::string& address);
 std::string address_of_path(const std::string& path);
 
-// Keeps others from binding or removing sockets in a directory; binding, finding out that a socket is dead and removing it are
-// several steps. Held for microseconds.
+// Keeps others from binding or removing sockets in a directory; binding, finding out that a socket
+// is dead and removing it are several steps. Held for microseconds.
 class SocketDirectoryLock {
  public:
   // Makes the directory with mode 0700 where it is missing. Throws Error.
@@ -31,11 +32,19 @@ class SocketDirectoryLock {
   Fd directory_;
 };
 
-// Binds a socket with mode 0600 and listens. Throws Error, with errnum() EADDRINUSE where the path is taken.
+// Binds a socket with mode 0600 and listens. Throws Error, with errnum() EADDRINUSE where the path
+// is taken.
 Fd listen_at(const std::string& path);
 // Where a listening socket is bound.
 std::string path_of_listener(const Fd& listener);
-// Who listens there. Never waits: a listener whose queue is full counts as alive.
+// Makes this process the one that others find behind an inherited listener: the kernel tells them
+// who listened last (unix(7), SO_PEERCRED), which is `start` as long as the server has not done it
+// again.
+void claim_listener(const Fd& listener);
+
+// Who listens there. Never waits: a listener whose queue is full counts as alive. A process that is
+// being ended, whose descriptors the kernel has not closed yet, counts as dead: containerd calls
+// `delete` that early.
 struct Probe {
   bool alive = false;
   int pid = 0;  // of the process that listens, 0 where unknown
