@@ -118,6 +118,12 @@ void Watch::Waiting::await_suspend(std::coroutine_handle<> frame) {
 struct Timer::Handle {
   uv_timer_t timer{};
   Wakeup* wakeup = nullptr;
+
+  static void on_time(uv_timer_t* timer) {
+    static_cast<Handle*>(timer->data)->wakeup->post();
+    // libuv 1.44 runs timers that are due before it waits for descriptors; it must not wait now.
+    uv_stop(timer->loop);
+  }
 };
 
 void Timer::Close::operator()(Handle* handle) const {
@@ -132,9 +138,8 @@ Timer::Timer(Loop& loop, Duration delay, Wakeup& wakeup) {
   handle_.reset(handle.release());
   uv_update_time(
       loop.raw());  // what ran since the last round of the loop must not shorten the delay
-  uv_timer_start(
-      &handle_->timer, [](uv_timer_t* timer) { static_cast<Handle*>(timer->data)->wakeup->post(); },
-      delay.count() < 0 ? 0 : static_cast<std::uint64_t>(delay.count()), 0);
+  uv_timer_start(&handle_->timer, &Handle::on_time,
+                 delay.count() < 0 ? 0 : static_cast<std::uint64_t>(delay.count()), 0);
 }
 Timer::Timer(Timer&&) noexcept = default;
 Timer::~Timer() = default;

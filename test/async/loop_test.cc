@@ -143,6 +143,25 @@ TEST(Watch, ReaderAndWriterWaitIndependently) {
   loop.run(set.wait_empty());
 }
 
+Task<> one_turn(Loop& loop) { co_await yield(loop); }
+
+// libuv 1.44 runs due timers before it waits for descriptors, and what they woke must not wait with
+// it.
+TEST(Timer, ThatIsDueAlreadyDoesNotWaitForADescriptor) {
+  Loop loop;
+  Pipe silent = make_pipe();
+  Watch watch(loop, silent.read.get());
+  TaskSet waiting;
+  Task<std::string> reading = read_text(watch, silent.read.get());
+  struct Local {
+    static Task<> discard(Task<std::string> task) { co_await std::move(task); }
+  };
+  waiting.spawn(Local::discard(std::move(reading)), "read");
+  std::uint64_t begin = loop.now();
+  EXPECT_TRUE(loop.run(within(loop, 2s, one_turn(loop))));
+  EXPECT_LT(loop.now() - begin, 1000u);
+}
+
 TEST(Watch, RefusesRegularFiles) {
   Loop loop;
   Fd file = open_file("/proc/self/exe", O_RDONLY);
