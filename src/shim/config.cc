@@ -2,6 +2,7 @@
 #include "shim/config.h"
 
 #include <fnmatch.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -237,6 +239,36 @@ Config read_document(const Value& document) {
   return config;
 }
 
+// Notes where a document begins, and nothing else.
+struct DocumentStart final : YAML::EventHandler {
+  YAML::Mark mark = YAML::Mark::null_mark();
+
+  void OnDocumentStart(const YAML::Mark& start) override { mark = start; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// YAML::Load passes over what follows the first document, and YAML::LoadAll of yaml-cpp 0.7 never
+// returns for a text like ",".
+YAML::Node load_only_document(const std::string& text, const std::string& file) {
+  std::istringstream input(text);
+  YAML::Parser parser(input);
+  DocumentStart start;
+  parser.HandleNextDocument(start);
+  if (parser.HandleNextDocument(start))
+    refuse({file, "", {}, start.mark}, "expected the end of the document");
+  return YAML::Load(text);
+}
+
 std::string read_required(const std::string& path) {
   if (path[0] != '/')
     throw Error::invalid_argument("config file " + quoted(path) + ": not an absolute path");
@@ -257,10 +289,7 @@ Config load_config(const std::string& requested, const std::string& environment,
 
 Config parse_config(const std::string& text, const std::string& file) {
   try {
-    std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.empty()) return Config();
-    if (documents.size() > 1) refuse({file, "", documents[1]}, "expected one document, found more");
-    return read_document({file, "", documents[0]});
+    return read_document({file, "", load_only_document(text, file)});
   } catch (const YAML::Exception& error) {
     throw Error(Code::invalid_argument, position(file, error.mark) + ": " + escaped(error.msg));
   }

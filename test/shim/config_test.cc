@@ -158,7 +158,7 @@ TEST(Config, SaysWhereAndWhatIsWrong) {
       {"version: 1\ndisabled_plugins:\n- a\n- [b]\n",
        "c.yaml:4: disabled_plugins: expected a string, found a list"},
       {"version: 1\n? [a]\n: b\n", "c.yaml:2: expected a name for a key"},
-      {"version: 1\n---\nversion: 1\n", "c.yaml:3: expected one document, found more"},
+      {"version: 1\n---\nversion: 1\n", "c.yaml:2: expected the end of the document"},
       {"version: 1\n\"a\\nb\": 1\n", "c.yaml:2: a\\nb: unknown key"},
   };
   for (const auto& c : cases) EXPECT_EQ(refusal_of(c.text), c.refusal) << c.text;
@@ -194,7 +194,7 @@ TEST(Config, RefusesTheWrongTypeForEveryKindOfValue) {
 
 TEST(Config, RefusesWhatIsNotYaml) {
   for (const char* text : {"version: 1\nlog: {level: [\n", "version: 1\n\tlog: 1\n", "a: b: c\n",
-                           "*x\n", "&a [*a", "\"\xff"}) {
+                           ",", "version: 1\n}\n", "*x\n", "&a [*a", "\"\xff"}) {
     std::string refusal = refusal_of(text);
     EXPECT_EQ(refusal.find("c.yaml:"), 0u) << text << " -> " << refusal;
     EXPECT_EQ(refusal.find('\n'), std::string::npos) << refusal;
