@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stdio/console.h"
+
+#include <optional>
+
+#include "fake_runtime.h"
+#include "stdio_fixture.h"
+
+namespace thinshim {
+namespace {
+
+using namespace test;
+
+class ConsoleSocketTest : public StdioTest {
+ protected:
+  std::string failure(Task<Fd> receiving) {
+    try {
+      run(std::move(receiving));
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "none";
+  }
+};
+
+TEST_F(ConsoleSocketTest, ReceivesTheTerminalOfARuntimeThatCameFirst) {
+  ConsoleSocket socket(loop_, dir_.path());
+  TerminalPair pair = hand_over_terminal(socket.path());
+  Fd master = run(socket.receive(kPatience));
+  EXPECT_TRUE(::isatty(master.get()));
+  EXPECT_TRUE(::fcntl(master.get(), F_GETFD) & FD_CLOEXEC);
+}
+
+TEST_F(ConsoleSocketTest, ReceivesTheTerminalOfARuntimeThatComesLater) {
+  ConsoleSocket socket(loop_, dir_.path());
+  TerminalProcess process(socket.path(), "exit");
+  Fd master = run(socket.receive(kPatience));
+  EXPECT_TRUE(::isatty(master.get()));
+}
+
+TEST_F(ConsoleSocketTest, LivesInABundleWithALongPath) {
+  std::string bundle = dir_.path();
+  for (int i = 0; i < 4; ++i) bundle = join_path(bundle, std::string(60, 'b'));
+  make_directories(bundle, 0700);
+  ConsoleSocket socket(loop_, bundle);
+  EXPECT_LT(socket.path().size(), 100u);
+  TerminalPair pair = hand_over_terminal(socket.path());
+  EXPECT_TRUE(run(socket.receive(kPatience)));
+}
+
+TEST_F(ConsoleSocketTest, BelongsToItsOwnerAndGoesWithTheObject) {
+  std::optional<ConsoleSocket> socket(std::in_place, loop_, dir_.path());
+  std::string path = dir_ / std::string(base_name(socket->path()));
+  struct stat status{};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  socket.reset();
+  EXPECT_NE(::stat(path.c_str(), &status), 0);
+}
+
+TEST_F(ConsoleSocketTest, ManyAtOnceDoNotMeet) {
+  ConsoleSocket first(loop_, dir_.path()), second(loop_, dir_.path());
+  TerminalPair one = hand_over_terminal(second.path());
+  EXPECT_EQ(failure(first.receive(20ms)),
+            "failed to retrieve console master: the runtime sent none");
+  EXPECT_TRUE(run(second.receive(kPatience)));
+}
+
+TEST_F(ConsoleSocketTest, NamesTheReasonWhereItCannotBeMade) {
+  try {
+    ConsoleSocket socket(loop_, dir_ / "nowhere");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()), "failed to create OCI runtime console socket: open " +
+                                             dir_ / "nowhere" + ": no such file or directory");
+  }
+}
+
+TEST_F(ConsoleSocketTest, ARuntimeThatConnectsAndSaysNothingIsNotWaitedForForever) {
+  ConsoleSocket socket(loop_, dir_.path());
+  Fd silent = connect_to(socket.path());
+  EXPECT_EQ(failure(socket.receive(20ms)),
+            "failed to retrieve console master: the runtime sent none");
+}
+
+TEST_F(ConsoleSocketTest, ARuntimeThatSendsTextAloneIsRefused) {
+  ConsoleSocket socket(loop_, dir_.path());
+  Fd runtime = connect_to(socket.path());
+  send_fds(runtime, "/dev/pts/0", {});
+  EXPECT_NE(failure(socket.receive(kPatience)).find("no descriptor"), std::string::npos);
+}
+
+TEST_F(ConsoleSocketTest, ARuntimeThatHangsUpIsRefused) {
+  ConsoleSocket socket(loop_, dir_.path());
+  connect_to(socket.path());
+  EXPECT_NE(failure(socket.receive(kPatience)).find("no descriptor"), std::string::npos);
+}
+
+TEST_F(ConsoleSocketTest, ARuntimeThatSendsTwoDescriptorsLeavesNoneBehind) {
+  ConsoleSocket socket(loop_, dir_.path());
+  {
+    Fd runtime = connect_to(socket.path());
+    Pipe pipe = make_pipe();
+    send_fds(runtime, "x", {pipe.read.get(), pipe.write.get()});
+  }
+  failure(socket.receive(kPatience));
+}
+
+TEST_F(ConsoleSocketTest, GivingUpTheWaitLeavesNothingBehind) {
+  ConsoleSocket socket(loop_, dir_.path());
+  {
+    Task<Fd> receiving = socket.receive(kPatience);
+    EXPECT_FALSE(receiving.start(nullptr));
+    settle();
+  }
+  Fd silent = connect_to(socket.path());
+  Task<Fd> receiving = socket.receive(kPatience);
+  EXPECT_FALSE(receiving.start(nullptr));
+  settle();
+}
+
+TEST_F(ConsoleSocketTest, ResizesATerminalAndNothingElse) {
+  TerminalPair pair = make_terminal();
+  resize_terminal(pair.master.get(), 132, 43);
+  winsize size{};
+  ASSERT_EQ(::ioctl(pair.slave.get(), TIOCGWINSZ, &size), 0);
+  EXPECT_EQ(size.ws_col, 132);
+  EXPECT_EQ(size.ws_row, 43);
+  Pipe pipe = make_pipe();
+  EXPECT_THROW(resize_terminal(pipe.read.get(), 80, 24), Error);
+}
+
+TEST_F(ConsoleSocketTest, TheFarSideKeepsTheMasterFromEnding) {
+  TerminalPair pair = make_terminal();
+  set_nonblocking(pair.master.get(), true);
+  Fd peer = open_terminal_peer(pair.master.get());
+  pair.slave.reset();
+  char byte;
+  EXPECT_EQ(::read(pair.master.get(), &byte, 1), -1);
+  EXPECT_EQ(errno, EAGAIN);
+  Pipe pipe = make_pipe();
+  EXPECT_THROW(open_terminal_peer(pipe.read.get()), Error);
+}
+
+TEST_F(ConsoleSocketTest, EndOfInputFollowsTheTerminalsSettings) {
+  TerminalPair pair = make_terminal();
+  EXPECT_EQ(end_of_input(pair.master.get()), "\x04\x04");
+  termios settings{};
+  ASSERT_EQ(::tcgetattr(pair.slave.get(), &settings), 0);
+  settings.c_cc[VEOF] = 'q';
+  ASSERT_EQ(::tcsetattr(pair.slave.get(), TCSANOW, &settings), 0);
+  EXPECT_EQ(end_of_input(pair.master.get()), "qq");
+}
+
+}  // namespace
+}  // namespace thinshim

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Both ends of the streams for tests of the room stdio: the client's fifos and the process's pipes
+// or terminal, told in one thread, so that a test decides what happens when. After each test
+// nothing is left: no descriptor, no handle of the loop.
+#pragma once
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "async/loop.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "support/temp_dir.h"
+
+namespace thinshim::test {
+
+using namespace std::chrono_literals;
+
+// What a test that works never waits for.
+inline constexpr Duration kPatience = 20s;
+
+inline std::size_t open_descriptors() {
+  DIR* directory = ::opendir("/proc/self/fd");
+  std::size_t count = 0;
+  while (::readdir(directory)) ++count;
+  ::closedir(directory);
+  return count;
+}
+
+// `size` bytes in which every place looks different from its neighbours and from the next block's.
+inline std::string pattern(std::size_t size) {
+  std::string text;
+  text.reserve(size + 16);
+  for (std::size_t line = 0; text.size() < size; ++line) text += std::to_string(line) + "\n";
+  text.resize(size);
+  return text;
+}
+
+inline int unread(int fd) {
+  int size = 0;
+  check(::ioctl(fd, FIONREAD, &size), "FIONREAD");
+  return size;
+}
+
+// Reads until `size` bytes have come, or the end; what is longer stays where it is.
+inline Task<std::string> read_some(Loop& loop, int fd, std::size_t size) {
+  Watch watch(loop, fd);
+  std::string text;
+  std::string chunk;
+  while (text.size() < size) {
+    chunk.resize(std::min<std::size_t>(size - text.size(), 64 << 10));
+    ssize_t n = ::read(fd, chunk.data(), chunk.size());
+    if (n == 0 || (n < 0 && errno == EIO)) break;
+    if (n > 0) text.append(chunk, 0, static_cast<std::size_t>(n));
+    if (n < 0 && errno != EAGAIN) throw_errno("read in a test");
+    if (n < 0) co_await watch.readable();
+  }
+  co_return text;
+}
+
+inline Task<> write_some(Loop& loop, int fd, std::string text) {
+  Watch watch(loop, fd);
+  std::size_t written = 0;
+  while (written < text.size()) {
+    ssize_t n = ::write(fd, text.data() + written, text.size() - written);
+    if (n > 0) written += static_cast<std::size_t>(n);
+    if (n < 0 && errno != EAGAIN) throw_errno("write in a test");
+    if (n < 0) co_await watch.writable();
+  }
+}
+
+inline Task<> write_and_close(Loop& loop, Fd fd, std::string text) {
+  Task<> writing = write_some(loop, fd.get(), std::move(text));
+  co_await std::move(writing);
+}
+
+inline Task<> pass_turns(Loop& loop, int turns) {
+  for (int i = 0; i < turns; ++i) co_await yield(loop);
+}
+inline Task<> pass_time(Loop& loop, Duration time) { co_await sleep(loop, time); }
+
+class StdioTest : public testing::Test {
+ protected:
+  StdioTest() { ::signal(SIGPIPE, SIG_IGN); }  // as the shim has it
+  void TearDown() override {
+    streams_gone();
+    log::set_sink(Fd());
+    log_.reset();
+    EXPECT_EQ(loop_.close(), 0) << "a handle was leaked";
+    EXPECT_EQ(open_descriptors(), descriptors_before_) << "a descriptor was leaked";
+  }
+  // Destroys what a test's class holds itself.
+  virtual void streams_gone() {}
+
+  std::string make_fifo(const std::string& name) {
+    std::string path = dir_ / name;
+    check(::mkfifo(path.c_str(), 0600), "mkfifo");
+    return path;
+  }
+  // Both ends open at once, so that nothing blocks.
+  static Fd open_reader(const std::string& fifo) { return open_file(fifo, O_RDONLY | O_NONBLOCK); }
+  static Fd open_writer(const std::string& fifo) { return open_file(fifo, O_WRONLY | O_NONBLOCK); }
+
+  // Runs the task; fails the test where it is not finished in time.
+  template <class T>
+  T run(Task<T> task) {
+    std::optional<T> result = loop_.run(within(loop_, kPatience, std::move(task)));
+    if (!result) throw std::runtime_error("this took too long");
+    return std::move(*result);
+  }
+  void run(Task<> task) {
+    if (!loop_.run(within(loop_, kPatience, std::move(task))))
+      throw std::runtime_error("this took too long");
+  }
+  std::string read(const Fd& fd, std::size_t size) { return run(read_some(loop_, fd.get(), size)); }
+  std::string read_to_end(const Fd& fd) { return read(fd, SIZE_MAX); }
+  // Whether the end of the stream is there to be read now.
+  static bool at_end(const Fd& fd) {
+    char byte;
+    return ::read(fd.get(), &byte, 1) == 0;
+  }
+  void write(const Fd& fd, const std::string& text) { run(write_some(loop_, fd.get(), text)); }
+  // Whatever can happen without anybody doing anything, has happened.
+  void settle() { loop_.run(pass_turns(loop_, 20)); }
+
+  // The processor's time that the loop takes while nothing happens, out of 100 milliseconds.
+  // Whoever waits in a loop of its own takes all of it, or a good part where others run too.
+  double busy_milliseconds() {
+    settle();
+    timespec begin{}, end{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+    loop_.run(pass_time(loop_, 100ms));
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    return static_cast<double>(end.tv_sec - begin.tv_sec) * 1e3 +
+           static_cast<double>(end.tv_nsec - begin.tv_nsec) / 1e6;
+  }
+
+  void keep_log() {
+    Pipe pipe = make_pipe(O_NONBLOCK);
+    log_ = std::move(pipe.read);
+    log::set_sink(std::move(pipe.write));
+  }
+  std::string logged() {
+    log::set_sink(Fd());
+    return read_to_end(log_);
+  }
+
+  TempDir dir_;
+
+ private:
+  // libuv's first loop opens descriptors that stay for the life of the process.
+  static std::size_t descriptors_without_a_loop() {
+    Loop().close();
+    return open_descriptors();
+  }
+  std::size_t descriptors_before_ = descriptors_without_a_loop();
+  Fd log_;
+
+ protected:
+  Loop loop_;
+};
+
+}  // namespace thinshim::test
