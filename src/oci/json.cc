@@ -37,11 +37,7 @@ class Input {
 
   // RapidJSON takes 0 for the end; a 0 byte in a document is an error to it anyway.
   Ch Peek() { return next_ < end_ || refill() ? *next_ : '\0'; }
-  Ch Take() {
-    Ch c = Peek();
-    if (next_ < end_) ++next_;
-    return c;
-  }
+  Ch Take() { return next_ < end_ || refill() ? *next_++ : '\0'; }
   std::size_t Tell() const { return before_ + static_cast<std::size_t>(next_ - start_); }
   // Only for reading in place, which we don't.
   Ch* PutBegin() { return nullptr; }

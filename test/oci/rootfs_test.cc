@@ -82,6 +82,7 @@ TEST_F(RootfsTest, IsAnOverlayWhoseLayersFitOnePageWithoutTheirParent) {
   ASSERT_NE(getcwd(before, sizeof before), nullptr);
   add("overlay", "overlay", options).mount_all();
   expect_overlay_of(100);
+  EXPECT_NE(mount_line(rootfs_).find("lowerdir=0:1:2:"), std::string::npos) << mount_line(rootfs_);
   char after[4096];
   ASSERT_NE(getcwd(after, sizeof after), nullptr);
   EXPECT_STREQ(before, after);
@@ -100,6 +101,18 @@ TEST_F(RootfsTest, IsAnOverlayWhoseLayersFitNoPage) {
   EXPECT_TRUE(flags() & ST_NOSUID);
   EXPECT_TRUE(flags() & ST_NOATIME);
   EXPECT_NE(mount_line(rootfs_).find("volatile"), std::string::npos);
+}
+
+TEST_F(RootfsTest, TakesOptionsUpToTheEndOfThePageAndBeyond) {
+  std::string dirs = lowerdir_option(layers(2, [](int i) { return "layer" + std::to_string(i); }));
+  for (std::size_t size : {4094, 4095, 4096, 4097}) {
+    mounts_.Clear();
+    // Slashes add nothing but length: the last path is the second layer's all the same.
+    add("overlay", "overlay", {dirs + std::string(size - dirs.size(), '/')}).mount_all();
+    EXPECT_EQ(get("rootfs/shared"), "0") << size;
+    EXPECT_EQ(get("rootfs/own1"), "x") << size;
+    unmount_recursive(rootfs_);
+  }
 }
 
 TEST_F(RootfsTest, IsAnOverlayWhoseLayersHaveLongPathsEach) {
