@@ -48,16 +48,16 @@ void print(const std::string& text) {
 Fd open_listener(const Arguments& arguments) {
   if (!arguments.socket.empty()) {
     SocketDirectoryLock lock(arguments.socket);
-    return listen_at(arguments.socket);
+    Fd listener = bind_socket(arguments.socket);
+    check(::listen(listener.get(), SOMAXCONN), "listen");
+    return listener;
   }
   int listening = 0;
   socklen_t size = sizeof listening;
   if (::getsockopt(kListenerFd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
     throw Error::invalid_argument("no listening socket on descriptor 3, and no -socket");
   ::fcntl(kListenerFd, F_SETFD, FD_CLOEXEC);
-  Fd listener(kListenerFd);
-  claim_listener(listener);
-  return listener;
+  return Fd(kListenerFd);
 }
 
 // First of all at the end, so that no new container is sent to a shim that is about to go.

@@ -34,6 +34,14 @@ std::optional<std::string> read_file(const std::string& path, std::size_t limit)
   return read_all(file.get(), limit, "read " + path);
 }
 
+std::string read_proc_file(int pid, const std::string& name) {
+  try {
+    return read_file("/proc/" + std::to_string(pid) + "/" + name).value_or("");
+  } catch (const Error&) {  // ESRCH where it ends just now
+    return "";
+  }
+}
+
 void write_file(const std::string& path, std::string_view content, unsigned mode) {
   Fd file = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
   while (!content.empty()) {

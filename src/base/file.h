@@ -20,6 +20,9 @@ std::optional<std::string> read_file(const std::string& path, std::size_t limit 
 // Replaces the file's content in place (created with `mode`). Throws Error.
 void write_file(const std::string& path, std::string_view content, unsigned mode);
 
+// /proc/PID/NAME; empty where the process is gone or does not show it.
+std::string read_proc_file(int pid, const std::string& name);
+
 // The pid written in a pid file: nothing where the file is missing; throws Error on any content but
 // a positive number.
 std::optional<int> read_pid_file(const std::string& path);

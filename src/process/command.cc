@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ struct Launch {
   const int* sources;
   int* parked;
   int count;
+  int listens_on;
   int death_signal;
   bool own_group;
 };
@@ -52,6 +54,7 @@ int become_program(const Launch& launch) {
   for (int i = 0; i < launch.count; ++i)
     if (dup2(launch.parked[i], i) < 0) return errno;
   close_range(static_cast<unsigned>(launch.count), ~0u, 0);
+  if (launch.listens_on >= 0 && listen(launch.listens_on, SOMAXCONN) < 0) return errno;
   execve(launch.path, launch.argv, launch.envp);
   return errno;
 }
@@ -124,6 +127,7 @@ pid_t start_command(const Command& command) {
                 sources.data(),
                 parked.data(),
                 static_cast<int>(sources.size()),
+                command.listens_on,
                 command.death_signal,
                 command.own_group};
 

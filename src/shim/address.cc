@@ -50,17 +50,18 @@ sockaddr_un address_to(const std::string& path) {
   return address;
 }
 
-// Field 9 of /proc/PID/stat, counted behind the name in parentheses, which may hold anything
-// (proc_pid_stat(5)).
+// On its way out, with its descriptors perhaps still open; a zombie's are closed. A stock shim's
+// socket names a process that is long gone. Field 9 of /proc/PID/stat, counted behind the name in
+// parentheses, which may hold anything (proc_pid_stat(5)).
 bool is_exiting(int pid) {
   constexpr unsigned long kExiting = 0x4;  // PF_EXITING, linux/sched.h
-  std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat").value_or("");
+  std::string stat = read_proc_file(pid, "stat");
   std::size_t name_end = stat.rfind(')');
   if (name_end == std::string::npos) return false;
   char state = 0;
   unsigned long flags = 0;
   std::sscanf(stat.c_str() + name_end + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags);
-  return state == 'Z' || state == 'X' || (flags & kExiting) != 0;
+  return state != 'Z' && (flags & kExiting) != 0;
 }
 
 Fd unix_socket() {
@@ -100,18 +101,15 @@ SocketDirectoryLock::SocketDirectoryLock(const std::string& path) {
     if (errno != EINTR) throw_errno("lock " + directory);
 }
 
-Fd listen_at(const std::string& path) {
+Fd bind_socket(const std::string& path) {
   sockaddr_un address = address_to(path);
   Fd socket = unix_socket();
-  // The mode that bind() gives is the socket's own less the umask; nobody can connect before
-  // listen().
-  check(::fchmod(socket.get(), 0600), "set the mode of a socket");
   if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
     throw_errno("listen unix " + path);
-  if (::chmod(path.c_str(), 0600) < 0 || ::listen(socket.get(), SOMAXCONN) < 0) {
+  if (::chmod(path.c_str(), 0600) < 0) {  // nobody can have connected before
     int errnum = errno;
     ::unlink(path.c_str());
-    throw_errno("listen unix " + path, errnum);
+    throw_errno("chmod " + path, errnum);
   }
   return socket;
 }
@@ -123,8 +121,6 @@ std::string path_of_listener(const Fd& listener) {
         "read a socket's address");
   return std::string(address.sun_path, ::strnlen(address.sun_path, sizeof address.sun_path));
 }
-
-void claim_listener(const Fd& listener) { check(::listen(listener.get(), SOMAXCONN), "listen"); }
 
 Probe probe_socket(const std::string& path) {
   sockaddr_un address = address_to(path);

@@ -32,16 +32,11 @@ class SocketDirectoryLock {
   Fd directory_;
 };
 
-// Binds a socket with mode 0600 and listens. Throws Error, with errnum() EADDRINUSE where the path
-// is taken.
-Fd listen_at(const std::string& path);
+// Binds a socket with mode 0600. Until somebody listens on it, it looks dead: keep the directory
+// locked. Throws Error, with errnum() EADDRINUSE where the path is taken.
+Fd bind_socket(const std::string& path);
 // Where a listening socket is bound.
 std::string path_of_listener(const Fd& listener);
-// Makes this process the one that others find behind an inherited listener: the kernel tells them
-// who listened last (unix(7), SO_PEERCRED), which is `start` as long as the server has not done it
-// again.
-void claim_listener(const Fd& listener);
-
 // Who listens there. Never waits: a listener whose queue is full counts as alive. A process that is
 // being ended, whose descriptors the kernel has not closed yet, counts as dead: containerd calls
 // `delete` that early.

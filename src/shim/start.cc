@@ -31,7 +31,8 @@ std::string own_executable() {
   ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
   if (size <= 0 || size == static_cast<ssize_t>(sizeof path)) return "/proc/self/exe";
   std::string name(path, static_cast<std::size_t>(size));
-  return ::access(name.c_str(), X_OK) == 0 ? name : "/proc/self/exe";  // it may have been replaced since
+  return ::access(name.c_str(), X_OK) == 0 ? name
+                                           : "/proc/self/exe";  // it may have been replaced since
 }
 
 std::string working_directory() {
@@ -46,43 +47,52 @@ void share_cores() {
     throw_errno("enable sched core support");
 }
 
-pid_t start_server(const Arguments& arguments, const StartRequest& request, int version, const Fd& listener) {
+pid_t start_server(const Arguments& arguments, const StartRequest& request, int version,
+                   const Fd& listener) {
   Command command;
   command.program = own_executable();
   // What `ps` shows is what people and scripts look for.
-  command.arguments = {"-namespace", arguments.containerd_namespace, "-id", arguments.id, "-address", request.grpc_address};
+  command.arguments = {"-namespace", arguments.containerd_namespace,
+                       "-id",        arguments.id,
+                       "-address",   request.grpc_address};
   if (request.debug) command.arguments.push_back("-debug");
   command.environment = inherited_environment({"TTRPC_ADDRESS", kVersionVariable});
   command.environment.push_back("TTRPC_ADDRESS=" + request.ttrpc_address);
   command.environment.push_back(std::string(kVersionVariable) + "=" + std::to_string(version));
   command.fds = {-1, -1, -1, listener.get()};
+  command.listens_on = 3;
   command.own_group = true;
   return start_command(command);
 }
 
-// Killed later than containerd, should memory run out. A user namespace forbids it, and so may a lack of privileges.
+// Killed later than containerd, should memory run out. A user namespace forbids it, and so may a
+// lack of privileges.
 void adjust_oom_score(pid_t server) {
-  std::optional<std::string> text = read_file("/proc/" + std::to_string(::getppid()) + "/oom_score_adj");
+  std::optional<std::string> text =
+      read_file("/proc/" + std::to_string(::getppid()) + "/oom_score_adj");
   int score = 0;
-  if (!text || std::from_chars(text->data(), text->data() + text->size(), score).ec != std::errc()) return;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), score).ec != std::errc())
+    return;
   try {
-    write_file("/proc/" + std::to_string(server) + "/oom_score_adj", std::to_string(std::min(score + 1, 1000)), 0);
+    write_file("/proc/" + std::to_string(server) + "/oom_score_adj",
+               std::to_string(std::min(score + 1, 1000)), 0);
   } catch (const Error& error) {
-    if (error.errnum() != EPERM && error.errnum() != EACCES) throw error.in("failed to adjust OOM score for shim");
+    if (error.errnum() != EPERM && error.errnum() != EACCES)
+      throw error.in("failed to adjust OOM score for shim");
   }
 }
 
-// What was given out for a shim that lives: it says so itself, in its environment. A stock shim does not; containerd 2 keeps
-// its answer in the bundle where that shim runs.
+// What was given out for a shim that lives: it says so itself, in its environment. A stock shim
+// does not; containerd 2 keeps its answer in the bundle where that shim runs.
 int version_of(int pid, int otherwise) {
-  std::string proc = "/proc/" + std::to_string(pid);
   std::string variable = std::string(kVersionVariable) + "=";
-  std::string environment = '\0' + read_file(proc + "/environ").value_or("");
+  std::string environment = '\0' + read_proc_file(pid, "environ");
   std::size_t found = environment.find('\0' + variable);
-  if (found != std::string::npos) return environment[found + 1 + variable.size()] == '3' ? kBootstrapVersion : kLegacyVersion;
-  std::optional<std::string> record = read_file(proc + "/cwd/bootstrap.json");
-  if (record) return record->find("\"version\":3") != std::string::npos ? kBootstrapVersion : kLegacyVersion;
-  return otherwise;
+  if (found != std::string::npos)
+    return environment[found + 1 + variable.size()] == '3' ? kBootstrapVersion : kLegacyVersion;
+  std::string record = read_proc_file(pid, "cwd/bootstrap.json");
+  if (record.empty()) return otherwise;
+  return record.find("\"version\":3") != std::string::npos ? kBootstrapVersion : kLegacyVersion;
 }
 
 std::string answer(const StartRequest& request, int version, const std::string& address) {
@@ -105,15 +115,18 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
   if (params.ParseFromString(input) && params.instance_id() == arguments.id &&
       params.namespace_() == arguments.containerd_namespace) {
     request.bootstrap = true;
-    if (!params.containerd_grpc_address().empty()) request.grpc_address = params.containerd_grpc_address();
-    if (!params.containerd_ttrpc_address().empty()) request.ttrpc_address = params.containerd_ttrpc_address();
+    if (!params.containerd_grpc_address().empty())
+      request.grpc_address = params.containerd_grpc_address();
+    if (!params.containerd_ttrpc_address().empty())
+      request.ttrpc_address = params.containerd_ttrpc_address();
     request.socket_directory = params.socket_dir();
     request.debug = request.debug || params.log_level() <= bootstrap::LOG_LEVEL_DEBUG;
     return request;
   }
   wire::Any options;
   if (!options.ParseFromString(input))
-    throw Error::invalid_argument("stdin is neither BootstrapParams of this container nor runtime options");
+    throw Error::invalid_argument(
+        "stdin is neither BootstrapParams of this container nor runtime options");
   return request;
 }
 
@@ -121,30 +134,31 @@ std::string start(const Arguments& arguments, const std::string& input) {
   StartRequest request = parse_start_request(input, arguments);
   Bundle bundle(working_directory());
   std::string group = group_of(bundle.config()).value_or(arguments.id);
-  std::string path = socket_path(request.socket_directory, request.grpc_address, arguments.containerd_namespace, group);
+  std::string path = socket_path(request.socket_directory, request.grpc_address,
+                                 arguments.containerd_namespace, group);
   std::string address = address_of_path(path);
   int version = request.bootstrap ? kBootstrapVersion : kLegacyVersion;
 
+  // Locked until the server listens: before that the socket looks dead to others.
+  SocketDirectoryLock lock(path);
   Fd listener;
-  {
-    SocketDirectoryLock lock(path);
-    try {
-      listener = listen_at(path);
-    } catch (const Error& error) {
-      if (error.errnum() != EADDRINUSE) throw error.in("create new shim socket");
-      Probe living = probe_socket(path);
-      if (living.alive) {
-        bundle.write_address(address);
-        return answer(request, version_of(living.pid, version), address);
-      }
-      ::unlink(path.c_str());
-      listener = listen_at(path);
+  try {
+    listener = bind_socket(path);
+  } catch (const Error& error) {
+    if (error.errnum() != EADDRINUSE) throw error.in("create new shim socket");
+    Probe living = probe_socket(path);
+    if (living.alive) {
+      bundle.write_address(address);
+      return answer(request, version_of(living.pid, version), address);
     }
+    ::unlink(path.c_str());
+    listener = bind_socket(path);
   }
 
   pid_t server = 0;
   try {
-    // Written before there is anybody to be found by it, so that a crash in between leaves a trace (containerd issue 5173).
+    // Written before there is anybody to be found by it, so that a crash in between leaves a trace
+    // (containerd issue 5173).
     bundle.write_address(address);
     if (!request.socket_directory.empty()) bundle.write_socket_dir(request.socket_directory);
     if (arguments.sched_core) share_cores();
