@@ -15,4 +15,8 @@ std::string escaped(std::string_view text);
 // The same between double quotes.
 std::string quoted(std::string_view text);
 
+// Whether the text may become a protobuf string as it is (RFC 3629: no overlong forms, no
+// surrogates, nothing beyond U+10FFFF).
+bool is_utf8(std::string_view text);
+
 }  // namespace thinshim

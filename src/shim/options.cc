@@ -6,18 +6,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <variant>
 
 #include "base/error.h"
 #include "base/quote.h"
 #include "runtime_options.pb.h"
-
-// The distribution's package is a shared library; the product is one file.
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
+#include "shim/toml.h"
 
 namespace thinshim {
 namespace {
@@ -66,31 +60,30 @@ bool equal_in_any_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
-[[noreturn]] void refuse(const toml::source_region& where, const std::string& problem) {
+[[noreturn]] void refuse(const TomlEntry& entry, const std::string& problem) {
   throw Error(Code::invalid_argument,
-              "options:" + std::to_string(where.begin.line) + ": " + problem);
+              "options:" + std::to_string(entry.line) + ": " + quoted(entry.key) + ": " + problem);
 }
 
 // Sets one option as the TOML value says; each overload wants its type of value.
 struct Setter {
-  const toml::node& node;
+  const TomlEntry& entry;
   RuncOptions& options;
-  const std::string& key;
 
   void operator()(SetText set) const {
-    std::optional<std::string> text = node.value_exact<std::string>();
-    if (!text) refuse(node.source(), key + ": expected a string");
+    auto* text = std::get_if<std::string>(&entry.value);
+    if (!text) refuse(entry, "expected a string");
     if (!text->empty()) set(options, *text);
   }
   void operator()(SetFlag set) const {
-    std::optional<bool> flag = node.value_exact<bool>();
-    if (!flag) refuse(node.source(), key + ": expected true or false");
+    auto* flag = std::get_if<bool>(&entry.value);
+    if (!flag) refuse(entry, "expected true or false");
     set(options, *flag);
   }
   void operator()(SetNumber set) const {
-    std::optional<std::int64_t> number = node.value_exact<std::int64_t>();
+    auto* number = std::get_if<std::int64_t>(&entry.value);
     if (!number || *number < 0 || *number > std::numeric_limits<std::uint32_t>::max())
-      refuse(node.source(), key + ": expected a number from 0 to 4294967295");
+      refuse(entry, "expected a number from 0 to 4294967295");
     set(options, static_cast<std::uint32_t>(*number));
   }
   void operator()(Ignore) const {}
@@ -156,17 +149,11 @@ Settings resolve_options(const wire::Any& request, const Config& base) {
 }
 
 void apply_toml_options(const std::string& text, RuncOptions& options) {
-  toml::parse_result result = toml::parse(std::string_view(text));
-  if (!result) {
-    const toml::parse_error& error = result.error();
-    refuse(error.source(), escaped(error.description()));
-  }
-  for (const auto& [name, node] : result.table()) {
-    std::string key(name.str());
-    const Key* known =
-        std::ranges::find_if(kKeys, [&](const Key& k) { return equal_in_any_case(k.name, key); });
-    if (known == std::end(kKeys)) refuse(name.source(), quoted(key) + ": unknown option");
-    std::visit(Setter{node, options, key}, known->set);
+  for (const TomlEntry& entry : parse_toml(text, "options")) {
+    const Key* known = std::ranges::find_if(
+        kKeys, [&](const Key& key) { return equal_in_any_case(key.name, entry.key); });
+    if (known == std::end(kKeys)) refuse(entry, "unknown option");
+    std::visit(Setter{entry, options}, known->set);
   }
 }
 

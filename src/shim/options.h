@@ -9,6 +9,7 @@
 //   runtimeoptions.v1.Options   from CRI for every other name, from ctr --runtime-config-path:
 //                               config_path is a file as in shim/config.h, config_body (1.7 and
 //                               later) the options table of containerd's configuration in TOML
+//                               (shim/toml.h)
 //
 // The keys of that table are the fields of runc's options as Go spells them (BinaryName,
 // SystemdCgroup), in any case, as containerd's TOML libraries take them (pelletier/go-toml 1.9 and

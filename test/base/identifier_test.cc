@@ -42,5 +42,16 @@ TEST(Quote, KeepsAMessageOneLineOfPrintableAscii) {
   EXPECT_EQ(escaped(std::string("\0\x1f\x7f\x80\xff", 5)), "\\x00\\x1f\\x7f\\x80\\xff");
 }
 
+TEST(Quote, KnowsUtf8) {
+  for (const char* text :
+       {"", "a", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+        "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\xc3\xa4z"})
+    EXPECT_TRUE(is_utf8(text)) << quoted(text);
+  for (const char* text : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc3", "\xc3z", "\xe0\x9f\xbf",
+                           "\xe2\x82", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf",
+                           "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "a\xf0\x90\x80"})
+    EXPECT_FALSE(is_utf8(text)) << quoted(text);
+}
+
 }  // namespace
 }  // namespace thinshim

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/toml.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace thinshim {
+namespace {
+
+using Value = std::variant<std::string, bool, std::int64_t>;
+
+Value value_of(const std::string& text) { return parse_toml("a = " + text, "t").at(0).value; }
+
+std::string refusal_of(const std::string& text) {
+  try {
+    parse_toml(text, "t");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Toml, ReadsLinesOfKeysAndValues) {
+  auto entries = parse_toml(
+      "# a table\n"
+      "\n"
+      "Name = \"x\"  # why\r\n"
+      "  on=true\n"
+      "\t'quoted key' = -1\n"
+      "\"k\\u00e4\" = false#",
+      "t");
+  ASSERT_EQ(entries.size(), 4u);
+  EXPECT_EQ(entries[0].key, "Name");
+  EXPECT_EQ(entries[0].value, Value(std::string("x")));
+  EXPECT_EQ(entries[0].line, 3);
+  EXPECT_EQ(entries[1].key, "on");
+  EXPECT_EQ(entries[1].value, Value(true));
+  EXPECT_EQ(entries[2].key, "quoted key");
+  EXPECT_EQ(entries[2].value, Value(std::int64_t{-1}));
+  EXPECT_EQ(entries[3].key, "k\xc3\xa4");
+  EXPECT_EQ(entries[3].line, 6);
+  EXPECT_TRUE(parse_toml("", "t").empty());
+  EXPECT_TRUE(parse_toml("\n \n#\n", "t").empty());
+}
+
+TEST(Toml, ReadsStrings) {
+  const struct {
+    const char* text;
+    const char* value;
+  } cases[] = {
+      {"\"\"", ""},
+      {"''", ""},
+      {"'a \"b\" \\n # c'", "a \"b\" \\n # c"},
+      {"\"a 'b' # = c\"", "a 'b' # = c"},
+      {R"("\b\t\n\f\r\"\\")", "\b\t\n\f\r\"\\"},
+      {R"("\u0041\u00e4\u20ac\U0001f600\u00E4")", "A\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa4"},
+      {"\"\xe2\x82\xac\"", "\xe2\x82\xac"},
+  };
+  for (const auto& c : cases) EXPECT_EQ(value_of(c.text), Value(std::string(c.value))) << c.text;
+  EXPECT_EQ(value_of(R"("a\u0000b")"), Value(std::string("a\0b", 3)));
+}
+
+TEST(Toml, ReadsNumbers) {
+  const struct {
+    const char* text;
+    std::int64_t value;
+  } cases[] = {{"0", 0},
+               {"+7", 7},
+               {"-7", -7},
+               {"1_000_000", 1000000},
+               {"-0", 0},
+               {"42 #", 42},
+               {"9223372036854775807", INT64_MAX},
+               {"-9223372036854775808", INT64_MIN}};
+  for (const auto& c : cases) EXPECT_EQ(value_of(c.text), Value(c.value)) << c.text;
+}
+
+TEST(Toml, RefusesOtherValues) {
+  for (const char* text :
+       {"",    "#",  "True",       "yes", "1.5", "1e3", "0x10", "01",  "-01",
+        "+",   "-",  "+-1",        "--1", "1_",  "_1",  "1__0", "1_a", "9223372036854775808",
+        "[1]", "{}", "1979-05-27", "inf", "x"}) {
+    EXPECT_EQ(refusal_of("a = " + std::string(text)),
+              "t:1: \"a\": expected a string, true, false or a whole number")
+        << text;
+  }
+}
+
+TEST(Toml, RefusesWithTheLine) {
+  const struct {
+    const char* text;
+    const char* refusal;
+  } cases[] = {
+      {"\na", "t:2: \"a\": expected \"=\" after the key"},
+      {"a 1", "t:1: \"a\": expected \"=\" after the key"},
+      {"a.b = 1", "t:1: \"a\": expected \"=\" after the key"},
+      {"= 1", "t:1: expected a key, found \"= 1\""},
+      {"[a]", "t:1: expected a key, found \"[a]\""},
+      {"\xc3\xa4 = 1", "t:1: expected a key, found \"\\xc3\\xa4 = 1\""},
+      {"a = 1\nb = 2\na = 3", "t:3: \"a\": given twice"},
+      {"a = 1 2", "t:1: \"a\": text after the value"},
+      {"a = 'b' 'c'", "t:1: \"a\": text after the value"},
+      {"a = \"\"\"b\"\"\"", "t:1: \"a\": text after the value"},
+      {"a = '''b'''", "t:1: \"a\": text after the value"},
+      {"a = \"b", "t:1: a string without an end"},
+      {"a = 'b\nc'", "t:1: a string without an end"},
+      {"a = \"b\\", "t:1: a string without an end"},
+      {"a = \"b\\\"", "t:1: a string without an end"},
+      {"'a = 1", "t:1: a string without an end"},
+      {"a = \"\\x41\"", "t:1: a string with an unknown escape"},
+      {"a = \"\\u00e\"", "t:1: a string with an unknown escape"},
+      {"a = \"\\u00", "t:1: a string with an unknown escape"},
+      {"a = \"\\ud800\"", "t:1: a string with an unknown escape"},
+      {"a = \"\\U00110000\"", "t:1: a string with an unknown escape"},
+      {"a = \"\\u-001\"", "t:1: a string with an unknown escape"},
+      {"[\x01", "t:1: a control character"},
+      {"a = 'b\x7f'", "t:1: a control character"},
+      {"a = 1 # \x02", "t:1: a control character"},
+      {"a = 1\rb = 2", "t:1: a control character"},
+      {"\na = '\xff'", "t:2: not UTF-8"},
+      {"a = '\xc3'", "t:1: not UTF-8"},
+  };
+  for (const auto& c : cases) EXPECT_EQ(refusal_of(c.text), c.refusal) << c.text;
+  EXPECT_EQ(refusal_of(std::string("a = 'b\0'", 9)), "t:1: a control character");
+}
+
+}  // namespace
+}  // namespace thinshim
