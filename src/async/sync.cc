@@ -13,6 +13,14 @@ void TaskSet::spawn(Task<> task, std::string what) {
   if (position->task.start(&*position)) remove(position);
 }
 
+void internal::report_unheard(const std::string& what, std::exception_ptr failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    log::warning(what + " failed after its caller had gone", {{"error", error.what()}});
+  }
+}
+
 void TaskSet::remove(std::list<Member>::iterator position) {
   std::list<Member> done;
   done.splice(done.begin(), members_, position);

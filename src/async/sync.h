@@ -151,8 +151,9 @@ class TaskSet {
   std::list<Member> members_;
 };
 
-// Runs `work` in `owner` and waits for its result. Whoever stops waiting does not stop the work: what must not end half way
-// (making a container, deleting one) runs to its end although the request that asked for it is gone.
+// Runs `work` in `owner` and waits for its result. Whoever stops waiting does not stop the work:
+// what must not end half way (making a container, deleting one) runs to its end although the
+// request that asked for it is gone.
 template <class T>
 Task<T> complete(TaskSet& owner, Task<T> work, std::string what);
 
@@ -165,8 +166,12 @@ struct Completion {
   std::conditional_t<std::is_void_v<T>, bool, std::optional<T>> result{};
 };
 
+// Tells the log why work failed that nobody waits for any more.
+void report_unheard(const std::string& what, std::exception_ptr failure);
+
 template <class T>
-Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion) {
+Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion,
+                         std::string what) {
   try {
     if constexpr (std::is_void_v<T>) {
       co_await std::move(work);
@@ -178,6 +183,7 @@ Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion
     completion->failure = std::current_exception();
   }
   completion->done.set();
+  if (completion->failure && completion.use_count() == 1) report_unheard(what, completion->failure);
 }
 
 }  // namespace internal
@@ -185,7 +191,7 @@ Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion
 template <class T>
 Task<T> complete(TaskSet& owner, Task<T> work, std::string what) {
   auto completion = std::make_shared<internal::Completion<T>>();
-  Task<> running = internal::run_to_completion(std::move(work), completion);
+  Task<> running = internal::run_to_completion(std::move(work), completion, what);
   owner.spawn(std::move(running), std::move(what));
   co_await completion->done.wait();
   if (completion->failure) std::rethrow_exception(completion->failure);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "async/sync.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,6 +11,9 @@
 #include <vector>
 
 #include "async/loop.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
 
 namespace thinshim {
 namespace {
@@ -142,6 +146,92 @@ TEST(TaskSet, CancelEndsEveryMember) {
   EXPECT_TRUE(set.empty());
   event.set();
   EXPECT_TRUE(ready_queue.empty());
+}
+
+Task<int> finish_after(Event& event, int& finished, int result) {
+  co_await event.wait();
+  ++finished;
+  if (result < 0) throw std::runtime_error("broken");
+  co_return result;
+}
+Task<> store(Task<int> work, int& result) { result = co_await std::move(work); }
+
+TEST(Complete, HandsTheResultToWhoeverWaits) {
+  Loop loop;
+  TaskSet owner, callers;
+  Event event;
+  int finished = 0, result = 0;
+  callers.spawn(store(complete(owner, finish_after(event, finished, 7), "work"), result), "call");
+  event.set();
+  loop.run(callers.wait_empty());
+  EXPECT_EQ(result, 7);
+}
+
+TEST(Complete, RunsToItsEndWithoutItsCaller) {
+  Loop loop;
+  TaskSet owner, callers;
+  Event event;
+  int finished = 0, result = 0;
+  callers.spawn(store(complete(owner, finish_after(event, finished, 7), "work"), result), "call");
+  callers.cancel();
+  event.set();
+  loop.run(owner.wait_empty());
+  EXPECT_EQ(finished, 1);
+  EXPECT_EQ(result, 0);
+}
+
+TEST(Complete, TellsTheLogOfAFailureThatNobodyHears) {
+  Loop loop;
+  Pipe log = make_pipe(O_NONBLOCK);
+  log::set_sink(std::move(log.write));
+  TaskSet owner, callers;
+  Event event;
+  int finished = 0, result = 0;
+  callers.spawn(store(complete(owner, finish_after(event, finished, -1), "work"), result), "call");
+  callers.cancel();
+  event.set();
+  loop.run(owner.wait_empty());
+  log::set_sink(Fd());
+  EXPECT_NE(read_all(log.read.get(), 4096, "log").find("work failed after its caller had gone"),
+            std::string::npos);
+}
+
+Task<> enter(Mutex& mutex, std::vector<int>& order, int number, Event& leave) {
+  Mutex::Guard guard = co_await mutex.lock();
+  order.push_back(number);
+  co_await leave.wait();
+}
+
+TEST(Mutex, LetsOneInAtATimeInTheOrderTheyCame) {
+  Loop loop;
+  Mutex mutex;
+  std::vector<int> order;
+  Event leave[3];
+  TaskSet set;
+  for (int i = 0; i < 3; ++i) set.spawn(enter(mutex, order, i, leave[i]), "enter");
+  EXPECT_EQ(order, (std::vector{0}));
+  leave[1].set();
+  leave[2].set();
+  leave[0].set();
+  loop.run(set.wait_empty());
+  EXPECT_EQ(order, (std::vector{0, 1, 2}));
+  EXPECT_FALSE(mutex.locked());
+}
+
+TEST(Mutex, PassesOverAWaiterThatIsCancelled) {
+  Loop loop;
+  Mutex mutex;
+  std::vector<int> order;
+  Event leave;
+  TaskSet first, second, third;
+  first.spawn(enter(mutex, order, 0, leave), "first");
+  second.spawn(enter(mutex, order, 1, leave), "second");
+  third.spawn(enter(mutex, order, 2, leave), "third");
+  second.cancel();
+  leave.set();
+  loop.run(first.wait_empty());
+  loop.run(third.wait_empty());
+  EXPECT_EQ(order, (std::vector{0, 2}));
 }
 
 }  // namespace
