@@ -2,9 +2,11 @@
 #include "stdio/process_io.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/error.h"
@@ -19,6 +21,10 @@ using namespace std::chrono_literals;
 // How long the runtime may take to send the terminal after it has returned (the stock shim's
 // figure).
 constexpr Duration kTerminalLimit = 30s;
+// How often to look whether a client that was away when the output ended has come back. Nothing
+// announces a fifo's reader to its writer.
+constexpr Duration kFirstLook = 20ms;
+constexpr Duration kSlowestLook = 1s;
 
 struct Target {
   std::string scheme;
@@ -58,6 +64,12 @@ void open_output(const std::string& uri, Fd& sink, Fd& keeps_open) {
   }
 }
 
+// Whether somebody reads the pipe or fifo of which `end` is a write end; true for what is none.
+bool has_reader(const Fd& end) {
+  pollfd state{end.get(), 0, 0};
+  return ::poll(&state, 1, 0) == 0 || !(state.revents & POLLERR);
+}
+
 void give_to(const ProcessIo::Settings& owner, const Fd& end) {
   if (owner.uid == 0 && owner.gid == 0) return;
   check(::fchown(end.get(), owner.uid, owner.gid), "chown a pipe for the container");
@@ -70,11 +82,10 @@ ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& setting
   if (!streams.in.empty()) open_stdin(streams.in, streams.terminal);
   if (streams.terminal) {
     console_socket_.emplace(loop, settings.bundle);
-    if (!streams.out.empty()) {
-      Stream& output = outputs_.emplace_back();
-      output.name = "terminal of " + settings.name;
-      open_output(streams.out, output.sink, output.keeps_open);
-    }
+    Stream& output = outputs_.emplace_back();
+    output.name = "terminal of " + settings.name;
+    // A terminal that nobody reads would stop the process.
+    open_output(streams.out.empty() ? "/dev/null" : streams.out, output.sink, output.keeps_open);
     return;
   }
   if (input_) {
@@ -94,6 +105,7 @@ void ProcessIo::open_stdin(const std::string& uri, bool terminal) {
   Fd source = open_end(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!is_fifo(path)) {
     if (terminal) throw Error::invalid_argument("containerd-shim: stdin " + path + " is no fifo");
+    set_nonblocking(source.get(), false);
     process_in_ = std::move(source);  // a file or a device needs no pump
     return;
   }
@@ -156,19 +168,50 @@ Task<> ProcessIo::attach_terminal() {
 Task<> ProcessIo::move_output(Stream& stream) {
   Task<> moving = stream.pump->run();
   co_await std::move(moving);
+  end_output(stream);
+}
+
+// Closing the sink tells a client that is there that this was all. One that is away would find
+// nothing: opening a fifo to read waits for a writer, so there has to be one when it comes back.
+void ProcessIo::end_output(Stream& stream) {
   stream.pump.reset();
   stream.source.reset();
+  stream.keeps_open.reset();
+  if (has_reader(stream.sink))
+    stream.sink.reset();
+  else
+    absent_readers_.spawn(wait_for_reader(stream), stream.name);
+}
+
+Task<> ProcessIo::wait_for_reader(Stream& stream) {
+  for (Duration pause = kFirstLook; !has_reader(stream.sink);) {
+    co_await sleep(loop_, pause);
+    pause = std::min(2 * pause, kSlowestLook);
+  }
   stream.sink.reset();
 }
 
 Task<> ProcessIo::move_input() {
   Task<> moving = input_->pump->run();
   co_await std::move(moving);
+  input_->pump.reset();
   if (terminal_) {
-    std::string end = end_of_input(terminal_.get());
-    [[maybe_unused]] ssize_t n = ::write(terminal_.get(), end.data(), end.size());
+    Task<> ending = end_terminal_input();
+    co_await std::move(ending);
   }
   input_.reset();
+}
+
+// Waits for room: the process may have much to read still.
+Task<> ProcessIo::end_terminal_input() {
+  Watch sink(loop_, input_->sink.get());
+  std::string end = end_of_input(terminal_.get());
+  while (!end.empty()) {
+    ssize_t n = ::write(input_->sink.get(), end.data(), end.size());
+    if (n < 0 && errno != EAGAIN && errno != EINTR) co_return;
+    if (n < 0 && errno == EAGAIN) co_await sink.writable();
+    if (n > 0) end.erase(0, static_cast<std::size_t>(n));
+  }
 }
 
 void ProcessIo::resize(unsigned width, unsigned height) {
@@ -191,9 +234,7 @@ Task<> ProcessIo::drain_terminal() {
     if (!output.pump) continue;
     Task<> draining = output.pump->run_dry();
     co_await std::move(draining);
-    output.pump.reset();
-    output.source.reset();
-    output.sink.reset();
+    end_output(output);
   }
 }
 
@@ -205,6 +246,7 @@ Task<> ProcessIo::finish(Duration limit) {
                  {{"process", settings_.name}});
   moving_in_.cancel();
   moving_out_.cancel();
+  absent_readers_.cancel();
   input_.reset();
   outputs_.clear();
   console_socket_.reset();

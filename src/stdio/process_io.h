@@ -10,9 +10,8 @@
 // - Output ends for the client when the process and all that it left behind have closed it, and not
 // before what is in the
 //   pipe has gone on; finish() bounds the wait. A terminal's output ends with the process itself.
-// - The read end of an output fifo stays open until the end, so a client that is away (a restart of
-// containerd) finds the
-//   last output when it comes back.
+// - A client that is away (a restart of containerd) loses nothing: the fifo is kept open while the
+// output lasts, and after its end until a reader comes or finish() is called.
 // - A client that goes away is no end of input. close_stdin() is.
 #pragma once
 
@@ -69,7 +68,8 @@ class ProcessIo {
   void close_stdin();
   // The process is dead: a terminal's output ends with what it holds.
   void process_exited();
-  // Waits, for at most `limit`, until all output has gone to the client; then ends every stream.
+  // Waits, for at most `limit`, until all output has gone into the client's fifo; then ends every
+  // stream.
   Task<> finish(Duration limit);
 
  private:
@@ -78,14 +78,17 @@ class ProcessIo {
     std::string name;
     Fd source;
     Fd sink;
-    Fd keeps_open;  // the other end of the client's fifo
+    Fd keeps_open;  // the other end of the client's fifo, in place of a client that is away
     std::optional<Pump> pump;
   };
   Fd make_output_pipe(const std::string& name, const std::string& target);
   void open_stdin(const std::string& uri, bool terminal);
   Task<> attach_terminal();
   Task<> move_output(Stream& stream);
+  void end_output(Stream& stream);
+  Task<> wait_for_reader(Stream& stream);
   Task<> move_input();
+  Task<> end_terminal_input();
   Task<> drain_terminal();
 
   Loop& loop_;
@@ -101,6 +104,7 @@ class ProcessIo {
   bool exited_ = false;
   TaskSet moving_in_;
   TaskSet moving_out_;
+  TaskSet absent_readers_;
 };
 
 }  // namespace thinshim

@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stdio/process_io.h"
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <memory>
+
+#include "stdio_fixture.h"
+
+namespace thinshim {
+namespace {
+
+using namespace test;
+
+class ProcessIoTest : public StdioTest {
+ protected:
+  void make_io(const Streams& streams, uid_t uid = 0, gid_t gid = 0) {
+    io_ = std::make_unique<ProcessIo>(loop_, streams,
+                                      ProcessIo::Settings{dir_.path(), "c1", uid, gid});
+  }
+  // The runtime takes its copies for the process and is done.
+  void start() {
+    std::vector<int> fds = io_->runtime_fds();
+    Fd* ends[] = {&in_, &out_, &err_};
+    for (std::size_t i = 0; i < 3; ++i)
+      if (fds[i] >= 0) *ends[i] = Fd(check(::fcntl(fds[i], F_DUPFD_CLOEXEC, 0), "dup"));
+    run(io_->attach());
+  }
+  void start(const Streams& streams) {
+    make_io(streams);
+    start();
+  }
+  void process_ends() {
+    in_.reset();
+    out_.reset();
+    err_.reset();
+    io_->process_exited();
+  }
+  void finish(Duration limit = kPatience) { run(io_->finish(limit)); }
+  std::string failure(const Streams& streams) {
+    try {
+      make_io(streams);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "none";
+  }
+  void streams_gone() override {
+    io_.reset();
+    in_.reset();
+    out_.reset();
+    err_.reset();
+  }
+
+  std::unique_ptr<ProcessIo> io_;
+  Fd in_, out_, err_;  // the process's
+};
+
+// --- Which streams there are
+
+struct Subset {
+  bool in, out, err;
+};
+class ProcessIoWith : public ProcessIoTest, public testing::WithParamInterface<Subset> {};
+
+TEST_P(ProcessIoWith, SomeStreamsOnly) {
+  auto [in, out, err] = GetParam();
+  Streams streams;
+  if (in) streams.in = make_fifo("in");
+  if (out) streams.out = make_fifo("out");
+  if (err) streams.err = make_fifo("err");
+  make_io(streams);
+  Fd client_in, client_out, client_err;
+  if (in) client_in = open_writer(streams.in);
+  if (out) client_out = open_reader(streams.out);
+  if (err) client_err = open_reader(streams.err);
+  start();
+  EXPECT_FALSE(io_->console_socket());
+  EXPECT_EQ(static_cast<bool>(in_), in);
+  EXPECT_EQ(static_cast<bool>(out_), out);
+  EXPECT_EQ(static_cast<bool>(err_), err);
+  if (in) write(client_in, "to the process");
+  if (in) EXPECT_EQ(read(in_, 14), "to the process");
+  if (out) write(out_, "output");
+  if (out) EXPECT_EQ(read(client_out, 6), "output");
+  if (err) write(err_, "errors");
+  if (err) EXPECT_EQ(read(client_err, 6), "errors");
+  process_ends();
+  finish();
+  if (out) EXPECT_TRUE(at_end(client_out));
+  if (err) EXPECT_TRUE(at_end(client_err));
+}
+
+INSTANTIATE_TEST_SUITE_P(ProcessIo, ProcessIoWith,
+                         testing::Values(Subset{false, false, false}, Subset{true, false, false},
+                                         Subset{false, true, false}, Subset{false, false, true},
+                                         Subset{true, true, false}, Subset{true, false, true},
+                                         Subset{false, true, true}, Subset{true, true, true}),
+                         [](const auto& test) {
+                           return std::string("_") + (test.param.in ? "in" : "") +
+                                  (test.param.out ? "Out" : "") + (test.param.err ? "Err" : "");
+                         });
+
+TEST_F(ProcessIoTest, WhatTheRuntimeGetsIsClosedWhenItHasIt) {
+  start({make_fifo("in"), make_fifo("out"), make_fifo("err")});
+  EXPECT_EQ(io_->runtime_fds(), (std::vector<int>{-1, -1, -1}));
+}
+
+TEST_F(ProcessIoTest, PipesBelongToTheContainersUser) {
+  make_io({make_fifo("in"), make_fifo("out"), make_fifo("err")}, 100000, 100001);
+  for (int fd : io_->runtime_fds()) {
+    struct stat status{};
+    ASSERT_EQ(::fstat(fd, &status), 0);
+    EXPECT_EQ(status.st_uid, 100000u);
+    EXPECT_EQ(status.st_gid, 100001u);
+  }
+}
+
+// A descriptor that does not wait surprises programs that expect one that does.
+TEST_F(ProcessIoTest, TheProcessGetsDescriptorsThatWait) {
+  std::string file = dir_ / "input";
+  write_file(file, "text", 0600);
+  for (const std::string& in : {make_fifo("in"), file, std::string("/dev/zero")}) {
+    start({in, make_fifo("out" + std::to_string(in.size())), ""});
+    EXPECT_FALSE(::fcntl(in_.get(), F_GETFL) & O_NONBLOCK) << in;
+    EXPECT_FALSE(::fcntl(out_.get(), F_GETFL) & O_NONBLOCK);
+    streams_gone();
+  }
+}
+
+// --- What is refused
+
+TEST_F(ProcessIoTest, MissingFifosAreNamed) {
+  std::string fifo = make_fifo("there"), missing = dir_ / "missing";
+  std::string text = "containerd-shim: opening " + missing + " failed: no such file or directory";
+  EXPECT_EQ(failure({missing, fifo, fifo}), text);
+  EXPECT_EQ(failure({fifo, missing, fifo}), text);
+  EXPECT_EQ(failure({fifo, fifo, missing}), text);
+  EXPECT_EQ(failure({missing, fifo, "", true}), text);
+  EXPECT_EQ(failure({fifo, missing, "", true}), text);
+}
+
+TEST_F(ProcessIoTest, UnknownSchemesAreNamed) {
+  EXPECT_EQ(failure({"", "tape:///dev/st0", ""}), "unknown STDIO scheme tape");
+  EXPECT_EQ(failure({"", "", "://x"}), "unknown STDIO scheme ");
+}
+
+TEST_F(ProcessIoTest, DirectoriesAndSocketsAreRefusedAsOutput) {
+  EXPECT_NE(failure({"", dir_.path(), ""}).find("is a directory"), std::string::npos);
+  EXPECT_NE(failure({"", "file://" + dir_.path(), ""}).find("is a directory"), std::string::npos);
+}
+
+// --- Output
+
+TEST_F(ProcessIoTest, OutputEndsForTheClientAfterItsLastByteAndNotBefore) {
+  Streams streams{"", make_fifo("out"), ""};
+  make_io(streams);
+  Fd client = open_reader(streams.out);
+  start();
+  TaskSet process;
+  std::string data = pattern(400'000);
+  process.spawn(write_and_close(loop_, std::move(out_), data), "process");
+  std::string begin = read(client, 1000);
+  settle();
+  EXPECT_TRUE(begin + read_to_end(client) == data);
+  finish();
+}
+
+TEST_F(ProcessIoTest, OutputGoesOnWhileLeftOversHoldIt) {
+  Streams streams{"", make_fifo("out"), ""};
+  make_io(streams);
+  Fd client = open_reader(streams.out);
+  start();
+  Fd held_by_a_child = out_.duplicate();
+  process_ends();
+  settle();
+  write(held_by_a_child, "still here");
+  EXPECT_EQ(read(client, 10), "still here");
+  held_by_a_child.reset();
+  EXPECT_EQ(read_to_end(client), "");
+}
+
+TEST_F(ProcessIoTest, TheProcessOutlivesItsReader) {
+  Streams streams{"", make_fifo("out"), ""};
+  make_io(streams);
+  Fd client = open_reader(streams.out);
+  start();
+  write(out_, "one");
+  EXPECT_EQ(read(client, 3), "one");
+  client.reset();
+  write(out_, "two");
+  settle();
+  client = open_reader(streams.out);
+  EXPECT_EQ(read(client, 3), "two");
+  write(out_, "three");
+  EXPECT_EQ(read(client, 5), "three");
+}
+
+TEST_F(ProcessIoTest, AReaderThatComesBackToAFullFifoMissesNothing) {
+  Streams streams{"", make_fifo("out"), ""};
+  start(streams);
+  std::string data = pattern(300'000);
+  TaskSet process;
+  process.spawn(write_and_close(loop_, std::move(out_), data), "process");
+  settle();
+  EXPECT_FALSE(process.empty()) << "it is held up";
+  EXPECT_LT(busy_milliseconds(), 10);
+  Fd client = open_reader(streams.out);
+  EXPECT_TRUE(read_to_end(client) == data);
+}
+
+// containerd opens its fifos as most programs do: the call returns once there is a writer.
+TEST_F(ProcessIoTest, AReaderThatComesAfterTheEndFindsTheOutputAndItsEnd) {
+  Streams streams{"", make_fifo("out"), make_fifo("err")};
+  start(streams);
+  write(out_, "last words");
+  process_ends();
+  settle();
+  for (const auto& [fifo, text] :
+       {std::pair(streams.out, "last words"), std::pair(streams.err, "")}) {
+    Pipe result = make_pipe();
+    pid_t cat = ::fork();
+    if (cat == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::dup2(result.write.get(), 1);
+      ::execlp("cat", "cat", fifo.c_str(), static_cast<char*>(nullptr));
+      ::_exit(127);
+    }
+    result.write.reset();
+    std::string found = "nothing";
+    try {
+      found = read_to_end(result.read);
+    } catch (const std::runtime_error&) {
+      ::kill(cat, SIGKILL);
+    }
+    EXPECT_EQ(found, text);
+    ::waitpid(cat, nullptr, 0);
+  }
+  finish();
+}
+
+TEST_F(ProcessIoTest, WaitingForAReaderThatIsAwayIsHardlyWork) {
+  Streams streams{"", make_fifo("out"), ""};
+  start(streams);
+  write(out_, "last words");
+  process_ends();
+  EXPECT_LT(busy_milliseconds(), 10);
+}
+
+TEST_F(ProcessIoTest, OutputGoesToFilesBehindWhatIsThere) {
+  std::string file = dir_ / "a/b/log";
+  start({"", "file://" + file, "file://" + file});
+  write(out_, "one\n");
+  settle();
+  write(err_, "two\n");
+  settle();
+  write(out_, "three\n");
+  process_ends();
+  finish();
+  EXPECT_EQ(read_file(file), "one\ntwo\nthree\n");
+  start({"", "file://" + file, ""});
+  write(out_, "four\n");
+  process_ends();
+  finish();
+  EXPECT_EQ(read_file(file), "one\ntwo\nthree\nfour\n");
+  struct stat status{};
+  ASSERT_EQ(::stat(file.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0644u);
+}
+
+TEST_F(ProcessIoTest, APathThatIsAFileIsAppendedTo) {
+  std::string file = dir_ / "log";
+  write_file(file, "before\n", 0600);
+  start({"", file, ""});
+  write(out_, "after\n");
+  process_ends();
+  finish();
+  EXPECT_EQ(read_file(file), "before\nafter\n");
+}
+
+TEST_F(ProcessIoTest, OutputToNowhereAndToAFullDiskNeverHoldsTheProcess) {
+  start({"/dev/null", "/dev/null", "/dev/full"});
+  EXPECT_TRUE(at_end(in_));
+  run(write_and_close(loop_, std::move(out_), pattern(300'000)));
+  run(write_and_close(loop_, std::move(err_), pattern(300'000)));
+  process_ends();
+  finish();
+}
+
+TEST_F(ProcessIoTest, BothStreamsMayGoToOneFifo) {
+  std::string fifo = make_fifo("both");
+  make_io({"", fifo, fifo});
+  Fd client = open_reader(fifo);
+  start();
+  write(out_, "out ");
+  EXPECT_EQ(read(client, 4), "out ");
+  out_.reset();
+  settle();
+  write(err_, "err");
+  err_.reset();
+  EXPECT_EQ(read_to_end(client), "err");
+}
+
+// --- Input
+
+TEST_F(ProcessIoTest, InputWrittenBeforeItsEndArrives) {
+  Streams streams{make_fifo("in"), "", ""};
+  start(streams);
+  std::string data = pattern(200'000);
+  TaskSet client;
+  client.spawn(write_and_close(loop_, open_writer(streams.in), data), "client");
+  std::string begin = read(in_, 100'000);
+  io_->close_stdin();
+  settle();
+  io_->close_stdin();
+  EXPECT_TRUE(begin + read_to_end(in_) == data);
+  io_->close_stdin();
+}
+
+TEST_F(ProcessIoTest, InputMayEndBeforeTheProcessStarts) {
+  Streams streams{make_fifo("in"), "", ""};
+  make_io(streams);
+  write(open_writer(streams.in), "early");
+  io_->close_stdin();
+  start();
+  EXPECT_EQ(read_to_end(in_), "early");
+}
+
+TEST_F(ProcessIoTest, InputEndsWithNothingWritten) {
+  start({make_fifo("in"), "", ""});
+  io_->close_stdin();
+  EXPECT_EQ(read_to_end(in_), "");
+}
+
+TEST_F(ProcessIoTest, AClientThatStillWritesIsHeardAfterTheEndWasAsked) {
+  Streams streams{make_fifo("in"), "", ""};
+  start(streams);
+  Fd client = open_writer(streams.in);
+  io_->close_stdin();
+  settle();
+  write(client, "more");
+  client.reset();
+  EXPECT_EQ(read_to_end(in_), "more");
+}
+
+TEST_F(ProcessIoTest, AClientThatGoesAwayIsNoEndOfInput) {
+  Streams streams{make_fifo("in"), "", ""};
+  start(streams);
+  for (std::string text : {"first client", "second client"}) {
+    write(open_writer(streams.in), text);
+    EXPECT_EQ(read(in_, text.size()), text);
+    settle();
+  }
+  EXPECT_LT(busy_milliseconds(), 10);
+  EXPECT_EQ(unread(in_.get()), 0);
+  io_->close_stdin();
+  EXPECT_EQ(read_to_end(in_), "");
+}
+
+TEST_F(ProcessIoTest, AProcessThatDoesNotReadIsWaitedForWithoutWork) {
+  Streams streams{make_fifo("in"), "", ""};
+  start(streams);
+  std::string data = pattern(300'000);
+  TaskSet client;
+  client.spawn(write_and_close(loop_, open_writer(streams.in), data), "client");
+  EXPECT_LT(busy_milliseconds(), 10);
+  io_->close_stdin();
+  EXPECT_TRUE(read_to_end(in_) == data);
+}
+
+TEST_F(ProcessIoTest, AProcessThatClosedItsInputEndsTheClientsWriting) {
+  Streams streams{make_fifo("in"), "", ""};
+  start(streams);
+  Fd client = open_writer(streams.in);
+  in_.reset();
+  settle();
+  write(client, "for nobody");
+  settle();
+  EXPECT_EQ(::write(client.get(), "x", 1), -1);
+  EXPECT_EQ(errno, EPIPE);
+  io_->close_stdin();
+}
+
+TEST_F(ProcessIoTest, AProcessThatClosesItsInputWhileItIsFull) {
+  Streams streams{make_fifo("in"), "", ""};
+  start(streams);
+  Fd client = open_writer(streams.in);
+  for (int i = 0; i < 40; ++i) {
+    [[maybe_unused]] ssize_t n = ::write(client.get(), pattern(16'000).data(), 16'000);
+    settle();
+  }
+  in_.reset();
+  settle();
+  EXPECT_EQ(::write(client.get(), "x", 1), -1);
+  EXPECT_EQ(errno, EPIPE);
+}
+
+TEST_F(ProcessIoTest, InputFromAFileIsTheFileItself) {
+  std::string file = dir_ / "input";
+  write_file(file, "from a file", 0600);
+  start({file, "", ""});
+  char text[32] = {};
+  EXPECT_EQ(::read(in_.get(), text, sizeof text), 11);
+  EXPECT_STREQ(text, "from a file");
+  io_->close_stdin();
+}
+
+// --- The end
+
+TEST_F(ProcessIoTest, FinishWaitsForOutputThatIsOnItsWay) {
+  Streams streams{"", make_fifo("out"), ""};
+  make_io(streams);
+  Fd client = open_reader(streams.out);
+  start();
+  std::string data = pattern(130'000);
+  TaskSet process;
+  process.spawn(write_and_close(loop_, std::move(out_), data), "process");
+  settle();
+  process_ends();
+  TaskSet deletion;
+  deletion.spawn(io_->finish(kPatience), "finish");
+  settle();
+  EXPECT_FALSE(deletion.empty());
+  EXPECT_TRUE(read_to_end(client) == data);
+  run(deletion.wait_empty());
+}
+
+TEST_F(ProcessIoTest, FinishIsBoundedAndEndsTheClientsRead) {
+  keep_log();
+  Streams streams{"", make_fifo("out"), make_fifo("err")};
+  make_io(streams);
+  Fd client_out = open_reader(streams.out), client_err = open_reader(streams.err);
+  start();
+  write(out_, "before");
+  Fd held_by_a_child = out_.duplicate();
+  process_ends();
+  std::uint64_t begin = loop_.now();
+  finish(50ms);
+  EXPECT_GE(loop_.now() - begin, 50u);
+  EXPECT_EQ(read_to_end(client_out), "before");
+  EXPECT_EQ(read_to_end(client_err), "");
+  EXPECT_EQ(::write(held_by_a_child.get(), "x", 1), -1);
+  EXPECT_EQ(errno, EPIPE);
+  EXPECT_NE(logged().find("process=c1"), std::string::npos);
+}
+
+TEST_F(ProcessIoTest, FinishDoesNotWaitForAReaderThatIsAway) {
+  Streams streams{"", make_fifo("out"), ""};
+  start(streams);
+  write(out_, "unheard");
+  process_ends();
+  std::uint64_t begin = loop_.now();
+  finish();
+  EXPECT_LT(loop_.now() - begin, 5000u);
+}
+
+TEST_F(ProcessIoTest, FinishClosesEverything) {
+  Streams streams{make_fifo("in"), make_fifo("out"), make_fifo("err")};
+  std::size_t before = open_descriptors();
+  start(streams);
+  process_ends();
+  finish();
+  EXPECT_EQ(open_descriptors(), before);
+  finish();  // again
+}
+
+TEST_F(ProcessIoTest, FinishOfAProcessThatNeverStarted) {
+  make_io({make_fifo("in"), make_fifo("out"), ""});
+  finish();
+}
+
+TEST_F(ProcessIoTest, CanBeDestroyedAtAnyTime) {
+  Streams streams{make_fifo("in"), make_fifo("out"), make_fifo("err")};
+  make_io(streams);
+  streams_gone();
+  start(streams);
+  streams_gone();
+  start(streams);
+  TaskSet all;
+  all.spawn(write_some(loop_, out_.get(), pattern(200'000)), "process");
+  Fd client = open_writer(streams.in);
+  all.spawn(write_some(loop_, client.get(), pattern(200'000)), "client");
+  settle();
+  io_.reset();
+  all.cancel();
+}
+
+TEST_F(ProcessIoTest, WithAllStreamsOpenAndQuietThereIsNoWork) {
+  Streams streams{make_fifo("in"), make_fifo("out"), make_fifo("err")};
+  make_io(streams);
+  Fd client_in = open_writer(streams.in), client_out = open_reader(streams.out);
+  start();
+  write(out_, "x");
+  write(client_in, "x");
+  EXPECT_LT(busy_milliseconds(), 10);
+}
+
+TEST_F(ProcessIoTest, ResizeWithoutATerminalDoesNothing) {
+  start({"", make_fifo("out"), ""});
+  io_->resize(80, 24);
+}
+
+}  // namespace
+}  // namespace thinshim

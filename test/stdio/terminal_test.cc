@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processes with a terminal.
+#include <memory>
+#include <optional>
+
+#include "fake_runtime.h"
+#include "stdio/process_io.h"
+#include "stdio_fixture.h"
+
+namespace thinshim {
+namespace {
+
+using namespace test;
+
+class TerminalTest : public StdioTest {
+ protected:
+  void make_io(bool with_output = true) {
+    if (streams_.in.empty()) {
+      streams_ = {make_fifo("in"), make_fifo("out"), "", true};
+      client_in_ = open_writer_and_reader(streams_.in);
+      client_out_ = open_reader(streams_.out);
+    }
+    Streams streams = streams_;
+    if (!with_output) streams.out.clear();
+    io_ = std::make_unique<ProcessIo>(loop_, streams, ProcessIo::Settings{dir_.path(), "c1", 0, 0});
+  }
+  // The test plays the process: it holds the slave.
+  void start(bool with_output = true) {
+    make_io(with_output);
+    terminal_ = hand_over_terminal(io_->console_socket().value());
+    make_raw(terminal_.slave);
+    attach();
+  }
+  // A real process, which has the terminal as its controlling one.
+  void run_process(const std::string& script) {
+    make_io();
+    process_.emplace(io_->console_socket().value(), script);
+    attach();
+  }
+  void attach() {
+    run(io_->attach());
+    // The client has its own end of the fifo only.
+    client_in_ = open_writer(streams_.in);
+  }
+  void wait_for_exit() {
+    run(process_->exited(loop_));
+    io_->process_exited();
+  }
+  void finish(Duration limit = kPatience) { run(io_->finish(limit)); }
+  std::string attach_failure() {
+    try {
+      run(io_->attach());
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "none";
+  }
+  void streams_gone() override {
+    io_.reset();
+    process_.reset();
+    terminal_ = {};
+    client_in_.reset();
+    client_out_.reset();
+  }
+  // Opening the write end of a fifo needs a reader, which the shim is not yet.
+  static Fd open_writer_and_reader(const std::string& fifo) {
+    return open_file(fifo, O_RDWR | O_NONBLOCK);
+  }
+
+  Streams streams_;
+  std::unique_ptr<ProcessIo> io_;
+  TerminalPair terminal_;
+  std::optional<TerminalProcess> process_;
+  Fd client_in_, client_out_;
+};
+
+TEST_F(TerminalTest, OutputAndInputPass) {
+  run_process("stty raw -echo; echo ready; head -c 5; echo got it");
+  EXPECT_EQ(read(client_out_, 6), "ready\n");
+  write(client_in_, "hello");
+  EXPECT_EQ(read(client_out_, 12), "hellogot it\n");
+  wait_for_exit();
+  EXPECT_EQ(read_to_end(client_out_), "");
+  finish();
+}
+
+TEST_F(TerminalTest, IsAskedForAtTheSocketAndNotByDescriptors) {
+  make_io();
+  EXPECT_TRUE(io_->console_socket());
+  EXPECT_EQ(io_->runtime_fds(), (std::vector<int>{-1, -1, -1}));
+  TerminalPair pair = hand_over_terminal(*io_->console_socket());
+  attach();
+  EXPECT_FALSE(io_->console_socket()) << "one terminal is all that is taken";
+}
+
+TEST_F(TerminalTest, ResizingReachesTheProcess) {
+  run_process(
+      "stty raw -echo; trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.01; done");
+  EXPECT_EQ(read(client_out_, 6), "ready\n");
+  io_->resize(132, 43);
+  EXPECT_EQ(read(client_out_, 7), "43 132\n");
+  wait_for_exit();
+  io_->resize(80, 24);  // nobody is there to see it
+  finish();
+}
+
+TEST_F(TerminalTest, ResizingBeforeThereIsATerminalDoesNothing) {
+  make_io();
+  io_->resize(80, 24);
+}
+
+TEST_F(TerminalTest, OutputIsDeliveredAtTheExitAlthoughOthersHoldTheTerminal) {
+  start();
+  Fd held_by_a_child = terminal_.slave.duplicate();
+  std::string data = pattern(100'000);
+  TaskSet process;
+  process.spawn(write_and_close(loop_, std::move(terminal_.slave), data), "process");
+  std::string arrived = read(client_out_, 60'000);
+  run(process.wait_empty());
+  // The last part is in the terminal and in the full fifo.
+  io_->process_exited();
+  arrived += read_to_end(client_out_);
+  EXPECT_TRUE(arrived == data) << arrived.size();
+  finish();
+}
+
+// The kernel hands written bytes over to the master's side in a work queue of its own.
+TEST_F(TerminalTest, OutputOfTheLastMomentIsDelivered) {
+  start();
+  Fd held_by_a_child = terminal_.slave.duplicate();
+  settle();
+  std::string data = pattern(4000);
+  ASSERT_EQ(::write(terminal_.slave.get(), data.data(), data.size()), 4000);
+  terminal_.slave.reset();
+  io_->process_exited();
+  EXPECT_TRUE(read_to_end(client_out_) == data);
+}
+
+TEST_F(TerminalTest, OutputOfARealProcessIsDeliveredToTheLastByte) {
+  run_process("stty -opost; sleep 60 & echo $!; seq 1 20000; exit 0");
+  std::string numbers;
+  for (int i = 1; i <= 20000; ++i) numbers += std::to_string(i) + "\n";
+  TaskSet watching;
+  watching.spawn(process_->exited(loop_), "exit");
+  std::string arrived = read(client_out_, 80'000);
+  run(watching.wait_empty());
+  io_->process_exited();
+  arrived += read_to_end(client_out_);
+  EXPECT_TRUE(arrived.substr(arrived.find('\n') + 1) == numbers) << arrived.size();
+  ::kill(std::atoi(arrived.c_str()), SIGKILL);
+  finish();
+}
+
+TEST_F(TerminalTest, AProcessThatIsDeadBeforeTheTerminalArrivesIsHeard) {
+  make_io();
+  {
+    TerminalPair pair = hand_over_terminal(io_->console_socket().value());
+    make_raw(pair.slave);
+    ASSERT_EQ(::write(pair.slave.get(), "last words", 10), 10);
+  }
+  io_->process_exited();
+  attach();
+  EXPECT_EQ(read_to_end(client_out_), "last words");
+  finish();
+}
+
+TEST_F(TerminalTest, ADeadProcessOfWhichAnotherHoldsTheTerminalEndsAtOnce) {
+  make_io();
+  terminal_ = hand_over_terminal(io_->console_socket().value());
+  io_->process_exited();
+  attach();
+  EXPECT_EQ(read_to_end(client_out_), "");
+  std::uint64_t begin = loop_.now();
+  finish();
+  EXPECT_LT(loop_.now() - begin, 5000u);
+}
+
+// systemd closes its console and opens it anew, again and again.
+TEST_F(TerminalTest, TheProcessMayCloseItsTerminalAndOpenItAnew) {
+  start();
+  for (int round = 0; round < 3; ++round) {
+    write(terminal_.slave, "before");
+    terminal_.slave.reset();
+    settle();
+    EXPECT_EQ(read(client_out_, 6), "before");
+    EXPECT_LT(busy_milliseconds(), 10) << "while it is closed";
+    terminal_.slave = open_file(terminal_.name, O_RDWR | O_NOCTTY | O_NONBLOCK);
+    write(terminal_.slave, "after");
+    EXPECT_EQ(read(client_out_, 5), "after");
+    write(client_in_, "input");
+    EXPECT_EQ(read(terminal_.slave, 5), "input");
+  }
+}
+
+// As getty does with vhangup(2): all descriptors of the slave are dead afterwards, the shim's too.
+TEST_F(TerminalTest, TheProcessMayHangItsTerminalUpAndOpenItAnew) {
+  run_process(
+      "stty raw -echo; tty=$(tty); trap '' HUP; echo before; head -c 1;"
+      "perl -e 'ioctl(STDIN, 0x5437, 0)';"
+      "exec <$tty >$tty; stty raw -echo; echo after; head -c 5; echo .; cat");
+  // A hang-up discards what was not read yet, so the process waits for a sign.
+  EXPECT_EQ(read(client_out_, 7), "before\n");
+  write(client_in_, " ");
+  std::string text;
+  while (text.find("after\n") == std::string::npos) {
+    std::string next = read(client_out_, 1);
+    ASSERT_FALSE(next.empty()) << text;
+    text += next;
+  }
+  EXPECT_LT(busy_milliseconds(), 10);
+  write(client_in_, "input");
+  EXPECT_EQ(read(client_out_, 7), "input.\n");
+}
+
+TEST_F(TerminalTest, TheEndOfInputHandsOverAnUnfinishedLineAndEnds) {
+  run_process("stty -echo; echo ready; cat; echo end");
+  EXPECT_EQ(read(client_out_, 7), "ready\r\n");
+  write(client_in_, "one\ntwo");
+  client_in_.reset();
+  io_->close_stdin();
+  EXPECT_EQ(read(client_out_, 13), "one\r\ntwoend\r\n");
+  wait_for_exit();
+  io_->close_stdin();
+}
+
+TEST_F(TerminalTest, TheEndOfInputMayComeBeforeTheProcess) {
+  make_io();
+  write(client_in_, "line\n");
+  client_in_.reset();
+  io_->close_stdin();
+  process_.emplace(io_->console_socket().value(), "stty -echo; cat; echo end");
+  run(io_->attach());
+  std::string text = read(client_out_, 6);
+  while (text.find("end\r\n") == std::string::npos) {
+    std::string next = read(client_out_, 1);
+    ASSERT_FALSE(next.empty()) << text;
+    text += next;
+  }
+  EXPECT_NE(text.find("line"), std::string::npos) << text;
+}
+
+// A terminal that is full takes the end of the input no more than it takes input.
+TEST_F(TerminalTest, TheEndOfInputWaitsForAProcessThatReadsLate) {
+  make_io();
+  terminal_ = hand_over_terminal(io_->console_socket().value());
+  termios settings{};
+  ASSERT_EQ(::tcgetattr(terminal_.slave.get(), &settings), 0);
+  settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ASSERT_EQ(::tcsetattr(terminal_.slave.get(), TCSANOW, &settings), 0);
+  attach();
+  std::string data = pattern(300'000) + "\n";
+  TaskSet client;
+  client.spawn(write_and_close(loop_, std::move(client_in_), data), "client");
+  io_->close_stdin();
+  EXPECT_LT(busy_milliseconds(), 10) << "with a full terminal";
+  std::string arrived = read(terminal_.slave, 200'000);
+  EXPECT_LT(busy_milliseconds(), 10);
+  arrived += read_to_end(terminal_.slave);
+  EXPECT_TRUE(arrived == data) << arrived.size() << " of " << data.size();
+}
+
+TEST_F(TerminalTest, AClientThatGoesAwayIsNoEndOfInput) {
+  start();
+  write(client_in_, "one");
+  EXPECT_EQ(read(terminal_.slave, 3), "one");
+  client_in_.reset();
+  EXPECT_LT(busy_milliseconds(), 10);
+  EXPECT_EQ(unread(terminal_.slave.get()), 0);
+  client_in_ = open_writer(streams_.in);
+  write(client_in_, "two");
+  EXPECT_EQ(read(terminal_.slave, 3), "two");
+}
+
+TEST_F(TerminalTest, AReaderThatIsAwayIsWaitedForAndMissesNothing) {
+  start();
+  client_out_.reset();
+  std::string data = pattern(200'000);
+  TaskSet process;
+  process.spawn(write_some(loop_, terminal_.slave.get(), data), "process");
+  EXPECT_LT(busy_milliseconds(), 10) << "with everything full";
+  EXPECT_FALSE(process.empty());
+  write(client_in_, "input still passes");
+  Fd slave = open_file(terminal_.name, O_RDWR | O_NOCTTY | O_NONBLOCK);
+  EXPECT_EQ(read(slave, 18), "input still passes");
+  client_out_ = open_reader(streams_.out);
+  EXPECT_TRUE(read(client_out_, data.size()) == data);
+}
+
+TEST_F(TerminalTest, WithoutATargetOutputIsDroppedAndHoldsNobodyUp) {
+  start(false);
+  write(terminal_.slave, pattern(300'000));
+  write(client_in_, "input");
+  EXPECT_EQ(read(terminal_.slave, 5), "input");
+}
+
+TEST_F(TerminalTest, OutputMayGoToAFile) {
+  std::string file = dir_ / "log";
+  streams_ = {make_fifo("in"), "file://" + file, "", true};
+  start();
+  write(terminal_.slave, "to the file");
+  io_->process_exited();
+  finish();
+  EXPECT_EQ(read_file(file), "to the file");
+}
+
+TEST_F(TerminalTest, InputThatIsNoFifoIsRefused) {
+  write_file(dir_ / "file", "", 0600);
+  streams_ = {dir_ / "file", make_fifo("out"), "", true};
+  EXPECT_THROW(make_io(), Error);
+}
+
+TEST_F(TerminalTest, QuietTerminalsAreNoWork) {
+  start();
+  write(terminal_.slave, "x");
+  write(client_in_, "x");
+  EXPECT_LT(busy_milliseconds(), 10);
+}
+
+// Both directions are copies of one open file; what one of them waits for must not wake the other
+// in vain.
+TEST_F(TerminalTest, BothDirectionsAtOnceLoseNothing) {
+  start();
+  std::string down = pattern(150'000), up = pattern(170'000);
+  TaskSet writing;
+  writing.spawn(write_some(loop_, terminal_.slave.get(), up), "process");
+  writing.spawn(write_some(loop_, client_in_.get(), down), "client");
+  // The slave is written to by one task here, and so read through a copy of it.
+  Fd slave = open_file(terminal_.name, O_RDWR | O_NOCTTY | O_NONBLOCK);
+  EXPECT_TRUE(read(slave, down.size()) == down);
+  EXPECT_TRUE(read(client_out_, up.size()) == up);
+  run(writing.wait_empty());
+}
+
+// --- What goes wrong
+
+TEST_F(TerminalTest, ARuntimeThatSendsNoTerminalFailsTheStart) {
+  make_io();
+  connect_to(io_->console_socket().value());
+  EXPECT_NE(attach_failure().find("no descriptor"), std::string::npos);
+  io_->process_exited();
+  finish();
+}
+
+TEST_F(TerminalTest, ADescriptorThatIsNoTerminalFailsTheStart) {
+  make_io();
+  {
+    Fd null = open_file("/dev/null", O_RDWR);
+    send_fds(connect_to(io_->console_socket().value()), "x", {null.get()});
+  }
+  EXPECT_NE(attach_failure().find("open the terminal's far side"), std::string::npos);
+  io_->process_exited();
+}
+
+TEST_F(TerminalTest, GivingUpBeforeTheTerminalArrivesLeavesNothingBehind) {
+  make_io();
+  {
+    Task<> attaching = io_->attach();
+    EXPECT_FALSE(attaching.start(nullptr));
+    settle();
+    io_->process_exited();
+  }
+  io_.reset();
+}
+
+TEST_F(TerminalTest, GivingUpWithASilentRuntimeLeavesNothingBehind) {
+  make_io();
+  Fd runtime = connect_to(io_->console_socket().value());
+  {
+    Task<> attaching = io_->attach();
+    EXPECT_FALSE(attaching.start(nullptr));
+    settle();
+  }
+  finish();
+}
+
+TEST_F(TerminalTest, CanBeDestroyedAtAnyTime) {
+  start();
+  io_.reset();
+  start();
+  TaskSet all;
+  all.spawn(write_some(loop_, client_in_.get(), pattern(300'000)), "client");
+  settle();
+  io_.reset();
+  all.cancel();
+  start();
+  client_out_.reset();
+  all.spawn(write_some(loop_, terminal_.slave.get(), pattern(300'000)), "process");
+  settle();
+  all.cancel();
+  io_->process_exited();  // drains into a full fifo
+  settle();
+  io_.reset();
+}
+
+// --- The end
+
+TEST_F(TerminalTest, FinishIsBoundedAndEndsTheClientsRead) {
+  start();
+  client_out_.reset();
+  TaskSet process;
+  process.spawn(write_some(loop_, terminal_.slave.get(), pattern(300'000)), "process");
+  settle();
+  process.cancel();
+  io_->process_exited();
+  std::uint64_t begin = loop_.now();
+  client_out_ = open_reader(streams_.out);
+  std::string arrived = read(client_out_, 1000);
+  Fd noisy_child = terminal_.slave.duplicate();
+  finish(30ms);
+  EXPECT_LT(loop_.now() - begin, 5000u);
+  arrived += read_to_end(client_out_);
+  EXPECT_TRUE(arrived == pattern(300'000).substr(0, arrived.size()));
+}
+
+// A left-over child that writes without end keeps the terminal from ever being dry.
+TEST_F(TerminalTest, FinishIsBoundedWithANoisyChildAtTheTerminal) {
+  run_process("stty raw -echo; trap '' HUP; yes & echo; exit");
+  TaskSet watching, reading;
+  watching.spawn(process_->exited(loop_), "exit");
+  Fd nowhere = open_file("/dev/null", O_WRONLY);
+  Pump draining(loop_, client_out_.get(), nowhere.get(), Pump::BrokenSink::drop, "client");
+  reading.spawn(draining.run(), "client");
+  run(watching.wait_empty());
+  io_->process_exited();
+  std::uint64_t begin = loop_.now();
+  finish(100ms);
+  EXPECT_LT(loop_.now() - begin, 5000u);
+  run(reading.wait_empty());  // the client sees the end
+}
+
+TEST_F(TerminalTest, FinishHangsUpOnWhoeverHoldsTheTerminal) {
+  start();
+  io_->process_exited();
+  finish();
+  EXPECT_EQ(read_to_end(client_out_), "");
+  char byte;
+  EXPECT_LE(::read(terminal_.slave.get(), &byte, 1), 0);
+  EXPECT_EQ(::write(terminal_.slave.get(), "x", 1), -1);
+  EXPECT_EQ(errno, EIO);
+}
+
+TEST_F(TerminalTest, FinishClosesEverything) {
+  start();
+  streams_gone();
+  std::size_t before = open_descriptors();
+  start();
+  io_->process_exited();
+  finish();
+  terminal_ = {};
+  client_in_.reset();
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+}  // namespace
+}  // namespace thinshim
