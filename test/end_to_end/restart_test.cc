@@ -39,7 +39,7 @@ TEST_F(Restart, LeavesContainersRunning) {
   const pid_t init = init_pid("web");
   const Process shim = only_shim();
   containerd_.kill();
-  EXPECT_EQ(process(init).command(), "/bin/sleep 1000");
+  EXPECT_TRUE(eventually([&] { return process(init).command() == "/bin/sleep 1000"; }));
   containerd_.start();
   EXPECT_EQ(status("web"), "RUNNING");
   EXPECT_EQ(init_pid("web"), init);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/own_namespaces.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,15 +33,38 @@ int exit_code(int status) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-void mount_own(const std::filesystem::path& directory) {
-  check(unshare(CLONE_NEWNS), "unshare");
+// Makes the root directory of this process the root of its mount namespace. In a chroot the two
+// differ, and then `runc exec` puts programs in the latter, and pivot_root can fail.
+void leave_chroot() {
+  const int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  check(root < 0 ? -1 : 0, "open /");
+  const int self = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  check(self < 0 ? -1 : 0, "open /proc/self/ns/mnt");
+  check(setns(self, CLONE_NEWNS), "setns");  // to where we are, but it goes to the namespace's root
+  check(fchdir(root), "fchdir");
+  close(root);
+  close(self);
   check(mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make the mounts private");
+  const std::string path = std::filesystem::current_path();
+  if (path == "/") return;  // there was no chroot
+  check(mount(path.c_str(), path.c_str(), nullptr, MS_BIND | MS_REC, nullptr), "bind " + path);
+  check(chdir(path.c_str()), "chdir " + path);
+  check(static_cast<int>(syscall(SYS_pivot_root, ".", ".")), "pivot_root " + path);
+  check(umount2(".", MNT_DETACH), "umount the old root");
+  check(chdir("/"), "chdir /");
+}
+
+void mount_own(const std::filesystem::path& directory) {
+  const std::filesystem::path working_directory = std::filesystem::current_path();
+  check(unshare(CLONE_NEWNS), "unshare");
+  leave_chroot();
   // As systemd has it: containers are used to a shared root, and here it is shared with nobody.
   check(mount("", "/", nullptr, MS_REC | MS_SHARED, nullptr), "make the mounts shared");
   check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr), "mount /proc");
   std::filesystem::create_directories("/run/containerd");
   check(mount("tmpfs", "/run/containerd", "tmpfs", 0, "mode=711"), "mount /run/containerd");
   check(mount("tmpfs", directory.c_str(), "tmpfs", 0, "mode=711"), "mount " + directory.string());
+  std::filesystem::current_path(working_directory);
 }
 
 // Process 1: reaps until the tests are done. Its end is the end of all that is left.

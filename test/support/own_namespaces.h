@@ -21,7 +21,7 @@ struct World {
 // - /run/containerd is an empty tmpfs inside (the places of shim sockets, fifos and runc's state
 // are compiled in).
 // - Process 1 reaps at once what loses its parent.
-// Needs root; what can't be had is a failure.
+// Works in a chroot too. Needs root; what can't be had is a failure.
 int run_in_own_namespaces(const std::function<int(const World&)>& body);
 
 }  // namespace thinshim::test
