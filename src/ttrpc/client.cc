@@ -60,7 +60,8 @@ Task<std::string> Client::call(std::string service, std::string method, std::str
       bounded ? loop_.now() + static_cast<std::uint64_t>(timeout.count()) : kNever;
   if (!connected()) co_await connect(deadline);
 
-  Duration left = bounded ? Duration(static_cast<std::int64_t>(deadline - loop_.now())) : timeout;
+  Duration left(0);
+  if (bounded) left = Duration(static_cast<std::int64_t>(deadline - loop_.now()));
   if (bounded && left.count() <= 0) throw too_late();
   std::uint32_t stream = 0;
   {

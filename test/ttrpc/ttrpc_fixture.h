@@ -5,6 +5,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <google/protobuf/stubs/logging.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,6 +20,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "async/loop.h"
 #include "base/error.h"
@@ -54,20 +56,16 @@ inline std::string message(const std::string& key, const std::string& value = ""
 
 class TestService {
  public:
-  // Lives as long as a handler that waits, and counts those.
-  struct Waiting {
-    explicit Waiting(int& count) : count_(count) { ++count_; }
-    ~Waiting() { --count_; }
-    int& count_;
-  };
+  explicit TestService(Loop& event_loop) : loop(event_loop) {}
 
   Task<KeyValue> echo(KeyValue request) {
-    ++calls;
+    count_call();
     co_return request;
   }
+  // Answers once the gate is open.
   Task<KeyValue> wait(KeyValue request) {
-    ++calls;
-    Waiting probe(waiting);
+    count_call();
+    Waiting probe(*this);
     co_await gate.wait();
     co_return request;
   }
@@ -81,16 +79,43 @@ class TestService {
   }
   // As many bytes as the value says.
   Task<KeyValue> big(KeyValue request) {
+    count_call();
     KeyValue response;
     response.set_value(std::string(std::stoul(request.value()), 'x'));
     co_return response;
   }
+  Task<KeyValue> big_later(KeyValue request) {
+    Waiting probe(*this);
+    co_await gate.wait();
+    Task<KeyValue> work = big(std::move(request));
+    co_return co_await std::move(work);
+  }
 
-  explicit TestService(Loop& event_loop) : loop(event_loop) {}
   Loop& loop;
   Event gate;
-  int waiting = 0;
+  Event changed;  // whenever one of these does
   int calls = 0;
+  int waiting = 0;  // handlers before the gate
+
+ private:
+  // Lives as long as a handler that waits.
+  struct Waiting {
+    explicit Waiting(TestService& owner) : service(owner) { change(1); }
+    ~Waiting() { change(-1); }
+    void change(int by) {
+      service.waiting += by;
+      service.announce();
+    }
+    TestService& service;
+  };
+  void count_call() {
+    ++calls;
+    announce();
+  }
+  void announce() {
+    changed.set();
+    changed.clear();
+  }
 };
 
 struct Reply {
@@ -171,6 +196,7 @@ class RawPeer {
     }
     co_return bytes;
   }
+  // Nothing follows; the other side is still heard.
   void shut_sending() { ::shutdown(fd_.get(), SHUT_WR); }
 
  private:
@@ -185,7 +211,9 @@ class TtrpcTest : public testing::Test {
     server->add("test.Service", "Wait", service, &TestService::wait);
     server->add("test.Service", "Fail", service, &TestService::fail);
     server->add("test.Service", "Big", service, &TestService::big);
+    server->add("test.Service", "BigLater", service, &TestService::big_later);
     server->add("test.Service", "Raw", raw_echo);
+    server->add("test.Service", "FailWithBytes", fail_with_bytes);
   }
   void TearDown() override {
     clients_gone();
@@ -198,6 +226,10 @@ class TtrpcTest : public testing::Test {
   virtual void clients_gone() {}
 
   static Task<std::string> raw_echo(std::string payload) { co_return payload; }
+  static Task<std::string> fail_with_bytes(std::string payload) {
+    throw std::runtime_error(payload);
+    co_return payload;
+  }
 
   // Runs the loop until the task is done, but not for ever.
   template <class T>
@@ -210,11 +242,18 @@ class TtrpcTest : public testing::Test {
     bool finished = loop.run(within(loop, kPatience, std::move(task)));
     if (!finished) throw std::runtime_error("this takes too long");
   }
-  // Lets the loop run until the condition holds.
-  template <class Condition>
-  Task<> until(Condition condition) {
-    while (!condition()) co_await sleep(loop, 1ms);
+  // Each lets the loop run until something is so.
+  Task<> until_waiting(std::size_t count) {
+    while (static_cast<std::size_t>(service.waiting) != count) co_await service.changed.wait();
   }
+  Task<> until_called(int count) {
+    while (service.calls < count) co_await service.changed.wait();
+  }
+  Task<> until_connected(std::size_t count) {
+    while (server->connections() != count) co_await sleep(loop, 1ms);
+  }
+  Task<> yield_once() { co_await yield(loop); }
+  Task<> rest(Duration time) { co_await sleep(loop, time); }
 
   static Fd listen_at(const std::string& path, int backlog = 128) {
     Fd listener(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
@@ -252,6 +291,14 @@ class TtrpcTest : public testing::Test {
     if (!reply) throw std::runtime_error("the server closed the connection");
     return std::move(*reply);
   }
+  // The next `count` replies, none of which may be a failure, on these and the following streams.
+  Task<> hear_successes(RawPeer& peer, std::uint32_t first_stream, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      std::optional<Reply> reply = co_await peer.hear();
+      if (!reply || reply->code() != 0 || reply->header.stream != first_stream + 2 * i)
+        throw std::runtime_error("reply " + std::to_string(i) + " is not what it should be");
+    }
+  }
   bool is_closed(RawPeer& peer) { return !await(peer.hear()).has_value(); }
   // The connection works: an echo on a stream not used so far.
   void expect_alive(RawPeer& peer, std::uint32_t stream) {
@@ -268,6 +315,7 @@ class TtrpcTest : public testing::Test {
     return open_descriptors();
   }
 
+  google::protobuf::LogSilencer silence_;  // it prints what isn't UTF-8
   std::size_t descriptors_before = descriptors_without_a_loop();
   Loop loop;
   TempDir directory;

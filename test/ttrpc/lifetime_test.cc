@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// How serving begins and ends.
+#include <malloc.h>
+
+#include "ttrpc_fixture.h"
+
+namespace thinshim::test {
+namespace {
+
+class ServerLifetime : public TtrpcTest {
+ protected:
+  // What connect(2) says now.
+  int try_to_connect() {
+    sockaddr_un address = unix_address(socket_path);
+    Fd socket(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    int result = ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+    return result == 0 ? 0 : errno;
+  }
+  Task<> drain(Duration limit) { co_await server->drain(limit); }
+};
+
+TEST_F(ServerLifetime, ServesWhoConnects) {
+  serve();
+  Client client(loop, socket_path);
+  EXPECT_EQ(await(client.call("test.Service", "Raw", "a", 1s)), "a");
+  EXPECT_EQ(server->connections(), 1u);
+  client.close();
+  await(until_connected(0));
+}
+
+TEST_F(ServerLifetime, ThrowsWhereTheListenerIsNone) {
+  auto [one, other] = socket_pair();
+  Task<> serving = server->serve(std::move(one));
+  other.reset();  // makes it readable
+  EXPECT_THROW(await(std::move(serving)), Error);
+}
+
+TEST_F(ServerLifetime, StopsAcceptingWhenServeIsCancelledAndServesTheOthersOn) {
+  serve();
+  Client client(loop, socket_path);
+  await(client.call("test.Service", "Raw", "a", 1s));
+  tasks->cancel();
+  EXPECT_EQ(try_to_connect(), ECONNREFUSED);
+  EXPECT_EQ(await(client.call("test.Service", "Raw", "b", 1s)), "b");
+}
+
+TEST_F(ServerLifetime, DrainsAtOnceWhereNothingIsUnsent) {
+  serve();
+  RawPeer idle = peer();
+  RawPeer busy = peer();
+  await(busy.say(request_frame(1, "Wait", "")));
+  await(until_waiting(1));
+  const std::uint64_t before = loop.now();
+  await(drain(kPatience));
+  EXPECT_LT(loop.now() - before, 5000u);
+  EXPECT_EQ(service.waiting, 0);
+  EXPECT_EQ(server->connections(), 0u);
+  EXPECT_TRUE(is_closed(idle));
+  EXPECT_TRUE(is_closed(busy));
+  EXPECT_EQ(try_to_connect(), ECONNREFUSED);
+  await(tasks->wait_empty());  // serve() has returned
+}
+
+TEST_F(ServerLifetime, DrainLetsRepliesOut) {
+  RawPeer peer = this->peer();
+  await(peer.say(request_frame(1, "Big", message("", "4000000"))));
+  await(until_called(1));
+  ASSERT_GT(server->buffered(), 3'000'000u);
+  tasks->spawn(drain(kPatience), "drain");
+  Reply reply = hear(peer);
+  EXPECT_EQ(reply.value().size(), 4'000'000u);
+  EXPECT_TRUE(is_closed(peer));
+  await(tasks->wait_empty());
+}
+
+TEST_F(ServerLifetime, DrainReadsNoFurtherRequests) {
+  RawPeer peer = this->peer();
+  await(peer.say(request_frame(1, "Big", message("", "4000000"))));
+  await(until_called(1));
+  const int calls = service.calls;
+  peer.say_now(request_frame(3, "Echo", ""));
+  tasks->spawn(drain(kPatience), "drain");
+  hear(peer);
+  EXPECT_TRUE(is_closed(peer));
+  EXPECT_EQ(service.calls, calls);
+}
+
+TEST_F(ServerLifetime, DrainGivesUpOnAPeerThatDoesNotRead) {
+  RawPeer peer = this->peer();
+  await(peer.say(request_frame(1, "Big", message("", "4000000"))));
+  await(until_called(1));
+  const std::uint64_t before = loop.now();
+  await(drain(50ms));
+  EXPECT_GE(loop.now() - before, 50u);
+  EXPECT_EQ(server->connections(), 0u);
+}
+
+TEST_F(ServerLifetime, CloseEndsEverythingNow) {
+  serve();
+  RawPeer peer = this->peer();
+  await(peer.say(request_frame(1, "Wait", "")));
+  await(until_waiting(1));
+  server->close();
+  EXPECT_EQ(service.waiting, 0);
+  EXPECT_EQ(server->connections(), 0u);
+  EXPECT_TRUE(is_closed(peer));
+  RawPeer late = this->peer();  // is not served any more
+  EXPECT_TRUE(is_closed(late));
+  await(tasks->wait_empty());
+  server->close();
+}
+
+TEST_F(ServerLifetime, AReplyGivenBeforeTheDrainGetsOut) {
+  // As the Shutdown request does: its handler makes somebody else drain the server.
+  Event asked;
+  struct Local {
+    static Task<std::string> shutdown(Event& event) {
+      event.set();
+      co_return "bye";
+    }
+    static Task<> drain_when_asked(Event& event, Server& server) {
+      co_await event.wait();
+      co_await server.drain(kPatience);
+    }
+  };
+  server->add("test.Service", "Shutdown", [&asked](std::string) { return Local::shutdown(asked); });
+  tasks->spawn(Local::drain_when_asked(asked, *server), "drain");
+  RawPeer peer = this->peer();
+  EXPECT_EQ(ask(peer, request_frame(1, "Shutdown", "")).response.payload(), "bye");
+  EXPECT_TRUE(is_closed(peer));
+}
+
+TEST_F(ServerLifetime, AHundredThousandRequestsLeaveNothingBehind) {
+  RawPeer peer = this->peer();
+  std::uint32_t stream = 1;
+  std::size_t before = 0;
+  for (int round = 0; round < 100; ++round) {
+    std::string said;
+    for (int i = 0; i < 1000; ++i, stream += 2)
+      said += request_frame(stream, "Echo", message("a"), i % 2 * 1'000'000'000);
+    tasks->spawn(peer.say(std::move(said)), "say");
+    await(hear_successes(peer, stream - 2000, 1000));
+    if (round == 10) before = mallinfo2().uordblks;
+  }
+  EXPECT_LE(mallinfo2().uordblks, before + 1000);
+  EXPECT_EQ(server->buffered(), 0u);
+  EXPECT_EQ(server->requests_in_flight(), 0u);
+}
+
+}  // namespace
+}  // namespace thinshim::test
