@@ -24,8 +24,9 @@ constexpr std::int64_t kGoZeroTime = -62135596800;
 
 InitProcess::Settings init_settings(const Container::Setup& setup, const ContainerSpec& spec) {
   const RuncOptions& options = setup.options;
-  InitProcess::Settings settings{setup.id, setup.bundle, options.no_pivot_root(), options.no_new_keyring(),
-                                 options.io_uid(), options.io_gid()};
+  InitProcess::Settings settings{
+      setup.id,         setup.bundle,    options.no_pivot_root(), options.no_new_keyring(),
+      options.io_uid(), options.io_gid()};
   // Docker sends no owner to runtimes whose options it does not know (moby, runtime_unix.go).
   if (settings.io_uid == 0 && settings.io_gid == 0) {
     settings.io_uid = spec.root_uid.value_or(0);
@@ -48,8 +49,8 @@ Container::Container(Reaper& reaper, EventSink& sink, Setup setup)
       bundle_(setup.bundle),
       spec_(read_container_spec(bundle_.config())),
       init_settings_(init_settings(setup, spec_)),
-      init_(std::make_shared<InitProcess>(reaper, Runtime(reaper, std::move(setup.runtime)), init_settings_,
-                                          std::move(setup.streams))) {}
+      init_(std::make_shared<InitProcess>(reaper, Runtime(reaper, std::move(setup.runtime)),
+                                          init_settings_, std::move(setup.streams))) {}
 
 std::shared_ptr<Process> Container::process(const std::string& exec_id) const {
   if (exec_id.empty()) return init_;
@@ -101,7 +102,8 @@ Task<pid_t> Container::start(std::string exec_id) {
 }
 
 Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
-  if (init_->dead()) throw Error::failed_precondition("container " + id_ + " init process is not running");
+  if (init_->dead())
+    throw Error::failed_precondition("container " + id_ + " init process is not running");
   ++execs_in_flight_;
   std::exception_ptr failure;
   try {
@@ -120,6 +122,8 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
   event.set_pid(static_cast<std::uint32_t>(exec->pid()));
   events_.publish(kTopicExecStarted, event);
   watches_.spawn(watch_exec(exec), "watch exec " + exec->id() + " of " + id_);
+  // It was not there yet when init's companions were killed.
+  if (init_->dead() && !spec_.own_pid_namespace && !exec->dead()) exec->signal(SIGKILL);
 }
 
 Task<> Container::kill(api::KillRequest request) {
@@ -137,14 +141,16 @@ Task<> Container::kill(api::KillRequest request) {
 void Container::exec(const api::ExecProcessRequest& request) {
   const std::string& exec_id = request.exec_id();
   check_identifier(exec_id, "exec id");
-  if (exec_id == "init") throw Error::invalid_argument("exec id init: its pid file would be the container's own");
+  if (exec_id == "init")
+    throw Error::invalid_argument("exec id init: its pid file would be the container's own");
   if (execs_.count(exec_id) != 0) throw Error::already_exists("id " + exec_id);
   if (!next(kInitRules, init_->state(), Verb::exec)) throw refusal(init_->state(), Verb::exec);
   Streams streams{request.stdin(), request.stdout(), request.stderr(), request.terminal()};
-  ExecProcess::Settings settings{id_, bundle_, with_terminal(request.spec().value(), request.terminal()),
+  ExecProcess::Settings settings{id_, bundle_,
+                                 with_terminal(request.spec().value(), request.terminal()),
                                  init_settings_.io_uid, init_settings_.io_gid};
-  execs_[exec_id] =
-      std::make_shared<ExecProcess>(reaper_, init_->runtime(), exec_id, std::move(settings), std::move(streams));
+  execs_[exec_id] = std::make_shared<ExecProcess>(reaper_, init_->runtime(), exec_id,
+                                                  std::move(settings), std::move(streams));
   events::TaskExecAdded event;
   event.set_container_id(id_);
   event.set_exec_id(exec_id);
@@ -168,7 +174,8 @@ Task<std::shared_ptr<Process>> Container::remove(std::string exec_id) {
 Task<> Container::remove_init() {
   Task<> removing = init_->remove();
   co_await std::move(removing);
-  // One that was never started is killed by its removal: its exit comes before the news of the deletion.
+  // One that was never started is killed by its removal: its exit comes before the news of the
+  // deletion.
   bool told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
   if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
   events::TaskDelete event;

@@ -12,10 +12,12 @@
 namespace thinshim {
 namespace {
 
-bool contains(const Error& error, const char* words) { return ::strcasestr(error.what(), words) != nullptr; }
+bool contains(const Error& error, const char* words) {
+  return ::strcasestr(error.what(), words) != nullptr;
+}
 
-// The runtime says in words that there is nothing to kill. These are runc's, crun's and the kernel's (containerd,
-// cmd/containerd-shim-runc-v2/process/utils.go, checkKillError).
+// The runtime says in words that there is nothing to kill. These are runc's, crun's and the
+// kernel's (containerd, cmd/containerd-shim-runc-v2/process/utils.go, checkKillError).
 Error kill_error(const Error& error) {
   if (contains(error, "os: process already finished") || contains(error, "container not running") ||
       contains(error, "no such process"))
@@ -27,7 +29,9 @@ Error kill_error(const Error& error) {
 }  // namespace
 
 InitProcess::InitProcess(Reaper& reaper, Runtime runtime, Settings settings, Streams streams)
-    : Process(reaper, settings.container, std::move(streams)), runtime_(std::move(runtime)), settings_(std::move(settings)) {}
+    : Process(reaper, settings.container, std::move(streams)),
+      runtime_(std::move(runtime)),
+      settings_(std::move(settings)) {}
 
 Task<> InitProcess::create(MountList rootfs) {
   Task<> mounting = mount(std::move(rootfs));
@@ -49,34 +53,38 @@ Task<> InitProcess::create_container() {
   const Bundle& bundle = settings_.bundle;
   ProcessIo::Settings io{bundle.path(), settings_.container, settings_.io_uid, settings_.io_gid};
   Maker maker = [this](Runtime::Start start) {
-    Runtime::Create options{settings_.bundle.path(), settings_.bundle.runtime_log(), settings_.no_pivot,
-                            settings_.no_new_keyring, std::move(start)};
+    Runtime::Create options{settings_.bundle.path(), settings_.bundle.runtime_log(),
+                            settings_.no_pivot, settings_.no_new_keyring, std::move(start)};
     return runtime_.create(settings_.container, std::move(options));
   };
   Task<> making = make(std::move(io), bundle.init_pid(), std::move(maker));
   co_await std::move(making);
 }
 
-// A runtime that was killed half way, or that made a container which we could not take over, leaves something behind.
+// A runtime that was killed half way, or that made a container which we could not take over, leaves
+// something behind.
 Task<> InitProcess::undo_create() {
   try {
     Task<> removing = runtime_.remove(settings_.container, true);
     co_await std::move(removing);
   } catch (const Error& error) {
-    if (!contains(error, "does not exist")) log::debug("cleaning up after a failed create", {{"error", error.what()}});
+    if (!contains(error, "does not exist"))
+      log::debug("cleaning up after a failed create", {{"error", error.what()}});
   }
   try {
     Task<> unmounting = unmount();
     co_await std::move(unmounting);
   } catch (const Error& error) {
-    log::warning("failed to cleanup rootfs mount", {{"id", settings_.container}, {"error", error.what()}});
+    log::warning("failed to cleanup rootfs mount",
+                 {{"id", settings_.container}, {"error", error.what()}});
   }
 }
 
 Task<> InitProcess::mount(MountList rootfs) {
   if (rootfs.empty()) co_return;
   std::string target = settings_.bundle.rootfs();
-  Task<> mounting = run_forked(reaper_, [rootfs = std::move(rootfs), target] { mount_all(rootfs, target); });
+  Task<> mounting =
+      run_forked(reaper_, [rootfs = std::move(rootfs), target] { mount_all(rootfs, target); });
   co_await std::move(mounting);
 }
 
@@ -88,6 +96,8 @@ Task<> InitProcess::unmount() {
 
 Task<> InitProcess::start() {
   require(kInitRules, Verb::start);
+  // Its exit may be told while the runtime tries.
+  if (dead()) throw refusal(State::stopped, Verb::start);
   Task<> running = runtime_.start(settings_.container);
   co_await std::move(running);
   state_ = State::running;

@@ -14,9 +14,22 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long output may still be held up after the exit before it is cut off. CRI gives up on a deletion after 10 s, so this
-// must leave room for the rest of it (containerd issue 13377).
+// How long output may still be held up after the exit before it is cut off. CRI gives up on a
+// deletion after 10 s, so this must leave room for the rest of it (containerd issue 13377).
 constexpr Duration kDrainLimit = 4s;
+
+// The process that the runtime has made, as it says.
+Child adopt_from(Reaper& reaper, const std::string& pid_file) {
+  try {
+    std::optional<int> pid = read_pid_file(pid_file);
+    if (!pid) throw Error::unknown("the runtime wrote no " + pid_file);
+    return reaper.adopt(*pid);
+  } catch (const Error& error) {
+    // Whatever its class: the client is not to blame.
+    throw Error::unknown(std::string("failed to retrieve OCI runtime container pid: ") +
+                         error.what());
+  }
+}
 
 }  // namespace
 
@@ -26,6 +39,7 @@ Process::Process(Reaper& reaper, std::string id, Streams streams)
 }
 
 Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker maker) {
+  ended_.clear();  // an earlier attempt may have failed
   auto io = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
   // A pid from an earlier attempt must not be taken for this one's.
   if (::unlink(pid_file.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + pid_file);
@@ -33,9 +47,7 @@ Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker m
   Task<> making = maker(Runtime::Start{io->runtime_fds(), io->console_socket(), pid_file});
   co_await std::move(making);
 
-  std::optional<int> pid = read_pid_file(pid_file);
-  if (!pid) throw Error::unknown("failed to retrieve OCI runtime container pid: the runtime wrote no " + pid_file);
-  Child child = reaper_.adopt(*pid);
+  Child child = adopt_from(reaper_, pid_file);
   std::exception_ptr failure;
   try {
     Task<> attaching = io->attach();
@@ -49,7 +61,7 @@ Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker m
   }
   if (stdin_closed_) io->close_stdin();
   io_ = std::move(io);
-  pid_ = *pid;
+  pid_ = child.pid();
   child_.emplace(std::move(child));
 }
 

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runtimes that fail in every way: who asked hears why, and nothing is left.
+#include <signal.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "task/task_fixture.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace types = containerd::v1::types;
+
+// What goes wrong in the runtime, in its shell, and what the client must be told.
+struct Fault {
+  const char* name;
+  std::string before;
+  std::string after;
+  std::string reason;
+};
+void PrintTo(const Fault& fault, std::ostream* stream) { *stream << fault.name; }
+
+std::string name_of(const testing::TestParamInfo<Fault>& info) { return info.param.name; }
+
+const std::string kFlood = "head -c 1000000 /dev/zero | tr '\\0' x >&2; ";
+
+const Fault kFaults[] = {
+    {"FailsWithAReason", FakeRuntime::fail("the disk is on fire"), "", ": the disk is on fire"},
+    {"FailsWithoutAReason", "exit 3", "", ": exit status 3"},
+    // Its stderr is the container's: what it prints there is not for us.
+    {"FailsWithNonsense", "echo what >&2; echo '{]}' >> $log; exit 3", "", ": exit status 3"},
+    {"FailsWithAFlood", kFlood + "exit 3", "", ": exit status 3"},
+    {"FailsWithAReasonInAFlood",
+     kFlood +
+         "for i in $(seq 5000); do echo '{\"level\":\"info\",\"msg\":\"on and on\"}'; "
+         "done >> $log; " +
+         FakeRuntime::fail("the disk is on fire"),
+     "", ": the disk is on fire"},
+    {"FailsOnceItIsDone", "", FakeRuntime::fail("an afterthought"), ": an afterthought"},
+    {"DiesAtOnce", "kill -9 $$", "", ": signal 9"},
+    {"DiesHalfWay", "pid_file=/dev/null", "kill -9 $$", ": signal 9"},
+    {"WritesNoPid", "pid_file=/dev/null", "", "the runtime wrote no"},
+    {"WritesThePidTooLate", "pid_text=; rm -f $pid_file", "(sleep 0.05; echo $pid > $pid_file) &",
+     "not a process id"},
+    {"WritesAnEmptyPid", "pid_text=", "", "not a process id"},
+    {"WritesZero", "pid_text=0", "", "not a process id"},
+    {"WritesANegativePid", "pid_text=-1", "", "not a process id"},
+    {"WritesGarbage", "pid_text=$(head -c 1000 /dev/zero | tr '\\0' 7)", "", "init.pid|e1.pid"},
+    {"WritesSomeoneElsesPid", "pid_text=1", "", "process 1 is not a new child of the shim"},
+    {"WritesItsOwnPid", "pid_text=$$", "", "is not a new child of the shim"},
+    {"WritesTheShimsPid", "pid_text=$(awk '{print $4}' /proc/$$/stat)", "",
+     "is not a new child of the shim"},
+};
+
+class Failure : public TaskTest {
+ protected:
+  void break_runtime(const std::string& verb, const Fault& fault) {
+    if (!fault.before.empty()) runtime.before(verb, fault.before);
+    if (!fault.after.empty()) runtime.after(verb, fault.after);
+  }
+  // `wanted` is one of the words between bars.
+  static bool says(const Error& error, std::string wanted) {
+    for (std::size_t bar; (bar = wanted.find('|')) != std::string::npos; wanted.erase(0, bar + 1))
+      if (contains(error, wanted.substr(0, bar))) return true;
+    return contains(error, wanted);
+  }
+  void expect_nothing_of(const std::string& id) {
+    EXPECT_REFUSED(state_begin(id), not_found, "container not created: not found");
+    EXPECT_FALSE(runtime.knows("test", id));
+    EXPECT_EQ(mounts(), Lines());
+    until([] { return children().empty(); });
+  }
+};
+
+class CreateFailure : public Failure, public testing::WithParamInterface<Fault> {};
+INSTANTIATE_TEST_SUITE_P(Faults, CreateFailure, testing::ValuesIn(kFaults), name_of);
+
+TEST_P(CreateFailure, LeavesNothing) {
+  break_runtime("create", GetParam());
+  make_bundle("c1");
+  api::CreateTaskRequest request = create_request("c1");
+  containerd::types::Mount* mount = request.add_rootfs();
+  mount->set_type("tmpfs");
+  mount->set_source("tmpfs");
+  Error error = refusal_of(create_begin(request));
+  EXPECT_EQ(error.code(), Code::unknown);
+  EXPECT_TRUE(says(error, GetParam().reason)) << error.what();
+  EXPECT_LT(std::string(error.what()).size(), 128u << 10);
+  expect_nothing_of("c1");
+  EXPECT_EQ(sink.history(), Lines());
+
+  runtime.behave();
+  pass(100ms);  // for a pid file that is written too late
+  EXPECT_NE(end(create_begin(request)).pid(), 0u) << "the next attempt finds nothing in its way";
+  EXPECT_EQ(mounts().size(), 1u);
+  start("c1");
+  end_container("c1");
+}
+
+class ExecFailure : public Failure, public testing::WithParamInterface<Fault> {};
+INSTANTIATE_TEST_SUITE_P(Faults, ExecFailure, testing::ValuesIn(kFaults), name_of);
+
+TEST_P(ExecFailure, LetsWhoeverWaitsGoAndTellsNoExit) {
+  run("c1");
+  break_runtime("exec", GetParam());
+  exec("c1", "e1", "exec sleep 60");
+  auto waiting = wait_begin("c1", "e1");
+  Error error = refusal_of(start_begin("c1", "e1"));
+  EXPECT_EQ(error.code(), Code::unknown);
+  EXPECT_TRUE(says(error, GetParam().reason)) << error.what();
+  EXPECT_EQ(end(waiting).exit_status(), 0u);
+  EXPECT_LT(end(waiting).exited_at().seconds(), 0) << "it has not exited";
+  EXPECT_EQ(state("c1", "e1").status(), types::CREATED);
+  EXPECT_REFUSED(kill_begin("c1", SIGKILL, "e1"), failed_precondition,
+                 "process not created: failed precondition");
+  remove("c1", "e1");
+  EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exec-added c1 e1"}));
+
+  runtime.behave();
+  run_exec("c1", "e1", "exit 5");
+  EXPECT_EQ(wait("c1", "e1"), 5u);
+  kill("c1", SIGKILL, "", true);
+  EXPECT_EQ(wait("c1"), 137u);
+  remove("c1");
+}
+
+TEST_F(Failure, OfAnExecCanBeFollowedByASecondAttempt) {
+  run("c1");
+  runtime.before("exec", FakeRuntime::fail("not yet"));
+  exec("c1", "e1", "exec sleep 60");
+  EXPECT_REFUSED(start_begin("c1", "e1"), unknown, "OCI runtime exec failed: not yet");
+  EXPECT_REFUSED(start_begin("c1", "e1"), unknown, "OCI runtime exec failed: not yet");
+  runtime.behave();
+  start("c1", "e1");
+  auto waiting = wait_begin("c1", "e1");
+  pass(20ms);
+  EXPECT_FALSE(waiting->done.is_set()) << "it runs";
+  kill("c1", SIGKILL, "e1");
+  EXPECT_EQ(end(waiting).exit_status(), 137u);
+  EXPECT_EQ(sink.count(kTopicExit), 1u);
+  end_container("c1");
+}
+
+TEST_F(Failure, OfAnExecEndsNobodyElse) {
+  run("c1");
+  const pid_t pid = static_cast<pid_t>(state("c1").pid());
+  runtime.before("exec", "pid_text=" + std::to_string(pid));
+  exec("c1", "e1", "exec sleep 60");
+  Error error = refusal_of(start_begin("c1", "e1"));
+  EXPECT_TRUE(contains(error, "is not a new child of the shim")) << error.what();
+  EXPECT_EQ(state("c1").status(), types::RUNNING);
+  EXPECT_EQ(::kill(pid, 0), 0);
+  runtime.behave();
+  kill("c1", SIGKILL, "", true);
+  wait("c1");
+  remove("c1");
+}
+
+TEST_F(Failure, OfStartLeavesACreatedContainer) {
+  for (const char* how : {"fail 'not now'", "kill -9 $$", "echo what >&2; exit 3"}) {
+    runtime.before("start", how);
+    const pid_t pid = create("c1");
+    Error error = refusal_of(start_begin("c1"));
+    EXPECT_EQ(std::string(error.what()).rfind("OCI runtime start failed: ", 0), 0u) << error.what();
+    EXPECT_EQ(state("c1").status(), types::CREATED);
+    EXPECT_EQ(::kill(pid, 0), 0);
+    runtime.behave();
+    start("c1");
+    end_container("c1");
+  }
+}
+
+TEST_F(Failure, OfDeleteCanBeFollowedByASecondAttempt) {
+  run("c1");
+  kill("c1", SIGKILL);
+  wait("c1");
+  runtime.before("delete", FakeRuntime::fail("device or resource busy"));
+  EXPECT_REFUSED(remove_begin("c1"), unknown, "failed to delete task: device or resource busy");
+  EXPECT_EQ(state("c1").status(), types::STOPPED);
+  EXPECT_EQ(sink.count(kTopicDelete), 0u);
+  runtime.behave();
+  EXPECT_EQ(remove("c1").exit_status(), 137u);
+  EXPECT_EQ(sink.count(kTopicDelete), 1u);
+}
+
+TEST_F(Failure, OfDeleteForWantOfAContainerIsNone) {
+  run("c1");
+  kill("c1", SIGKILL);
+  wait("c1");
+  runtime.before("delete", "rm -r $state");
+  EXPECT_EQ(remove("c1").exit_status(), 137u);
+}
+
+TEST_F(Failure, ToFindTheRuntimeIsTold) {
+  make_bundle("c1");
+  options.set_binary_name("no-such-runtime-anywhere");
+  EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
+                 "OCI runtime create failed: exec: \"no-such-runtime-anywhere\": executable file "
+                 "not found in $PATH");
+  options.set_binary_name("/no/such/runtime");
+  EXPECT_REFUSED(
+      create_begin(create_request("c1")), unknown,
+      "OCI runtime create failed: fork/exec /no/such/runtime: no such file or directory");
+  options.set_binary_name(directory.path());
+  Error error = refusal_of(create_begin(create_request("c1")));
+  EXPECT_TRUE(contains(error, "permission denied")) << error.what();
+  expect_nothing_of("c1");
+}
+
+TEST_F(Failure, OfTheRuntimeToBeThereLaterIsTold) {
+  run("c1");
+  exec("c1", "e1", "true");
+  std::filesystem::rename(runtime.binary(), runtime.binary() + ".away");
+  Error error = refusal_of(start_begin("c1", "e1"));
+  EXPECT_TRUE(contains(error, "OCI runtime exec failed: fork/exec ")) << error.what();
+  error = refusal_of(kill_begin("c1", SIGKILL));
+  EXPECT_TRUE(contains(error, "unknown error after kill: ")) << error.what();
+  std::filesystem::rename(runtime.binary() + ".away", runtime.binary());
+  end_container("c1");
+}
+
+TEST_F(Failure, OfAMountLeavesNothingAndStartsNoRuntime) {
+  make_bundle("c1");
+  api::CreateTaskRequest request = create_request("c1");
+  containerd::types::Mount* good = request.add_rootfs();
+  good->set_type("tmpfs");
+  good->set_source("tmpfs");
+  containerd::types::Mount* bad = request.add_rootfs();
+  bad->set_type("bind");
+  bad->set_source("/no/such/place");
+  bad->add_options("rbind");
+  Error error = refusal_of(create_begin(request));
+  EXPECT_EQ(std::string(error.what()).rfind("failed to mount rootfs component: ", 0), 0u)
+      << error.what();
+  expect_nothing_of("c1");
+  EXPECT_EQ(runtime.calls(), Lines());
+}
+
+TEST_F(Failure, OfAStreamLeavesNothing) {
+  make_bundle("c1");
+  api::CreateTaskRequest request = create_request("c1");
+  containerd::types::Mount* mount = request.add_rootfs();
+  mount->set_type("tmpfs");
+  mount->set_source("tmpfs");
+  request.set_stdout("/no/such/fifo");
+  Error error = refusal_of(create_begin(request));
+  EXPECT_TRUE(contains(error, "opening /no/such/fifo failed: no such file or directory"))
+      << error.what();
+  request.set_stdout("carrier-pigeon://loft");
+  error = refusal_of(create_begin(request));
+  EXPECT_TRUE(contains(error, "unknown STDIO scheme carrier-pigeon")) << error.what();
+  expect_nothing_of("c1");
+}
+
+}  // namespace
+}  // namespace thinshim::test
