@@ -49,7 +49,8 @@ void Publisher::publish(const char* topic, const google::protobuf::MessageLite& 
 
 void Publisher::make_room() {
   if (queue_.size() < settings_.max_queued || queue_.empty()) return;
-  auto dispensable = std::find_if(queue_.begin() + 1, queue_.end(), [](const Item& item) { return is_dispensable(item.topic); });
+  auto dispensable = std::find_if(queue_.begin() + 1, queue_.end(),
+                                  [](const Item& item) { return is_dispensable(item.topic); });
   if (dispensable == queue_.end()) return;
   log::error("an event is dropped: containerd takes none", {{"topic", dispensable->topic}});
   queue_.erase(dispensable);
@@ -78,8 +79,8 @@ Task<> Publisher::forward_all() {
 // Whether the event needs no further try.
 Task<bool> Publisher::forward(std::string request) {
   try {
-    Task<std::string> calling =
-        client_.call("containerd.services.events.ttrpc.v1.Events", "Forward", std::move(request), kCallLimit);
+    Task<std::string> calling = client_.call("containerd.services.events.ttrpc.v1.Events",
+                                             "Forward", std::move(request), kCallLimit);
     co_await std::move(calling);
     co_return true;
   } catch (const Error& error) {

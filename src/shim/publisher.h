@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sends events to containerd: method Forward of containerd.services.events.ttrpc.v1.Events at TTRPC_ADDRESS.
+// Sends events to containerd: method Forward of containerd.services.events.ttrpc.v1.Events at
+// TTRPC_ADDRESS.
 //
-// One queue, in order. The event at its head is tried until containerd has taken it, for as long as the shim lives, so an
-// outage of any length delays events but neither loses nor reorders them (the stock shim drops an event after five tries, some
-// twenty seconds, and lets newer ones pass it). Nobody waits for the queue but the shim's own end.
+// One queue, in order. The event at its head is tried until containerd has taken it, for as long as
+// the shim lives, so an outage of any length delays events but neither loses nor reorders them (the
+// stock shim drops an event after five tries, some twenty seconds, and lets newer ones pass it).
+// Nobody waits for the queue but the shim's own end.
 //
-// Where containerd never comes back the queue is bounded: over the bound, the oldest event goes that is neither an exit nor a
-// deletion, and the log says so. Exits and deletions are kept in any case.
+// Where containerd never comes back the queue is bounded: over the bound, the oldest event goes
+// that is neither an exit nor a deletion, and the log says so. Exits and deletions are kept in any
+// case.
 #pragma once
 
 #include <cstdint>

@@ -32,7 +32,8 @@ namespace {
 void warn(const std::string& what, const std::string& reason) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
-  std::string line = log::format(log::Level::warning, what, {{"error", reason}}, now.tv_sec, now.tv_nsec);
+  std::string line =
+      log::format(log::Level::warning, what, {{"error", reason}}, now.tv_sec, now.tv_nsec);
   std::fputs(line.c_str(), stderr);
 }
 
@@ -46,7 +47,7 @@ void attempt(const std::string& what, const std::function<void()>& step) {
 }
 
 bool exists(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   return ::lstat(path.c_str(), &status) == 0;
 }
 
@@ -67,13 +68,16 @@ Runtime::Settings runtime_of(const Bundle& bundle, const std::string& containerd
   std::optional<std::string> binary = bundle.read_runtime();
   Config config = load_config("", "");
   settings.binary = binary && !binary->empty() ? *binary : config.task.runtime.binary;
-  std::string root = options && !options->root().empty() ? options->root() : config.task.runtime.root;
+  std::string root =
+      options && !options->root().empty() ? options->root() : config.task.runtime.root;
   settings.root = join_path(root, containerd_namespace);
-  settings.systemd_cgroup = config.task.runtime.systemd_cgroup || (options && options->systemd_cgroup());
+  settings.systemd_cgroup =
+      config.task.runtime.systemd_cgroup || (options && options->systemd_cgroup());
   return settings;
 }
 
-void remove_runtime_state(const Bundle& bundle, const std::string& id, const std::string& containerd_namespace) {
+void remove_runtime_state(const Bundle& bundle, const std::string& id,
+                          const std::string& containerd_namespace) {
   Runtime::Settings settings = runtime_of(bundle, containerd_namespace);
   if (!exists(join_path(settings.root, id))) return;
   Loop loop;
@@ -82,10 +86,12 @@ void remove_runtime_state(const Bundle& bundle, const std::string& id, const std
 }
 
 void clean(const Bundle& bundle, const std::string& id, const std::string& containerd_namespace) {
-  attempt("failed to remove runc container", [&] { remove_runtime_state(bundle, id, containerd_namespace); });
+  attempt("failed to remove runc container",
+          [&] { remove_runtime_state(bundle, id, containerd_namespace); });
   attempt("failed to cleanup rootfs mount", [&] { unmount_recursive(bundle.rootfs()); });
   for (const std::string& name : entries_of(bundle.path())) {
-    bool exec_pid = name.size() > 4 && name.compare(name.size() - 4, 4, ".pid") == 0 && name != "init.pid";
+    bool exec_pid =
+        name.size() > 4 && name.compare(name.size() - 4, 4, ".pid") == 0 && name != "init.pid";
     if (exec_pid) ::unlink(join_path(bundle.path(), name).c_str());
   }
 }
@@ -102,7 +108,8 @@ bool remove_dead_socket(const std::string& address) {
 }
 
 // Containers that had their shim in common with one whose shim is gone.
-void clean_group(const Bundle& bundle, const std::string& address, const std::string& containerd_namespace) {
+void clean_group(const Bundle& bundle, const std::string& address,
+                 const std::string& containerd_namespace) {
   std::string bundles = directory_of(bundle.path());
   for (const std::string& id : entries_of(bundles)) {
     Bundle other(join_path(bundles, id));

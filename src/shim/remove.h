@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The action `delete`: cleans up what a shim left of a container.
 //
-// containerd calls it after every deletion, after a crash of the shim, and when it cannot reach a shim after its own restart;
-// people call it by hand. It may find all of a container or nothing, and may be called again. Where nothing is left it starts
-// no runtime.
+// containerd calls it after every deletion, after a crash of the shim, and when it cannot reach a
+// shim after its own restart; people call it by hand. It may find all of a container or nothing,
+// and may be called again. Where nothing is left it starts no runtime.
 #pragma once
 
 #include <string>
@@ -12,11 +12,13 @@
 
 namespace thinshim {
 
-// Kills the container, and removes the runtime's state of it, its root file system's mounts, the pid files of its execs, and the
-// socket, if nobody listens there. When the shim of a whole group is gone, the same is done for the others of its group, because
-// containerd asks for the sandbox only (containerd issues 9727, 10727). What fails is told on stderr and does not stop the rest.
+// Kills the container, and removes the runtime's state of it, its root file system's mounts, the
+// pid files of its execs, and the socket, if nobody listens there. When the shim of a whole group
+// is gone, the same is done for the others of its group, because containerd asks for the sandbox
+// only (containerd issues 9727, 10727). What fails is told on stderr and does not stop the rest.
 //
-// Returns the DeleteResponse for stdout: the pid of init.pid, 0 where there is none, status 137, now.
+// Returns the DeleteResponse for stdout: the pid of init.pid, 0 where there is none, status 137,
+// now.
 std::string remove_container(const Arguments& arguments);
 
 }  // namespace thinshim

@@ -11,7 +11,9 @@ Shutdown::Shutdown(Loop& loop) : signals_(loop, {SIGTERM, SIGINT, SIGUSR1}) {
   tasks_.spawn(watch_signals(), "watch signals");
 }
 
-void Shutdown::at_end(std::string what, std::function<Task<>()> work) { work_.push_back({std::move(what), std::move(work)}); }
+void Shutdown::at_end(std::string what, std::function<Task<>()> work) {
+  work_.push_back({std::move(what), std::move(work)});
+}
 
 Task<> Shutdown::watch_signals() {
   for (;;) {

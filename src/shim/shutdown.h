@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end of the shim: who asks for it, and what must be done before it.
 //
-// It is asked for by the task service, when its work is done, and by SIGTERM and SIGINT. Containers are none of its business:
-// they run on, and containerd cleans up after them with `delete`.
+// It is asked for by the task service, when its work is done, and by SIGTERM and SIGINT. Containers
+// are none of its business: they run on, and containerd cleans up after them with `delete`.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,8 @@ class Shutdown {
   explicit Shutdown(Loop& loop);
 
   void ask() { asked_.set(); }
-  // What is to be done at the end; the last one registered goes first. One that fails does not stop the others.
+  // What is to be done at the end; the last one registered goes first. One that fails does not stop
+  // the others.
   void at_end(std::string what, std::function<Task<>()> work);
   // Waits until the end is asked for, then does all that.
   Task<> run();

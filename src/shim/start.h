@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The action `start`: makes sure that a shim serves the container's group, and tells containerd where.
+// The action `start`: makes sure that a shim serves the container's group, and tells containerd
+// where.
 //
-// Two protocols are spoken, told apart by what stands on stdin, because 1.7 to 2.2 cannot be told apart by anything else
-// (compatibility.md 0.1, 3.1):
+// Two protocols are spoken, told apart by what stands on stdin, because 1.7 to 2.2 cannot be told
+// apart by anything else (compatibility.md 0.1, 3.1):
 //
-// - Up to 2.2: nothing, or the runtime options as a google.protobuf.Any. The answer is the bare address, which every one of
+// - Up to 2.2: nothing, or the runtime options as a google.protobuf.Any. The answer is the bare
+// address, which every one of
 //   them takes as task API version 2.
-// - From 2.3 on: BootstrapParams. The answer is a BootstrapResult, version 3. An Any may parse as BootstrapParams, but it does
+// - From 2.3 on: BootstrapParams. The answer is a BootstrapResult, version 3. An Any may parse as
+// BootstrapParams, but it does
 //   not carry this container's id and namespace.
 //
-// A group whose shim lives is answered with the version that was given out for it first, whatever its caller speaks now: the
-// clients that have it must agree (containerd issue 10888).
+// A group whose shim lives is answered with the version that was given out for it first, whatever
+// its caller speaks now: the clients that have it must agree (containerd issue 10888).
 #pragma once
 
 #include <string>
@@ -31,10 +34,12 @@ struct StartRequest {
 // Throws Error where `input` is neither protocol.
 StartRequest parse_start_request(const std::string& input, const Arguments& arguments);
 
-// Does it all in the bundle, the working directory; returns what goes to stdout. Where it throws Error, no shim was started.
+// Does it all in the bundle, the working directory; returns what goes to stdout. Where it throws
+// Error, no shim was started.
 std::string start(const Arguments& arguments, const std::string& input);
 
-// The environment variable by which a server knows, and others can see in /proc, the version that was given out for it.
+// The environment variable by which a server knows, and others can see in /proc, the version that
+// was given out for it.
 inline constexpr const char* kVersionVariable = "THINSHIM_TASK_API";
 
 }  // namespace thinshim

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // One container: its init, its execs, and the promises about the order of their events.
 //
-// - A process's exit is told after its start, an exec's start after it was added, the deletion last of all.
-// - Every exec's exit is told before init's. Once init is dead no exec is started any more, and execs that run in a pid
+// - A process's exit is told after its start, an exec's start after it was added, the deletion last
+// of all.
+// - Every exec's exit is told before init's. Once init is dead no exec is started any more, and
+// execs that run in a pid
 //   namespace that outlives init are killed with it (containerd issues 9719, 9999, 10603).
 // - Each process that was started has exactly one exit; one that could not be started has none.
 //
-// The verbs must not stop half way: whoever calls them runs them to their end, holding the container.
+// The verbs must not stop half way: whoever calls them runs them to their end, holding the
+// container.
 #pragma once
 
 #include <map>

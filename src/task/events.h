@@ -17,7 +17,8 @@ inline constexpr const char* kTopicPaused = "/tasks/paused";
 inline constexpr const char* kTopicResumed = "/tasks/resumed";
 inline constexpr const char* kTopicCheckpointed = "/tasks/checkpointed";
 
-// Takes events at once, never waits, never fails, and hands them on in the order in which they came.
+// Takes events at once, never waits, never fails, and hands them on in the order in which they
+// came.
 class EventSink {
  public:
   virtual ~EventSink() = default;

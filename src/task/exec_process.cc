@@ -9,8 +9,11 @@
 
 namespace thinshim {
 
-ExecProcess::ExecProcess(Reaper& reaper, Runtime& runtime, std::string id, Settings settings, Streams streams)
-    : Process(reaper, std::move(id), std::move(streams)), runtime_(runtime), settings_(std::move(settings)) {}
+ExecProcess::ExecProcess(Reaper& reaper, Runtime& runtime, std::string id, Settings settings,
+                         Streams streams)
+    : Process(reaper, std::move(id), std::move(streams)),
+      runtime_(runtime),
+      settings_(std::move(settings)) {}
 
 Task<> ExecProcess::start() {
   require(kExecRules, Verb::start);
@@ -30,7 +33,8 @@ Task<> ExecProcess::start() {
 
 Task<> ExecProcess::start_in_container() {
   const Bundle& bundle = settings_.bundle;
-  ProcessIo::Settings io{bundle.path(), settings_.container + "/" + id(), settings_.io_uid, settings_.io_gid};
+  ProcessIo::Settings io{bundle.path(), settings_.container + "/" + id(), settings_.io_uid,
+                         settings_.io_gid};
   Maker maker = [this](Runtime::Start start) {
     return runtime_.exec(settings_.container, settings_.process, std::move(start));
   };

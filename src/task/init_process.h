@@ -23,16 +23,16 @@ class InitProcess : public Process {
   };
   InitProcess(Reaper& reaper, Runtime runtime, Settings settings, Streams streams);
 
-  // Mounts the root file system, where there is something to mount, and has the runtime create the container. Where it throws,
-  // nothing of that is left.
+  // Mounts the root file system, where there is something to mount, and has the runtime create the
+  // container. Where it throws, nothing of that is left.
   Task<> create(MountList rootfs);
   Task<> start();
   // Throws Error not_found where the process, or the container, is gone.
   Task<> kill(int signal, bool all);
   // Kills every process of the container, for one whose end the kernel does not see to.
   Task<> kill_all();
-  // Removes what the runtime knows of the container, the streams and the root file system's mounts. May be called again
-  // where it failed.
+  // Removes what the runtime knows of the container, the streams and the root file system's mounts.
+  // May be called again where it failed.
   Task<> remove();
 
   Runtime& runtime() { return runtime_; }

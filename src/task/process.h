@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a container's init and its execs have in common: an id, streams, a state, and an exit that any number may wait for.
+// What a container's init and its execs have in common: an id, streams, a state, and an exit that
+// any number may wait for.
 #pragma once
 
 #include <functional>
@@ -46,8 +47,8 @@ class Process {
     Process& process_;
   };
 
-  // Waits for the process to die, and for a start that is under way to be over, since nobody may hear of an exit before the
-  // start. Only for a process that was made.
+  // Waits for the process to die, and for a start that is under way to be over, since nobody may
+  // hear of an exit before the start. Only for a process that was made.
   Task<Exit> wait_dead();
   // Records the exit and lets go everyone who waits for it.
   void set_exited(const Exit& exit);
@@ -60,8 +61,8 @@ class Process {
   Mutex& verbs() { return verbs_; }
 
  protected:
-  // Has the runtime make the process, by `maker`, and takes charge of it: streams, pid, child. Where it throws, there is no
-  // process, or it is being killed.
+  // Has the runtime make the process, by `maker`, and takes charge of it: streams, pid, child.
+  // Where it throws, there is no process, or it is being killed.
   using Maker = std::function<Task<>(Runtime::Start)>;
   Task<> make(ProcessIo::Settings settings, std::string pid_file, Maker maker);
   // Ends the streams: waits a little for output that is still held up, measured from the exit.

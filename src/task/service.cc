@@ -82,12 +82,14 @@ std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& req
   Bundle bundle(request.bundle());
   RuncOptions options = settings_.read_options(request.options());
   Runtime::Settings runtime{options.binary_name().empty() ? "runc" : options.binary_name(),
-                            join_path(options.root(), settings_.containerd_namespace), options.systemd_cgroup()};
+                            join_path(options.root(), settings_.containerd_namespace),
+                            options.systemd_cgroup()};
   Streams streams{request.stdin(), request.stdout(), request.stderr(), request.terminal()};
   bundle.write_address(settings_.address);
   bundle.write_options(options);
   bundle.write_runtime(options.binary_name());
-  Container::Setup setup{request.id(), bundle, std::move(runtime), std::move(options), std::move(streams)};
+  Container::Setup setup{request.id(), bundle, std::move(runtime), std::move(options),
+                         std::move(streams)};
   return std::make_shared<Container>(reaper_, events_, std::move(setup));
 }
 
@@ -127,7 +129,8 @@ Task<pid_t> TaskService::create_container(api::CreateTaskRequest request) {
 
 Task<api::StartResponse> TaskService::start(api::StartRequest request) {
   std::shared_ptr<Container> owner = container(request.id());
-  Task<pid_t> starting = complete(operations_, start_process(std::move(owner), request.exec_id()), "start");
+  Task<pid_t> starting =
+      complete(operations_, start_process(std::move(owner), request.exec_id()), "start");
   pid_t pid = co_await std::move(starting);
   api::StartResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
@@ -181,7 +184,8 @@ Task<api::PidsResponse> TaskService::pids(api::PidsRequest request) {
 
 Task<wire::Empty> TaskService::kill(api::KillRequest request) {
   std::shared_ptr<Container> owner = container(request.id());
-  Task<> killing = complete(operations_, kill_process(std::move(owner), std::move(request)), "kill");
+  Task<> killing =
+      complete(operations_, kill_process(std::move(owner), std::move(request)), "kill");
   co_await std::move(killing);
   co_return wire::Empty();
 }
@@ -234,7 +238,8 @@ Task<wire::Empty> TaskService::shutdown(api::ShutdownRequest) {
   co_return wire::Empty();
 }
 
-// A request to shut down that came while there were containers is remembered: clients send it once (containerd issue 12344).
+// A request to shut down that came while there were containers is remembered: clients send it once
+// (containerd issue 12344).
 void TaskService::end_if_asked() {
   if (shutdown_asked_ && containers_.empty() && being_created_.empty()) settings_.shut_down();
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Task API, containerd.task.v2.Task and containerd.task.v3.Task, whose messages are the same on the wire
-// (containerd, api/runtime/task): request in, a container's verb, response out.
+// The Task API, containerd.task.v2.Task and containerd.task.v3.Task, whose messages are the same on
+// the wire (containerd, api/runtime/task): request in, a container's verb, response out.
 //
-// What changes a container runs to its end in the service's own set of tasks, even where the client has gone meanwhile.
-// What only asks is answered from memory at once. Errors and texts are the stock shim's (compatibility.md 3.7).
+// What changes a container runs to its end in the service's own set of tasks, even where the client
+// has gone meanwhile. What only asks is answered from memory at once. Errors and texts are the
+// stock shim's (compatibility.md 3.7).
 #pragma once
 
 #include <functional>
@@ -57,7 +58,8 @@ class TaskService {
   Task<pid_t> create_container(api::CreateTaskRequest request);
   static Task<pid_t> start_process(std::shared_ptr<Container> container, std::string exec_id);
   static Task<> kill_process(std::shared_ptr<Container> container, api::KillRequest request);
-  Task<std::shared_ptr<Process>> remove_process(std::shared_ptr<Container> container, std::string exec_id);
+  Task<std::shared_ptr<Process>> remove_process(std::shared_ptr<Container> container,
+                                                std::string exec_id);
   void end_if_asked();
 
   Reaper& reaper_;

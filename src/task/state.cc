@@ -12,7 +12,8 @@ std::string name_of(State state) {
 }
 
 std::string verb_of(Verb verb) {
-  constexpr const char* kVerbs[] = {"start", "pause", "resume", "update", "checkpoint", "exec", "kill", "delete", "resize", "exit"};
+  constexpr const char* kVerbs[] = {"start", "pause", "resume", "update", "checkpoint",
+                                    "exec",  "kill",  "delete", "resize", "exit"};
   return kVerbs[static_cast<int>(verb)];
 }
 
@@ -23,11 +24,14 @@ Error refusal(State state, Verb verb) {
   if (verb == Verb::exec) return Error::unknown(refused + " in a " + name_of(state) + " state");
   if (state == State::deleted) {
     std::string text = refused + " a deleted process";
-    return verb == Verb::remove || verb == Verb::kill ? Error::not_found(text) : Error::unknown(text);
+    return verb == Verb::remove || verb == Verb::kill ? Error::not_found(text)
+                                                      : Error::unknown(text);
   }
   if (state == State::created)
-    return Error::unknown(refused + (verb == Verb::checkpoint ? " a task" : " task") + " in created state");
-  bool whole = (state == State::stopped && verb != Verb::start) || (state == State::paused && verb == Verb::pause);
+    return Error::unknown(refused + (verb == Verb::checkpoint ? " a task" : " task") +
+                          " in created state");
+  bool whole = (state == State::stopped && verb != Verb::start) ||
+               (state == State::paused && verb == Verb::pause);
   return Error::unknown(refused + " a " + name_of(state) + (whole ? " container" : " process"));
 }
 

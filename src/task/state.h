@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The states of a container process and what may be done in each: one table for init, one for execs.
+// The states of a container process and what may be done in each: one table for init, one for
+// execs.
 //
-// The words of a refusal are those of the stock shim (containerd, cmd/containerd-shim-runc-v2/process/init_state.go and
-// exec_state.go), because people and programs know them: "cannot delete a running process", "cannot exec in a paused state".
+// The words of a refusal are those of the stock shim (containerd,
+// cmd/containerd-shim-runc-v2/process/init_state.go and exec_state.go), because people and programs
+// know them: "cannot delete a running process", "cannot exec in a paused state".
 #pragma once
 
 #include <optional>
@@ -20,18 +22,29 @@ struct Rule {
 };
 
 inline constexpr Rule kInitRules[] = {
-    {State::created, Verb::start, State::running},     {State::created, Verb::update, State::created},
-    {State::created, Verb::kill, State::created},      {State::created, Verb::remove, State::deleted},
+    {State::created, Verb::start, State::running},
+    {State::created, Verb::update, State::created},
+    {State::created, Verb::kill, State::created},
+    {State::created, Verb::remove, State::deleted},
     {State::created, Verb::exec, State::created},
-    {State::created, Verb::resize, State::created},    {State::created, Verb::exit, State::stopped},
-    {State::running, Verb::pause, State::paused},      {State::running, Verb::update, State::running},
-    {State::running, Verb::checkpoint, State::running}, {State::running, Verb::exec, State::running},
-    {State::running, Verb::kill, State::running},      {State::running, Verb::resize, State::running},
-    {State::running, Verb::exit, State::stopped},      {State::paused, Verb::resume, State::running},
-    {State::paused, Verb::update, State::paused},      {State::paused, Verb::checkpoint, State::paused},
-    {State::paused, Verb::kill, State::paused},        {State::paused, Verb::resize, State::paused},
-    {State::paused, Verb::exit, State::stopped},       {State::stopped, Verb::kill, State::stopped},
-    {State::stopped, Verb::remove, State::deleted},    {State::stopped, Verb::resize, State::stopped},
+    {State::created, Verb::resize, State::created},
+    {State::created, Verb::exit, State::stopped},
+    {State::running, Verb::pause, State::paused},
+    {State::running, Verb::update, State::running},
+    {State::running, Verb::checkpoint, State::running},
+    {State::running, Verb::exec, State::running},
+    {State::running, Verb::kill, State::running},
+    {State::running, Verb::resize, State::running},
+    {State::running, Verb::exit, State::stopped},
+    {State::paused, Verb::resume, State::running},
+    {State::paused, Verb::update, State::paused},
+    {State::paused, Verb::checkpoint, State::paused},
+    {State::paused, Verb::kill, State::paused},
+    {State::paused, Verb::resize, State::paused},
+    {State::paused, Verb::exit, State::stopped},
+    {State::stopped, Verb::kill, State::stopped},
+    {State::stopped, Verb::remove, State::deleted},
+    {State::stopped, Verb::resize, State::stopped},
 };
 
 inline constexpr Rule kExecRules[] = {
