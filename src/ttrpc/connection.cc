@@ -12,9 +12,10 @@ namespace {
 // Replies up to this size are sent whatever waits already: at most kMaxInFlight of them can come.
 constexpr std::size_t kSmallReply = 1 << 10;
 
-// Rounded up, so that a deadline is never early.
+// One more than whole milliseconds, for the loop's clock counts those only: a deadline is never
+// early.
 Duration from_nanoseconds(std::int64_t nanoseconds) {
-  return Duration(nanoseconds / 1'000'000 + (nanoseconds % 1'000'000 > 0));
+  return Duration(nanoseconds / 1'000'000 + 1);
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 // - It is not read while more than kPauseAbove bytes of replies wait for it.
 // - A reply that would lift that above kMaxUnsent becomes a short ResourceExhausted.
 // - Requests beyond kMaxInFlight, or beyond kMaxInFlightBytes together, are refused with
-//   ResourceExhausted. They are refused rather than left unread, because a `Wait` may be in flight
-//   for weeks (ttrpc has no way to cancel it), and the `Kill` that ends it must be heard.
+//   ResourceExhausted. They are refused rather than left unread, because room need not ever come: a
+//   `Wait` may be in flight for weeks, and ttrpc has no way to cancel it.
 // None of them closes the connection: containerd takes that for the death of the shim.
 //
 // What is refused, with which code and words, is what ttrpc's Go server does (server.go), except:

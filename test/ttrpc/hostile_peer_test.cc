@@ -252,6 +252,8 @@ int connect_as(const sockaddr_un& address, socklen_t size, uid_t uid, gid_t gid)
   int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
   if (::setresgid(gid, gid, gid) < 0 || ::setresuid(uid, uid, uid) < 0) return 2;
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), size) < 0) return 3;
+  timeval patience{10, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   char byte;
   return ::read(fd, &byte, 1) == 0 ? 0 : 4;
 }
