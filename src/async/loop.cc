@@ -146,9 +146,10 @@ Timer::~Timer() = default;
 
 Task<bool> within(Loop& loop, Duration limit, Task<> task) {
   EventWakeup done;
-  bool finished = task.start(&done);
+  Task<> running = std::move(task);  // as in the header: goes before `done`
+  bool finished = running.start(&done);
   if (!finished) finished = co_await TimedWait(loop, done.event, limit);
-  if (finished) task.take();
+  if (finished) running.take();
   co_return finished;
 }
 

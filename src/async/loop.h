@@ -155,10 +155,12 @@ class TimedWait {
 template <class T>
 Task<std::optional<T>> within(Loop& loop, Duration limit, Task<T> task) {
   EventWakeup done;
-  bool finished = task.start(&done);
+  // Goes before the event that it sets, not with the frame, which its owner may keep for a while.
+  Task<T> running = std::move(task);
+  bool finished = running.start(&done);
   if (!finished) finished = co_await TimedWait(loop, done.event, limit);
   if (!finished) co_return std::nullopt;
-  co_return task.take();
+  co_return running.take();
 }
 // The same for a task without a result: whether it finished.
 Task<bool> within(Loop& loop, Duration limit, Task<> task);

@@ -181,6 +181,24 @@ TEST(Within, CancelsWhatTakesTooLong) {
   EXPECT_EQ(loop.close(), 0) << "the cancelled task's timer is closed";
 }
 
+Task<> give_up_after(Loop& loop, Duration limit, Event& event) {
+  struct Local {
+    static Task<> wait(Event& awaited) { co_await awaited.wait(); }
+  };
+  Task<> waiting = Local::wait(event);
+  co_await within(loop, limit, std::move(waiting));
+}
+
+// The inner one is about to finish when the outer one gives it up.
+TEST(Within, MayEndInTheSameMomentAsWhatItWaitsFor) {
+  Loop loop;
+  Event never;
+  for (int round = 0; round < 50; ++round) {
+    loop.run(within(loop, 1ms, give_up_after(loop, 1ms, never)));
+    loop.run(one_turn(loop));
+  }
+}
+
 TEST(Signals, ArriveInsteadOfBeingHandled) {
   Loop loop;
   Signals signals(loop, {SIGUSR1, SIGUSR2});
