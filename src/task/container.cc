@@ -178,6 +178,7 @@ Task<> Container::remove_init() {
   // deletion.
   bool told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
   if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
+  for (const auto& [id, exec] : execs_) exec->let_go();  // those that were never started
   events::TaskDelete event;
   event.set_container_id(id_);
   event.set_pid(static_cast<std::uint32_t>(init_->pid()));

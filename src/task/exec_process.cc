@@ -25,7 +25,7 @@ Task<> ExecProcess::start() {
     failure = std::current_exception();
   }
   if (failure) {
-    set_failed();
+    let_go();
     std::rethrow_exception(failure);
   }
   state_ = State::running;
@@ -58,6 +58,7 @@ Task<> ExecProcess::remove() {
   co_await std::move(finishing);
   ::unlink(settings_.bundle.exec_pid(id()).c_str());
   state_ = State::deleted;
+  let_go();
 }
 
 void ExecProcess::resize(unsigned width, unsigned height) {

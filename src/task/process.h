@@ -28,7 +28,8 @@ class Process {
   pid_t pid() const { return pid_; }
   // Nothing before the exit.
   const std::optional<Exit>& exit() const { return exit_; }
-  // Set at the exit, and where the process could not be started: nothing more will come then.
+  // Set at the exit, and where the process could not be started or was deleted before: nothing more
+  // will come then.
   Event& ended() { return ended_; }
 
   void close_stdin();
@@ -52,6 +53,8 @@ class Process {
   Task<Exit> wait_dead();
   // Records the exit and lets go everyone who waits for it.
   void set_exited(const Exit& exit);
+  // Lets them go where there will be no exit.
+  void let_go() { ended_.set(); }
   // Whether it is dead, though perhaps nobody was told yet.
   bool dead() const { return child_ && child_->exited(); }
   // Sends a signal to this one process. Throws Error, not_found where it is dead.
@@ -67,9 +70,6 @@ class Process {
   Task<> make(ProcessIo::Settings settings, std::string pid_file, Maker maker);
   // Ends the streams: waits a little for output that is still held up, measured from the exit.
   Task<> finish_io();
-  // It will never run.
-  void set_failed() { ended_.set(); }
-
   // Throws the refusal where the state does not allow the action.
   template <std::size_t N>
   void require(const Rule (&rules)[N], Verb verb) const {

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests that are wrong in themselves, and the shim's end.
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "base/file.h"
+#include "task/task_fixture.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace fs = std::filesystem;
+namespace types = containerd::v1::types;
+
+class Request : public TaskTest {
+ protected:
+  std::set<std::string> files_of(const std::string& place) const {
+    std::set<std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(place))
+      files.insert(entry.path().string());
+    return files;
+  }
+};
+
+const char* const kBadIds[] = {"",   ".",  "..",   "../c1", "a/b",  "/a",   "a b", "a..b", "-a",
+                               ".a", "a-", "a\nb", "\xff",  "a\"b", "a\\b", "_a",  "a--b", "a;b"};
+
+TEST_F(Request, WithABadContainerIdIsRefusedAndLeavesNoTrace) {
+  make_bundle("c1");
+  const auto before = files_of(directory.path());
+  for (std::string id : kBadIds) {
+    if (id == "\xff") continue;  // protobuf refuses it on its own
+    api::CreateTaskRequest request = create_request("c1");
+    request.set_id(id);
+    Error error = refusal_of(create_begin(request));
+    EXPECT_EQ(error.code(), Code::invalid_argument) << id;
+    EXPECT_TRUE(contains(error, "container id")) << error.what();
+  }
+  api::CreateTaskRequest request = create_request("c1");
+  request.set_id(std::string(77, 'a'));
+  EXPECT_EQ(refusal_of(create_begin(request)).code(), Code::invalid_argument);
+  EXPECT_EQ(files_of(directory.path()), before);
+  EXPECT_EQ(runtime.calls(), Lines());
+
+  request.set_id(std::string(76, 'a'));
+  EXPECT_NE(end(create_begin(request)).pid(), 0u);
+  remove(request.id());
+}
+
+TEST_F(Request, WithABadExecIdIsRefusedAndLeavesNoTrace) {
+  run("c1");
+  const auto before = files_of(directory.path());
+  for (std::string id : kBadIds) {
+    if (id == "\xff") continue;
+    Error error = refusal_of(exec_begin("c1", id, "true"));
+    EXPECT_EQ(error.code(), Code::invalid_argument) << id;
+    EXPECT_TRUE(contains(error, "exec id")) << error.what();
+  }
+  EXPECT_EQ(refusal_of(exec_begin("c1", std::string(77, 'a'), "true")).code(),
+            Code::invalid_argument);
+  Error error = refusal_of(exec_begin("c1", "init", "true"));
+  EXPECT_EQ(error.code(), Code::invalid_argument) << "init.pid is taken";
+  EXPECT_EQ(files_of(directory.path()), before);
+  EXPECT_EQ(sink.count(kTopicExecAdded), 0u);
+  end_container("c1");
+}
+
+TEST_F(Request, WithABadProcessIsRefused) {
+  run("c1");
+  for (const char* process : {"", "nonsense", "[]", "7", "null", "{\"args\":", "{} {}", "\"x\""}) {
+    api::ExecProcessRequest request;
+    request.set_id("c1");
+    request.set_exec_id("e1");
+    request.mutable_spec()->set_value(process);
+    EXPECT_EQ(refusal_of(begin<Empty>("Exec", request)).code(), Code::invalid_argument) << process;
+  }
+  EXPECT_EQ(sink.count(kTopicExecAdded), 0u);
+  exec("c1", "e1", "true") /* the id is not taken by them */;
+  end_container("c1");
+}
+
+TEST_F(Request, WithoutABundleIsRefused) {
+  api::CreateTaskRequest request = create_request("c1");
+  EXPECT_TRUE(contains(refusal_of(create_begin(request)), "no such file or directory"));
+  for (const char* bundle : {"", "c1", "./c1", "../c1"}) {
+    request.set_bundle(bundle);
+    Error error = refusal_of(create_begin(request));
+    EXPECT_EQ(error.code(), Code::invalid_argument) << bundle;
+    EXPECT_TRUE(contains(error, "is no absolute path")) << error.what();
+  }
+  request.set_bundle(directory / "file");
+  std::ofstream(request.bundle()) << "not a directory";
+  EXPECT_EQ(refusal_of(create_begin(request)).code(), Code::unknown);
+  EXPECT_EQ(runtime.calls(), Lines());
+  EXPECT_EQ(sink.history(), Lines());
+}
+
+TEST_F(Request, WithABadConfigIsRefusedBeforeAnythingIsDone) {
+  const std::string bundle = make_bundle("c1");
+  api::CreateTaskRequest request = create_request("c1");
+  containerd::types::Mount* mount = request.add_rootfs();
+  mount->set_type("tmpfs");
+  mount->set_source("tmpfs");
+  for (const char* config : {"", "{", "[]", "nonsense", "{\"linux\":7}"}) {
+    std::ofstream(bundle + "/config.json") << config;
+    Error error = refusal_of(create_begin(request));
+    EXPECT_TRUE(contains(error, "config.json")) << error.what();
+  }
+  fs::remove(bundle + "/config.json");
+  Error error = refusal_of(create_begin(request));
+  EXPECT_TRUE(contains(error, "config.json: no such file or directory")) << error.what();
+  EXPECT_EQ(runtime.calls(), Lines());
+  EXPECT_EQ(mounts(), Lines());
+  make_bundle("c1");
+  create("c1");
+  remove("c1");
+}
+
+TEST_F(Request, ForARestoreIsNotImplementedYet) {
+  make_bundle("c1");
+  api::CreateTaskRequest request = create_request("c1");
+  request.set_checkpoint("/tmp/checkpoint");
+  EXPECT_EQ(refusal_of(create_begin(request)).code(), Code::unimplemented);
+}
+
+TEST_F(Request, ThatNobodyKnowsIsUnimplemented) {
+  for (const char* method : {"Stats", "Update", "Pause", "Resume", "Checkpoint", "Nonsense"}) {
+    Error error = refusal_of(begin<Empty>(method, api::StateRequest()));
+    EXPECT_EQ(error.code(), Code::unimplemented);
+    EXPECT_EQ(error.what(), std::string("method ") + method);
+  }
+}
+
+TEST_F(Request, IsServedUnderBothVersionsNames) {
+  run("c1");
+  api::StateRequest request;
+  request.set_id("c1");
+  for (const char* service : {"containerd.task.v2.Task", "containerd.task.v3.Task"}) {
+    auto response = await(client.call<api::StateResponse>(service, "State", request, 10s));
+    EXPECT_EQ(response.status(), types::RUNNING);
+  }
+  for (const char* service : {"containerd.task.v1.Task", "containerd.task.v4.Task", "Task", ""}) {
+    Code code = Code::ok;
+    try {
+      await(client.call<api::StateResponse>(service, "State", request, 10s));
+    } catch (const Error& error) {
+      code = error.code();
+    }
+    EXPECT_EQ(code, Code::unimplemented) << service;
+  }
+  end_container("c1");
+}
+
+// --- the end
+
+TEST_F(Request, ToShutDownIsFollowedAtOnceWithoutContainers) {
+  shutdown();
+  EXPECT_EQ(shutdowns, 1);
+}
+
+TEST_F(Request, ToShutDownIsRememberedUntilTheLastContainerIsDeleted) {
+  run("c1");
+  run("c2");
+  exec("c1", "e1", "true");
+  shutdown();
+  remove("c1", "e1");
+  EXPECT_EQ(shutdowns, 0);
+  EXPECT_EQ(state("c1").status(), types::RUNNING);
+  end_container("c1");
+  EXPECT_EQ(shutdowns, 0);
+  end_container("c2");
+  EXPECT_EQ(shutdowns, 1);
+}
+
+TEST_F(Request, ToShutDownIsNotMadeByADeletionAlone) {
+  run("c1");
+  end_container("c1");
+  EXPECT_EQ(shutdowns, 0);
+}
+
+TEST_F(Request, ToShutDownWaitsForAContainerThatIsBeingCreated) {
+  runtime.before("create", runtime.wait_for("create"));
+  make_bundle("c1");
+  auto creating = create_begin(create_request("c1"));
+  until_called("create c1");
+  shutdown();
+  EXPECT_EQ(shutdowns, 0);
+  runtime.open("create");
+  end(creating);
+  EXPECT_EQ(shutdowns, 0);
+  remove("c1");
+  EXPECT_EQ(shutdowns, 1);
+}
+
+TEST_F(Request, ToShutDownIsFollowedWhenTheLastCreateFails) {
+  runtime.before("create", runtime.wait_for("create") + "; fail no");
+  make_bundle("c1");
+  auto creating = create_begin(create_request("c1"));
+  until_called("create c1");
+  shutdown();
+  runtime.open("create");
+  EXPECT_REFUSED(creating, unknown, "OCI runtime create failed: no");
+  EXPECT_EQ(shutdowns, 1);
+}
+
+}  // namespace
+}  // namespace thinshim::test

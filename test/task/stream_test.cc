@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// ResizePty, CloseIO and Delete as far as they touch streams. How bytes get through is tested where
+// it is done (test/stdio).
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "task/task_fixture.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace types = containerd::v1::types;
+
+class Stream : public TaskTest {
+ protected:
+  Stream() {
+    for (const char* name : {"in", "out", "err"})
+      check(::mkfifo((directory / name).c_str(), 0600), "mkfifo");
+  }
+  void begin_exec(const std::string& id, const std::string& shell, const std::string& streams) {
+    api::ExecProcessRequest request;
+    request.set_id("c1");
+    request.set_exec_id(id);
+    if (streams.find('i') != std::string::npos) request.set_stdin(directory / "in");
+    if (streams.find('o') != std::string::npos) request.set_stdout(directory / "out");
+    if (streams.find('e') != std::string::npos) request.set_stderr(directory / "err");
+    request.mutable_spec()->set_value("{\"args\":[\"" + shell + "\"]}");
+    call<Empty>("Exec", request);
+  }
+  CallPtr<Empty> close_begin(const std::string& exec) {
+    api::CloseIORequest request;
+    request.set_id("c1");
+    request.set_exec_id(exec);
+    request.set_stdin(true);
+    return this->begin<Empty>("CloseIO", request);
+  }
+  CallPtr<Empty> resize_begin(const std::string& exec) {
+    api::ResizePtyRequest request;
+    request.set_id("c1");
+    request.set_exec_id(exec);
+    request.set_width(80);
+    request.set_height(24);
+    return this->begin<Empty>("ResizePty", request);
+  }
+  Fd reader(const std::string& name) { return open_file(directory / name, O_RDONLY | O_NONBLOCK); }
+  // What comes until the end.
+  std::string all_of(const Fd& fd) {
+    std::string text;
+    bool ended = false;
+    until([&] {
+      char chunk[4096];
+      ssize_t n = ::read(fd.get(), chunk, sizeof chunk);
+      if (n > 0) text.append(chunk, static_cast<std::size_t>(n));
+      return ended = n == 0;
+    });
+    return text;
+  }
+};
+
+TEST_F(Stream, OfInputEndsWithCloseIOAndNotBefore) {
+  run("c1");
+  begin_exec("e1", "cat; exit 3", "io");
+  Fd out = reader("out");
+  start("c1", "e1");
+  {
+    Fd in = open_file(directory / "in", O_WRONLY);
+    ASSERT_EQ(::write(in.get(), "one\n", 4), 4);
+  }  // a client that goes away is no end
+  pass(50ms);
+  EXPECT_EQ(state("c1", "e1").status(), types::RUNNING);
+  Fd in = open_file(directory / "in", O_WRONLY);
+  ASSERT_EQ(::write(in.get(), "two\n", 4), 4);
+  in.reset();
+  end(close_begin("e1"));
+  EXPECT_EQ(wait("c1", "e1"), 3u);
+  EXPECT_EQ(all_of(out), "one\ntwo\n");
+  end(close_begin("e1")) /* once more is no failure */;
+  remove("c1", "e1");
+  end_container("c1");
+}
+
+TEST_F(Stream, OfInputThatIsClosedBeforeTheStartEndsAtOnce) {
+  run("c1");
+  begin_exec("e1", "cat; exit 3", "io");
+  Fd out = reader("out");
+  Fd held = open_file(directory / "in", O_RDWR);
+  ASSERT_EQ(::write(held.get(), "early\n", 6), 6);
+  end(close_begin("e1"));
+  auto starting = start_begin("c1", "e1");
+  end(starting);
+  held.reset();
+  EXPECT_EQ(wait("c1", "e1"), 3u);
+  EXPECT_EQ(all_of(out), "early\n");
+  remove("c1", "e1");
+  end_container("c1");
+}
+
+TEST_F(Stream, ThatIsNotThereIsClosedWithoutAWord) {
+  run("c1");
+  end(close_begin(""));
+  begin_exec("e1", "exec sleep 60", "");
+  end(close_begin("e1"));
+  start("c1", "e1");
+  end(close_begin("e1"));
+  kill("c1", SIGKILL, "e1");
+  wait("c1", "e1");
+  end(close_begin("e1"));
+  end_container("c1");
+}
+
+TEST_F(Stream, ThatIsNoTerminalIsResizedWithoutAWord) {
+  create("c1");
+  end(resize_begin(""));
+  start("c1");
+  end(resize_begin(""));
+  begin_exec("e1", "exec sleep 60", "");
+  end(resize_begin("e1"));
+  start("c1", "e1");
+  end(resize_begin("e1"));
+  kill("c1", SIGKILL, "e1");
+  wait("c1", "e1");
+  EXPECT_REFUSED(resize_begin("e1"), unknown, "cannot resize a stopped container");
+  kill("c1", SIGKILL);
+  wait("c1");
+  end(resize_begin(""));
+  remove("c1");
+}
+
+TEST_F(Stream, ThatALeftOverChildHoldsHoldsUpDeleteForALittleOnly) {
+  run("c1");
+  // The child is nobody's: it goes when the test ends.
+  begin_exec("e1", "echo said; sleep 30 & exit 2", "o");
+  Fd out = reader("out");
+  start("c1", "e1");
+  EXPECT_EQ(wait("c1", "e1"), 2u) << "the exit is told although the stream goes on";
+  const std::uint64_t began = loop.now();
+  auto removing = remove_begin("c1", "e1");
+  EXPECT_EQ(state("c1", "e1").status(), types::STOPPED) << "nobody else is held up";
+  EXPECT_EQ(end(removing).exit_status(), 2u);
+  const std::uint64_t took = loop.now() - began;
+  EXPECT_GE(took, 3000u);
+  EXPECT_LE(took, 6000u);
+  EXPECT_EQ(all_of(out), "said\n") << "and the client's reading ends";
+  end_container("c1");
+}
+
+TEST_F(Stream, ThatWasHeldLongEnoughAfterTheExitHoldsUpDeleteNoMore) {
+  run("c1");
+  begin_exec("e1", "sleep 30 & exit 2", "o");
+  Fd out = reader("out");
+  start("c1", "e1");
+  wait("c1", "e1");
+  pass(4100ms);
+  const std::uint64_t began = loop.now();
+  remove("c1", "e1");
+  EXPECT_LE(loop.now() - began, 1000u);
+  EXPECT_EQ(all_of(out), "");
+  end_container("c1");
+}
+
+TEST_F(Stream, ThatHoldsUpOneDeleteHoldsUpAnotherAndBothAnswerTheSame) {
+  run("c1");
+  begin_exec("e1", "sleep 0.2 & exit 6", "o");
+  Fd out = reader("out");
+  const auto pid = static_cast<std::uint32_t>(start("c1", "e1"));
+  wait("c1", "e1");
+  auto first = remove_begin("c1", "e1");
+  auto second = remove_begin("c1", "e1");
+  for (const auto& call : {first, second}) {
+    EXPECT_EQ(end(call).exit_status(), 6u);
+    EXPECT_EQ(end(call).pid(), pid);
+  }
+  EXPECT_REFUSED(state_begin("c1", "e1"), not_found, "process does not exist e1: not found");
+  exec("c1", "e1", "true") /* the id is free */;
+  end_container("c1");
+}
+
+}  // namespace
+}  // namespace thinshim::test
