@@ -223,6 +223,22 @@ def timed(argv, bundle, environment, text):
     return output, milliseconds
 
 
+def end_server(container):
+    """Ends the shim that `start` has left. It may not have got so far as to show its command line or to mind
+    SIGTERM, which Go's shim then takes without ending."""
+    wait_until(lambda: server_of(container), "a shim to serve")
+    server = server_of(container)
+
+    def has_ended():
+        try:
+            os.kill(int(server.name), signal.SIGTERM)
+        except ProcessLookupError:
+            return True
+        return not command_line(server)  # a zombie, as nobody waits for it
+
+    wait_until(has_ended, "the end of a shim")
+
+
 def start_and_delete(shim, container, config):
     """One `start` and one `delete` of a bundle, and what each took."""
     bundle = bundles / container
@@ -237,9 +253,7 @@ def start_and_delete(shim, container, config):
              "-publish-binary", "/usr/bin/containerd", "-id", container]
     type_url = b"containerd.runc.v1.Options"  # an Any without a value: the default options
     _, start = timed(flags + ["start"], bundle, environment, b"\x0a" + bytes([len(type_url)]) + type_url)
-    server = server_of(container)
-    os.kill(int(server.name), signal.SIGTERM)
-    wait_until(lambda: not command_line(server), "the end of a shim")
+    end_server(container)
     _, delete = timed(flags + ["-bundle", str(bundle), "delete"], bundle, environment, b"")
     os.close(log)
     shutil.rmtree(bundle)
