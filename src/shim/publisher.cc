@@ -4,10 +4,13 @@
 #include <time.h>
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "events.pb.h"
+#include "ttrpc/frame.h"
 #include "wire.pb.h"
 
 namespace thinshim {
@@ -19,7 +22,10 @@ constexpr Duration kCallLimit = 5s;  // the stock shim's
 constexpr Duration kFirstPause = 50ms;
 constexpr Duration kLongestPause = 1s;
 
-bool is_dispensable(const char* topic) { return topic != kTopicExit && topic != kTopicDelete; }
+// What a message may hold, less what goes around the event.
+constexpr std::size_t kLargestEvent = kMaxFrameData - 4096;
+
+bool is_dispensable(std::string_view topic) { return topic != kTopicExit && topic != kTopicDelete; }
 
 }  // namespace
 
@@ -41,8 +47,13 @@ void Publisher::publish(const char* topic, const google::protobuf::MessageLite& 
   envelope->set_topic(topic);
   envelope->mutable_event()->set_type_url(event.GetTypeName());
   envelope->mutable_event()->set_value(event.SerializeAsString());
+  std::string bytes = request.SerializeAsString();
+  if (bytes.size() > kLargestEvent) {
+    log::error("an event is dropped: it is too large", {{"topic", topic}});
+    return;
+  }
   make_room();
-  queue_.push_back({topic, request.SerializeAsString()});
+  queue_.push_back({topic, std::move(bytes)});
   emptied_.clear();
   filled_.set();
 }
@@ -82,11 +93,15 @@ Task<bool> Publisher::forward(std::string request) {
     Task<std::string> calling = client_.call("containerd.services.events.ttrpc.v1.Events",
                                              "Forward", std::move(request), kCallLimit);
     co_await std::move(calling);
+    failing_ = false;
     co_return true;
   } catch (const Error& error) {
-    log::warning("forward event", {{"error", error.what()}});
     // containerd will not like it better the next time.
-    if (error.code() == Code::invalid_argument) co_return true;
+    const bool for_good = error.code() == Code::invalid_argument;
+    // An outage may last for days: one line is enough.
+    if (for_good || !std::exchange(failing_, true))
+      log::warning("forward event", {{"error", error.what()}});
+    if (for_good) co_return true;
   }
   co_return false;
 }

@@ -7,6 +7,9 @@
 // stock shim drops an event after five tries, some twenty seconds, and lets newer ones pass it).
 // Nobody waits for the queue but the shim's own end.
 //
+// An event that containerd calls invalid, or that is above the 4 MiB of a message, is given up: the
+// log says so.
+//
 // Where containerd never comes back the queue is bounded: over the bound, the oldest event goes
 // that is neither an exit nor a deletion, and the log says so. Exits and deletions are kept in any
 // case.
@@ -50,6 +53,7 @@ class Publisher : public EventSink {
   Settings settings_;
   Client client_;
   std::deque<Item> queue_;  // the first is being sent
+  bool failing_ = false;    // the last attempt did, and the log says so
   Event filled_;
   Event emptied_;
   TaskSet tasks_;

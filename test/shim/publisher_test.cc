@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events on their way to a containerd that is there, away, comes back, refuses, or is silent.
+#include "shim/publisher.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <functional>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "events.pb.h"
+#include "support/temp_dir.h"
+#include "task_events.pb.h"
+#include "ttrpc/server.h"
+#include "wire.pb.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+using containerd::services::events::ttrpc::v1::ForwardRequest;
+namespace events = containerd::events;
+using Lines = std::vector<std::string>;
+
+// containerd's end: takes events, or does with the next ones what it is told.
+class Containerd {
+ public:
+  enum class Mood { take, refuse_for_now, refuse_for_good, be_silent, take_silently };
+
+  Containerd(Loop& loop, std::string path) : loop_(loop), path_(std::move(path)) { up(); }
+
+  void up() {
+    server_.emplace(loop_);
+    server_->add("containerd.services.events.ttrpc.v1.Events", "Forward", *this,
+                 &Containerd::forward);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
+    ::unlink(path_.c_str());
+    Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    check(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
+    check(::listen(listener.get(), 8), "listen");
+    serving_.spawn(server_->serve(std::move(listener)), "serve");
+  }
+  void down() {
+    serving_.cancel();
+    server_.reset();
+  }
+
+  std::deque<Mood> moods;  // of the next calls; then it takes
+  Lines taken;             // container ids
+  Lines asked;             // those, and whatever it did not take
+  std::vector<ForwardRequest> requests;
+
+ private:
+  Task<wire::Empty> forward(ForwardRequest request) {
+    events::TaskExit event;  // every task event begins with its container's id
+    event.ParseFromString(request.envelope().event().value());
+    asked.push_back(event.container_id());
+    Mood mood = Mood::take;
+    if (!moods.empty()) {
+      mood = moods.front();
+      moods.pop_front();
+    }
+    if (mood == Mood::refuse_for_now) throw Error::unavailable("not now");
+    if (mood == Mood::refuse_for_good) throw Error::invalid_argument("what is that");
+    if (mood == Mood::be_silent) co_await never_.wait();
+    taken.push_back(event.container_id());
+    requests.push_back(std::move(request));
+    if (mood == Mood::take_silently) co_await never_.wait();
+    co_return wire::Empty();
+  }
+
+  Loop& loop_;
+  std::string path_;
+  Event never_;
+  std::optional<Server> server_;
+  TaskSet serving_;
+};
+using Mood = Containerd::Mood;
+
+class PublisherTest : public testing::Test {
+ protected:
+  PublisherTest() { start(65536); }
+  ~PublisherTest() override {
+    publisher.reset();
+    containerd.reset();
+    EXPECT_EQ(loop.close(), 0);
+  }
+  void start(std::uint64_t max_queued) {
+    publisher.reset();
+    publisher.emplace(loop, Publisher::Settings{path, "test-namespace", max_queued});
+  }
+  void come() { containerd.emplace(loop, path); }
+
+  void publish(const char* topic, const std::string& id) {
+    // The first field of each is the container's id: the type does not matter here.
+    events::TaskExit event;
+    event.set_container_id(id);
+    publisher->publish(topic, event);
+  }
+  void exits(int from, int to) {
+    for (int i = from; i < to; ++i) publish(kTopicExit, std::to_string(i));
+  }
+  static Lines numbers(int from, int to) {
+    Lines lines;
+    for (int i = from; i < to; ++i) lines.push_back(std::to_string(i));
+    return lines;
+  }
+  static Task<> pause(Loop& loop, Duration time) { co_await sleep(loop, time); }
+  void pass(Duration time) { loop.run(pause(loop, time)); }
+  void until(const std::function<bool()>& condition, Duration limit = 30s) {
+    const std::uint64_t end = loop.now() + static_cast<std::uint64_t>(limit.count());
+    while (!condition()) {
+      if (loop.now() > end) throw std::runtime_error("this takes too long");
+      pass(2ms);
+    }
+  }
+  void until_empty() {
+    until([&] { return publisher->queued() == 0; });
+  }
+
+  Loop loop;
+  test::TempDir directory;
+  std::string path = directory / "containerd.ttrpc";
+  std::optional<Containerd> containerd;
+  std::optional<Publisher> publisher;
+};
+
+TEST_F(PublisherTest, SaysEverythingThatContainerdChecks) {
+  come();
+  events::TaskExit event;
+  event.set_container_id("c1");
+  event.set_id("e1");
+  event.set_pid(7);
+  event.set_exit_status(137);
+  timespec before{};
+  clock_gettime(CLOCK_REALTIME, &before);
+  publisher->publish(kTopicExit, event);
+  until_empty();
+  ASSERT_EQ(containerd->requests.size(), 1u);
+  const auto& envelope = containerd->requests[0].envelope();
+  EXPECT_EQ(envelope.namespace_(), "test-namespace");
+  EXPECT_EQ(envelope.topic(), "/tasks/exit");
+  EXPECT_GE(envelope.timestamp().seconds(), before.tv_sec);
+  EXPECT_LE(envelope.timestamp().seconds(), before.tv_sec + 60);
+  EXPECT_EQ(envelope.event().type_url(), "containerd.events.TaskExit");
+  EXPECT_EQ(envelope.event().value(), event.SerializeAsString());
+}
+
+TEST_F(PublisherTest, KeepsTheOrder) {
+  come();
+  exits(0, 1000);
+  until_empty();
+  EXPECT_EQ(containerd->taken, numbers(0, 1000));
+}
+
+TEST_F(PublisherTest, WaitsForAContainerdThatComesLater) {
+  exits(0, 100);
+  pass(300ms);
+  EXPECT_EQ(publisher->queued(), 100u);
+  come();
+  exits(100, 200);
+  until_empty();
+  EXPECT_EQ(containerd->taken, numbers(0, 200));
+}
+
+TEST_F(PublisherTest, TellsEachOnceAcrossAnyNumberOfRestarts) {
+  come();
+  for (int round = 0; round < 10; ++round) {
+    exits(round * 10, round * 10 + 5);
+    until_empty();
+    containerd->down();
+    exits(round * 10 + 5, round * 10 + 10);
+    pass(10ms);
+    containerd->up();
+  }
+  until_empty();
+  EXPECT_EQ(containerd->taken, numbers(0, 100));
+}
+
+TEST_F(PublisherTest, TriesAgainWithWhatAContainerdThatDiesDidNotAnswer) {
+  come();
+  containerd->moods = {Mood::be_silent};
+  exits(0, 3);
+  until([&] { return containerd->asked.size() == 1; });
+  containerd->down();
+  pass(100ms);
+  containerd->up();
+  until_empty();
+  EXPECT_EQ(containerd->taken, numbers(0, 3));
+}
+
+TEST_F(PublisherTest, LetsNoNewerEventPassOneThatIsRefused) {
+  come();
+  containerd->moods = {Mood::refuse_for_now, Mood::refuse_for_now, Mood::refuse_for_now};
+  exits(0, 5);
+  until_empty();
+  EXPECT_EQ(containerd->asked, (Lines{"0", "0", "0", "0", "1", "2", "3", "4"}));
+  EXPECT_EQ(containerd->taken, numbers(0, 5));
+}
+
+TEST_F(PublisherTest, GivesUpAnEventThatIsRefusedForGood) {
+  come();
+  containerd->moods = {Mood::take, Mood::refuse_for_good};
+  exits(0, 4);
+  until_empty();
+  EXPECT_EQ(containerd->asked, numbers(0, 4));
+  EXPECT_EQ(containerd->taken, (Lines{"0", "2", "3"}));
+}
+
+TEST_F(PublisherTest, GivesUpAnEventThatIsLargerThanAMessage) {
+  come();
+  events::TaskCreate huge;
+  huge.set_container_id("huge");
+  for (int i = 0; i < 70; ++i) huge.add_rootfs()->set_source(std::string(64 << 10, 'x'));
+  publish(kTopicExit, "0");
+  publisher->publish(kTopicCreate, huge);
+  publish(kTopicExit, "1");
+  until_empty();
+  EXPECT_EQ(containerd->taken, numbers(0, 2));
+}
+
+TEST_F(PublisherTest, TriesAgainWhereNoAnswerComesInTime) {
+  come();
+  containerd->moods = {Mood::be_silent};
+  const std::uint64_t began = loop.now();
+  exits(0, 3);
+  for (int i = 3; i < 100; ++i) {
+    const std::uint64_t before = loop.now();
+    publish(kTopicExit, std::to_string(i));
+    EXPECT_LT(loop.now() - before, 1000u) << "nobody is held up";
+    pass(1ms);
+  }
+  until_empty();
+  EXPECT_GE(loop.now() - began, 5000u) << "containerd is given its time";
+  EXPECT_EQ(containerd->taken, numbers(0, 100));
+}
+
+// --- the bound
+
+TEST_F(PublisherTest, DropsTheOldestThatIsNoEndWhereTheQueueIsFull) {
+  start(5);
+  publish(kTopicCreate, "being sent");
+  publish(kTopicStart, "oldest");
+  publish(kTopicExit, "exit 1");
+  publish(kTopicExecAdded, "second");
+  publish(kTopicDelete, "delete 1");
+  EXPECT_EQ(publisher->queued(), 5u);
+  publish(kTopicOom, "third");
+  publish(kTopicExit, "exit 2");
+  EXPECT_EQ(publisher->queued(), 5u);
+  publish(kTopicExit, "exit 3");
+  publish(kTopicDelete, "delete 2");
+  EXPECT_EQ(publisher->queued(), 6u) << "ends are never dropped";
+  publish(kTopicStart, "fourth");
+  publish(kTopicStart, "fifth");
+  EXPECT_EQ(publisher->queued(), 7u);
+  come();
+  until_empty();
+  EXPECT_EQ(containerd->taken,
+            (Lines{"being sent", "exit 1", "delete 1", "exit 2", "exit 3", "delete 2", "fifth"}));
+}
+
+TEST_F(PublisherTest, KeepsEveryEndHoweverMany) {
+  start(1);
+  exits(0, 3000);
+  EXPECT_EQ(publisher->queued(), 3000u);
+  come();
+  until_empty();
+  EXPECT_EQ(containerd->taken, numbers(0, 3000));
+}
+
+// --- the rest
+
+TEST_F(PublisherTest, WithoutAnAddressKeepsNothing) {
+  Publisher nowhere(loop, Publisher::Settings{"", "test-namespace", 10});
+  nowhere.publish(kTopicExit, events::TaskExit());
+  EXPECT_EQ(nowhere.queued(), 0u);
+  loop.run(nowhere.drain(5s));
+}
+
+TEST_F(PublisherTest, DrainWaitsUntilAllIsDelivered) {
+  come();
+  containerd->moods = {Mood::refuse_for_now, Mood::refuse_for_now};
+  exits(0, 10);
+  loop.run(publisher->drain(30s));
+  EXPECT_EQ(containerd->taken, numbers(0, 10));
+  EXPECT_EQ(publisher->queued(), 0u);
+}
+
+TEST_F(PublisherTest, DrainEndsWhereNobodyTakesThem) {
+  exits(0, 10);
+  const std::uint64_t began = loop.now();
+  loop.run(publisher->drain(100ms));
+  EXPECT_GE(loop.now() - began, 95u);
+  EXPECT_LT(loop.now() - began, 5000u);
+  EXPECT_EQ(publisher->queued(), 10u);
+}
+
+TEST_F(PublisherTest, EndsInTheMiddleOfACall) {
+  come();
+  containerd->moods = {Mood::be_silent};
+  exits(0, 3);
+  until([&] { return containerd->asked.size() == 1; });
+  publisher.reset();
+}
+
+// An outage may last for days, and the log goes to a fifo that somebody reads later.
+TEST_F(PublisherTest, LogsAnOutageOnce) {
+  Pipe pipe = make_pipe(O_NONBLOCK);
+  log::set_sink(pipe.write.duplicate());
+  log::set_level(log::Level::info);
+  exits(0, 2);
+  pass(1500ms);  // some six attempts
+  come();
+  until_empty();
+  containerd->down();
+  exits(2, 3);
+  pass(200ms);
+  log::set_sink(Fd());
+  char text[65536];
+  const ssize_t size = ::read(pipe.read.get(), text, sizeof text);
+  const std::string lines(text, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  std::size_t count = 0;
+  for (std::size_t at = 0; (at = lines.find("forward", at)) != std::string::npos; ++at) ++count;
+  EXPECT_EQ(count, 2u) << lines;
+}
+
+}  // namespace
+}  // namespace thinshim

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two protocols of stdin, told apart. What `start` then does is tested with the real binary
+// (test/end_to_end).
+#include "shim/start.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "wire.pb.h"
+
+namespace thinshim {
+namespace {
+
+namespace bootstrap = containerd::runtime::bootstrap::v1;
+
+Arguments called_with(const std::string& id = "c1", const std::string& ns = "default") {
+  Arguments arguments;
+  arguments.id = id;
+  arguments.containerd_namespace = ns;
+  arguments.address = "/run/grpc.sock";
+  arguments.ttrpc_address = "/run/ttrpc.sock";
+  return arguments;
+}
+
+bootstrap::BootstrapParams params(const std::string& id = "c1", const std::string& ns = "default") {
+  bootstrap::BootstrapParams params;
+  params.set_instance_id(id);
+  params.set_namespace_(ns);
+  return params;
+}
+
+std::string any(const std::string& type_url, const std::string& value) {
+  wire::Any any;
+  any.set_type_url(type_url);
+  any.set_value(value);
+  return any.SerializeAsString();
+}
+
+TEST(StartRequest, IsOfTheOldProtocolWhereNothingStandsOnStdin) {
+  StartRequest request = parse_start_request("", called_with());
+  EXPECT_FALSE(request.bootstrap);
+  EXPECT_EQ(request.grpc_address, "/run/grpc.sock");
+  EXPECT_EQ(request.ttrpc_address, "/run/ttrpc.sock");
+  EXPECT_EQ(request.socket_directory, "");
+  EXPECT_FALSE(request.debug);
+}
+
+TEST(StartRequest, IsOfTheOldProtocolWhereOptionsStandOnStdin) {
+  for (const std::string& value :
+       {std::string(), std::string("\x32\x04runc"), std::string("\xff\xfe\x00", 3)}) {
+    StartRequest request =
+        parse_start_request(any("containerd.runc.v1.Options", value), called_with());
+    EXPECT_FALSE(request.bootstrap);
+    EXPECT_EQ(request.grpc_address, "/run/grpc.sock");
+  }
+}
+
+TEST(StartRequest, OfTheNewProtocolSaysEverything) {
+  bootstrap::BootstrapParams input = params();
+  input.set_containerd_grpc_address("/run/other-grpc.sock");
+  input.set_containerd_ttrpc_address("/run/other-ttrpc.sock");
+  input.set_socket_dir("/run/user/1000/s");
+  input.set_containerd_version("v2.3.0");
+  input.add_extensions()->mutable_value()->set_type_url("containerd.runc.v1.Options");
+  StartRequest request = parse_start_request(input.SerializeAsString(), called_with());
+  EXPECT_TRUE(request.bootstrap);
+  EXPECT_EQ(request.grpc_address, "/run/other-grpc.sock");
+  EXPECT_EQ(request.ttrpc_address, "/run/other-ttrpc.sock");
+  EXPECT_EQ(request.socket_directory, "/run/user/1000/s");
+  EXPECT_FALSE(request.debug);
+}
+
+TEST(StartRequest, TakesFromFlagsAndEnvironmentWhatTheNewProtocolLeavesOut) {
+  StartRequest request = parse_start_request(params().SerializeAsString(), called_with());
+  EXPECT_TRUE(request.bootstrap);
+  EXPECT_EQ(request.grpc_address, "/run/grpc.sock");
+  EXPECT_EQ(request.ttrpc_address, "/run/ttrpc.sock");
+  EXPECT_EQ(request.socket_directory, "");
+}
+
+TEST(StartRequest, KnowsTheLevelsOfTheLog) {
+  struct {
+    bootstrap::LogLevel level;
+    bool debug;
+  } table[] = {
+      {bootstrap::LOG_LEVEL_TRACE, true},  {bootstrap::LOG_LEVEL_DEBUG, true},
+      {bootstrap::LOG_LEVEL_INFO, false},  {bootstrap::LOG_LEVEL_WARN, false},
+      {bootstrap::LOG_LEVEL_ERROR, false}, {bootstrap::LOG_LEVEL_PANIC, false},
+  };
+  for (const auto& row : table) {
+    bootstrap::BootstrapParams input = params();
+    input.set_log_level(row.level);
+    EXPECT_EQ(parse_start_request(input.SerializeAsString(), called_with()).debug, row.debug);
+  }
+  // A level that nobody has heard of yet, as ten bytes.
+  std::string unknown =
+      params().SerializeAsString() + "\x18\xfd\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+  EXPECT_FALSE(parse_start_request(unknown, called_with()).debug) << "-3 is above debug";
+  Arguments arguments = called_with();
+  arguments.debug = true;
+  EXPECT_TRUE(parse_start_request("", arguments).debug);
+  EXPECT_TRUE(parse_start_request(params().SerializeAsString(), arguments).debug);
+}
+
+// The two messages begin alike: two fields with text, 1 and 2.
+TEST(StartRequest, IsNotTakenForTheOtherProtocol) {
+  // Options whose type and value look like ids, but not like these.
+  for (const auto& [first, second] :
+       {std::pair("containerd.runc.v1.Options", "default"), std::pair("c1", "other"),
+        std::pair("c2", "default"), std::pair("", "default"), std::pair("c1", "")})
+    EXPECT_FALSE(parse_start_request(any(first, second), called_with()).bootstrap)
+        << first << " " << second;
+  // By containerd's own rule this is the new one (compatibility: instance id and namespace are the
+  // flags').
+  EXPECT_TRUE(parse_start_request(any("c1", "default"), called_with()).bootstrap);
+  // Bootstrap parameters for somebody else are no license to answer in protobuf.
+  EXPECT_FALSE(parse_start_request(params("c2").SerializeAsString(), called_with()).bootstrap);
+  EXPECT_FALSE(
+      parse_start_request(params("c1", "other").SerializeAsString(), called_with()).bootstrap);
+}
+
+TEST(StartRequest, MayHoldFieldsOfTheFuture) {
+  std::string future = params().SerializeAsString() + "\xa2\x06\x03new";  // field 100
+  EXPECT_TRUE(parse_start_request(future, called_with()).bootstrap);
+  std::string options = any("containerd.runc.v1.Options", "") + "\xa2\x06\x03new";
+  EXPECT_FALSE(parse_start_request(options, called_with()).bootstrap);
+}
+
+TEST(StartRequest, OfNeitherProtocolIsRefused) {
+  const std::string good = params().SerializeAsString();
+  for (const std::string& garbage :
+       {std::string("hello"), std::string("\n"), std::string("{\"version\":3}"),
+        std::string("\0", 1), std::string("\xff\xff\xff\xff"), good.substr(0, good.size() - 1),
+        std::string("\x0a\xff\xff\xff\xff\x0f")}) {
+    Code code = Code::ok;
+    try {
+      parse_start_request(garbage, called_with());
+    } catch (const Error& error) {
+      code = error.code();
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+    }
+    EXPECT_EQ(code, Code::invalid_argument);
+  }
+}
+
+TEST(StartRequest, MayBeAsLargeAsTheStockShimReads) {
+  bootstrap::BootstrapParams input = params();
+  input.add_extensions()->mutable_value()->set_value(std::string((10u << 20) - 100, 'x'));
+  EXPECT_TRUE(parse_start_request(input.SerializeAsString(), called_with()).bootstrap);
+  EXPECT_FALSE(
+      parse_start_request(any("x", std::string((10u << 20) - 100, 'x')), called_with()).bootstrap);
+}
+
+}  // namespace
+}  // namespace thinshim
