@@ -11,8 +11,6 @@
 namespace thinshim::test {
 namespace {
 
-namespace types = containerd::v1::types;
-
 class Concurrency : public TaskTest {
  protected:
   // Ends the client's connection, and waits until the server knows.
@@ -125,7 +123,7 @@ TEST_F(Concurrency, ADeadlineEndsTheWaitingAndNotTheWork) {
   make_bundle("c1");
   bool late = false;
   try {
-    await(client.call<api::CreateTaskResponse>(kService, "Create", create_request("c1"), 50ms));
+    await(client.call<api::CreateTaskResponse>(service, "Create", create_request("c1"), 50ms));
   } catch (const Error& error) {
     late = error.code() == Code::deadline_exceeded;
   }
@@ -367,7 +365,7 @@ TEST_F(Concurrency, TheServicesEndInTheMiddleOfEverythingLeaksNothing) {
   calls.cancel();
   serving.cancel();
   server.reset();
-  service.reset();
+  service_under_test.reset();
   for (pid_t pid : children()) ::kill(pid, SIGKILL);
   until([] { return children().empty(); });
 }

@@ -10,8 +10,6 @@
 namespace thinshim::test {
 namespace {
 
-namespace types = containerd::v1::types;
-
 // What goes wrong in the runtime, in its shell, and what the client must be told.
 struct Fault {
   const char* name;

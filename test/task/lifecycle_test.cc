@@ -10,8 +10,6 @@
 namespace thinshim::test {
 namespace {
 
-namespace types = containerd::v1::types;
-
 class Lifecycle : public TaskTest {};
 
 constexpr std::int64_t kGoZeroTime = -62135596800;

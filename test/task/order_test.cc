@@ -12,8 +12,6 @@
 namespace thinshim::test {
 namespace {
 
-namespace types = containerd::v1::types;
-
 class Order : public TaskTest {
  protected:
   // As if it died by itself.

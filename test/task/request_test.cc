@@ -13,8 +13,6 @@ namespace thinshim::test {
 namespace {
 
 namespace fs = std::filesystem;
-namespace types = containerd::v1::types;
-
 class Request : public TaskTest {
  protected:
   std::set<std::string> files_of(const std::string& place) const {
@@ -138,18 +136,18 @@ TEST_F(Request, IsServedUnderBothVersionsNames) {
   run("c1");
   api::StateRequest request;
   request.set_id("c1");
-  for (const char* service : {"containerd.task.v2.Task", "containerd.task.v3.Task"}) {
-    auto response = await(client.call<api::StateResponse>(service, "State", request, 10s));
+  for (const char* name : {"containerd.task.v2.Task", "containerd.task.v3.Task"}) {
+    auto response = await(client.call<api::StateResponse>(name, "State", request, 10s));
     EXPECT_EQ(response.status(), types::RUNNING);
   }
-  for (const char* service : {"containerd.task.v1.Task", "containerd.task.v4.Task", "Task", ""}) {
+  for (const char* name : {"containerd.task.v1.Task", "containerd.task.v4.Task", "Task", ""}) {
     Code code = Code::ok;
     try {
-      await(client.call<api::StateResponse>(service, "State", request, 10s));
+      await(client.call<api::StateResponse>(name, "State", request, 10s));
     } catch (const Error& error) {
       code = error.code();
     }
-    EXPECT_EQ(code, Code::unimplemented) << service;
+    EXPECT_EQ(code, Code::unimplemented) << name;
   }
   end_container("c1");
 }

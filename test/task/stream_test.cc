@@ -12,8 +12,6 @@
 namespace thinshim::test {
 namespace {
 
-namespace types = containerd::v1::types;
-
 class Stream : public TaskTest {
  protected:
   Stream() {
@@ -29,21 +27,6 @@ class Stream : public TaskTest {
     if (streams.find('e') != std::string::npos) request.set_stderr(directory / "err");
     request.mutable_spec()->set_value("{\"args\":[\"" + shell + "\"]}");
     call<Empty>("Exec", request);
-  }
-  CallPtr<Empty> close_begin(const std::string& exec) {
-    api::CloseIORequest request;
-    request.set_id("c1");
-    request.set_exec_id(exec);
-    request.set_stdin(true);
-    return this->begin<Empty>("CloseIO", request);
-  }
-  CallPtr<Empty> resize_begin(const std::string& exec) {
-    api::ResizePtyRequest request;
-    request.set_id("c1");
-    request.set_exec_id(exec);
-    request.set_width(80);
-    request.set_height(24);
-    return this->begin<Empty>("ResizePty", request);
   }
   Fd reader(const std::string& name) { return open_file(directory / name, O_RDONLY | O_NONBLOCK); }
   // What comes until the end.
@@ -74,10 +57,10 @@ TEST_F(Stream, OfInputEndsWithCloseIOAndNotBefore) {
   Fd in = open_file(directory / "in", O_WRONLY);
   ASSERT_EQ(::write(in.get(), "two\n", 4), 4);
   in.reset();
-  end(close_begin("e1"));
+  end(close_begin("c1", "e1"));
   EXPECT_EQ(wait("c1", "e1"), 3u);
   EXPECT_EQ(all_of(out), "one\ntwo\n");
-  end(close_begin("e1")) /* once more is no failure */;
+  end(close_begin("c1", "e1")) /* once more is no failure */;
   remove("c1", "e1");
   end_container("c1");
 }
@@ -88,7 +71,7 @@ TEST_F(Stream, OfInputThatIsClosedBeforeTheStartEndsAtOnce) {
   Fd out = reader("out");
   Fd held = open_file(directory / "in", O_RDWR);
   ASSERT_EQ(::write(held.get(), "early\n", 6), 6);
-  end(close_begin("e1"));
+  end(close_begin("c1", "e1"));
   auto starting = start_begin("c1", "e1");
   end(starting);
   held.reset();
@@ -100,32 +83,32 @@ TEST_F(Stream, OfInputThatIsClosedBeforeTheStartEndsAtOnce) {
 
 TEST_F(Stream, ThatIsNotThereIsClosedWithoutAWord) {
   run("c1");
-  end(close_begin(""));
+  end(close_begin("c1", ""));
   begin_exec("e1", "exec sleep 60", "");
-  end(close_begin("e1"));
+  end(close_begin("c1", "e1"));
   start("c1", "e1");
-  end(close_begin("e1"));
+  end(close_begin("c1", "e1"));
   kill("c1", SIGKILL, "e1");
   wait("c1", "e1");
-  end(close_begin("e1"));
+  end(close_begin("c1", "e1"));
   end_container("c1");
 }
 
 TEST_F(Stream, ThatIsNoTerminalIsResizedWithoutAWord) {
   create("c1");
-  end(resize_begin(""));
+  end(resize_begin("c1", "", 80, 24));
   start("c1");
-  end(resize_begin(""));
+  end(resize_begin("c1", "", 80, 24));
   begin_exec("e1", "exec sleep 60", "");
-  end(resize_begin("e1"));
+  end(resize_begin("c1", "e1", 80, 24));
   start("c1", "e1");
-  end(resize_begin("e1"));
+  end(resize_begin("c1", "e1", 80, 24));
   kill("c1", SIGKILL, "e1");
   wait("c1", "e1");
-  EXPECT_REFUSED(resize_begin("e1"), unknown, "cannot resize a stopped container");
+  EXPECT_REFUSED(resize_begin("c1", "e1", 80, 24), unknown, "cannot resize a stopped container");
   kill("c1", SIGKILL);
   wait("c1");
-  end(resize_begin(""));
+  end(resize_begin("c1", "", 80, 24));
   remove("c1");
 }
 

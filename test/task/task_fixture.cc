@@ -85,7 +85,7 @@ std::size_t RecordingSink::count(const std::string& topic) const {
       events_.begin(), events_.end(), [&](const auto& event) { return event.first == topic; }));
 }
 
-TaskTest::TaskTest() {
+TaskTest::TaskTest() : TaskCalls(loop, socket) {
   options.set_binary_name(runtime.binary());
   options.set_root(runtime.root());
   TaskService::Settings settings;
@@ -93,8 +93,8 @@ TaskTest::TaskTest() {
   settings.address = "unix://" + socket;
   settings.read_options = [this](const wire::Any&) { return options; };
   settings.shut_down = [this] { ++shutdowns; };
-  service.emplace(*reaper, sink, std::move(settings));
-  service->serve(*server);
+  service_under_test.emplace(*reaper, sink, std::move(settings));
+  service_under_test->serve(*server);
   serving.spawn(server->serve(listen_at(socket)), "serve");
 }
 
@@ -107,25 +107,11 @@ void TaskTest::TearDown() {
   pass(1ms);
   serving.cancel();
   server.reset();
-  service.reset();
+  service_under_test.reset();
   reaper.reset();
   EXPECT_EQ(loop.close(), 0) << "the loop still owns handles";
   EXPECT_EQ(descriptors(), descriptors_before);
   EXPECT_EQ(mounts(), std::vector<std::string>());
-}
-
-namespace {
-Task<> sleep_for(Loop& loop, Duration time) { co_await sleep(loop, time); }
-}  // namespace
-
-void TaskTest::pass(Duration time) { loop.run(sleep_for(loop, time)); }
-
-void TaskTest::until(const std::function<bool()>& condition) {
-  const std::uint64_t end = loop.now() + static_cast<std::uint64_t>(kLimit.count());
-  while (!condition()) {
-    if (loop.now() > end) throw std::runtime_error("this takes too long");
-    pass(2ms);
-  }
 }
 
 void TaskTest::until_called(const std::string& call, std::size_t times) {
@@ -152,37 +138,16 @@ api::CreateTaskRequest TaskTest::create_request(const std::string& id) {
   return request;
 }
 
-CallPtr<api::CreateTaskResponse> TaskTest::create_begin(api::CreateTaskRequest request,
-                                                        Client* by) {
-  return begin<api::CreateTaskResponse>("Create", std::move(request), by);
-}
-
 pid_t TaskTest::create(const std::string& id, bool own_pid_namespace) {
   make_bundle(id, own_pid_namespace);
   return static_cast<pid_t>(end(create_begin(create_request(id))).pid());
 }
 
-namespace {
-template <class Request>
-Request request_for(const std::string& id, const std::string& exec) {
-  Request request;
-  request.set_id(id);
-  request.set_exec_id(exec);
-  return request;
-}
-}  // namespace
-
-CallPtr<api::StartResponse> TaskTest::start_begin(const std::string& id, const std::string& exec,
-                                                  Client* by) {
-  return begin<api::StartResponse>("Start", request_for<api::StartRequest>(id, exec), by);
-}
-pid_t TaskTest::start(const std::string& id, const std::string& exec) {
-  return static_cast<pid_t>(end(start_begin(id, exec)).pid());
-}
-
 CallPtr<Empty> TaskTest::exec_begin(const std::string& id, const std::string& exec,
                                     const std::string& shell) {
-  auto request = request_for<api::ExecProcessRequest>(id, exec);
+  api::ExecProcessRequest request;
+  request.set_id(id);
+  request.set_exec_id(exec);
   request.mutable_spec()->set_type_url("types.containerd.io/opencontainers/runtime-spec/1/Process");
   request.mutable_spec()->set_value("{\"args\":[\"" + shell + "\"],\"cwd\":\"/\"}");
   return begin<Empty>("Exec", std::move(request));
@@ -190,52 +155,6 @@ CallPtr<Empty> TaskTest::exec_begin(const std::string& id, const std::string& ex
 void TaskTest::exec(const std::string& id, const std::string& exec, const std::string& shell) {
   end(exec_begin(id, exec, shell));
 }
-
-CallPtr<api::DeleteResponse> TaskTest::remove_begin(const std::string& id, const std::string& exec,
-                                                    Client* by) {
-  return begin<api::DeleteResponse>("Delete", request_for<api::DeleteRequest>(id, exec), by);
-}
-api::DeleteResponse TaskTest::remove(const std::string& id, const std::string& exec) {
-  return end(remove_begin(id, exec));
-}
-
-CallPtr<Empty> TaskTest::kill_begin(const std::string& id, int signal, const std::string& exec,
-                                    bool all) {
-  auto request = request_for<api::KillRequest>(id, exec);
-  request.set_signal(static_cast<std::uint32_t>(signal));
-  request.set_all(all);
-  return begin<Empty>("Kill", std::move(request));
-}
-void TaskTest::kill(const std::string& id, int signal, const std::string& exec, bool all) {
-  end(kill_begin(id, signal, exec, all));
-}
-
-CallPtr<api::WaitResponse> TaskTest::wait_begin(const std::string& id, const std::string& exec,
-                                                Client* by) {
-  return begin<api::WaitResponse>("Wait", request_for<api::WaitRequest>(id, exec), by);
-}
-std::uint32_t TaskTest::wait(const std::string& id, const std::string& exec) {
-  return end(wait_begin(id, exec)).exit_status();
-}
-
-CallPtr<api::StateResponse> TaskTest::state_begin(const std::string& id, const std::string& exec) {
-  return begin<api::StateResponse>("State", request_for<api::StateRequest>(id, exec));
-}
-api::StateResponse TaskTest::state(const std::string& id, const std::string& exec) {
-  return end(state_begin(id, exec));
-}
-
-CallPtr<api::PidsResponse> TaskTest::pids_begin(const std::string& id) {
-  api::PidsRequest request;
-  request.set_id(id);
-  return begin<api::PidsResponse>("Pids", std::move(request));
-}
-CallPtr<api::ConnectResponse> TaskTest::connect_begin(const std::string& id) {
-  api::ConnectRequest request;
-  request.set_id(id);
-  return begin<api::ConnectResponse>("Connect", std::move(request));
-}
-void TaskTest::shutdown() { call<Empty>("Shutdown", api::ShutdownRequest()); }
 
 pid_t TaskTest::run(const std::string& id, bool own_pid_namespace) {
   const pid_t pid = create(id, own_pid_namespace);
@@ -247,12 +166,6 @@ pid_t TaskTest::run_exec(const std::string& id, const std::string& exec_id,
   exec(id, exec_id, shell);
   return start(id, exec_id);
 }
-void TaskTest::end_container(const std::string& id) {
-  kill(id, SIGKILL);
-  wait(id);
-  remove(id);
-}
-
 std::unique_ptr<Client> TaskTest::another_client() {
   return std::make_unique<Client>(loop, socket);
 }
@@ -264,7 +177,7 @@ std::vector<pid_t> TaskTest::children() {
   return found;
 }
 
-std::vector<std::string> TaskTest::descriptors() {
+std::vector<std::string> TaskTestGround::descriptors() {
   std::vector<std::string> found;
   std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir("/proc/self/fd"), ::closedir);
   while (const dirent* entry = ::readdir(open.get())) {
@@ -279,7 +192,7 @@ std::vector<std::string> TaskTest::descriptors() {
 }
 
 // libuv's first loop opens descriptors that stay for the life of the process.
-std::vector<std::string> TaskTest::descriptors_with_libuv() {
+std::vector<std::string> TaskTestGround::descriptors_with_libuv() {
   Loop().close();
   return descriptors();
 }
