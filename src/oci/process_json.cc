@@ -16,22 +16,39 @@ namespace {
 
 using Size = rapidjson::SizeType;
 
-// Passes everything on to a writer, numbers to the letter, but for the outermost object's member "terminal".
+// Passes everything on to a writer, numbers to the letter, but for the outermost object's member
+// "terminal".
 class Rewriter {
  public:
   Rewriter(rapidjson::StringBuffer& out, bool terminal) : writer_(out), terminal_(terminal) {}
 
-  bool Null() { return value([&] { return writer_.Null(); }); }
-  bool Bool(bool is) { return value([&] { return writer_.Bool(is); }); }
-  bool Int(int number) { return value([&] { return writer_.Int(number); }); }
-  bool Uint(unsigned number) { return value([&] { return writer_.Uint(number); }); }
-  bool Int64(std::int64_t number) { return value([&] { return writer_.Int64(number); }); }
-  bool Uint64(std::uint64_t number) { return value([&] { return writer_.Uint64(number); }); }
-  bool Double(double number) { return value([&] { return writer_.Double(number); }); }
+  bool Null() {
+    return value([&] { return writer_.Null(); });
+  }
+  bool Bool(bool is) {
+    return value([&] { return writer_.Bool(is); });
+  }
+  bool Int(int number) {
+    return value([&] { return writer_.Int(number); });
+  }
+  bool Uint(unsigned number) {
+    return value([&] { return writer_.Uint(number); });
+  }
+  bool Int64(std::int64_t number) {
+    return value([&] { return writer_.Int64(number); });
+  }
+  bool Uint64(std::uint64_t number) {
+    return value([&] { return writer_.Uint64(number); });
+  }
+  bool Double(double number) {
+    return value([&] { return writer_.Double(number); });
+  }
   bool RawNumber(const char* text, Size size, bool) {
     return value([&] { return writer_.RawValue(text, size, rapidjson::kNumberType); });
   }
-  bool String(const char* text, Size size, bool) { return value([&] { return writer_.String(text, size); }); }
+  bool String(const char* text, Size size, bool) {
+    return value([&] { return writer_.String(text, size); });
+  }
 
   bool Key(const char* name, Size size, bool) {
     if (depth_ == 1) skipping_ = std::string_view(name, size) == "terminal";
@@ -86,7 +103,8 @@ std::string with_terminal(const std::string& process, bool terminal) {
   Rewriter rewriter(buffer, terminal);
   rapidjson::MemoryStream stream(process.data(), process.size());
   rapidjson::Reader reader;
-  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
+  constexpr unsigned kFlags =
+      rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
   rapidjson::ParseResult result = reader.Parse<kFlags>(stream, rewriter);
   if (result.Code() == rapidjson::kParseErrorTermination)
     throw Error::invalid_argument("the process of an exec is no JSON object");

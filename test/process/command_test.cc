@@ -96,7 +96,9 @@ TEST_F(CommandTest, TellsWhyAProgramCannotBeStarted) {
                 "exec: \"no-such-program-anywhere\": executable file not found in $PATH"}};
   for (const auto& [program, reason] : cases) {
     try {
-      reaper_.start(Command{.program = program});
+      Command command;
+      command.program = program;
+      reaper_.start(command);
       ADD_FAILURE() << program << " was started";
     } catch (const Error& error) {
       EXPECT_EQ(error.what(), reason);
