@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -37,9 +38,17 @@ using namespace std::chrono_literals;
 constexpr std::size_t kMaxInput = 10 << 20;
 constexpr int kListenerFd = 3;
 
+// What is opened later must not stand in for a standard descriptor that the caller has closed.
+// Writing to one of them fails.
+void hold_standard_descriptors() {
+  for (int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(standard, F_GETFD) < 0) ::open("/dev/null", O_RDONLY);
+}
+
 void print(const std::string& text) {
   for (std::size_t done = 0; done < text.size();) {
     ssize_t n = ::write(STDOUT_FILENO, text.data() + done, text.size() - done);
+    if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw_errno("write the answer");
     done += static_cast<std::size_t>(n);
   }
@@ -69,12 +78,11 @@ Task<> remove_socket(std::string path) {
 
 // Lines go to the bundle's fifo. It is opened for reading too, so that opening never fails for want
 // of a reader and lines wait there while containerd is away.
-void open_log(const Arguments& arguments, const Config& config) {
+void open_log() {
   Fd fifo = try_open("log", O_RDWR | O_NONBLOCK);
   if (!fifo) return;
   ::dup2(fifo.get(), STDERR_FILENO);  // for what the libraries have to say at their end
   log::set_sink(std::move(fifo));
-  log::set_level(arguments.debug ? log::Level::debug : config.log_level);
 }
 
 // The parts of the server, in the order in which they need each other; they go in reverse.
@@ -91,10 +99,9 @@ struct Parts {
 void serve(const Arguments& arguments) {
   ::prctl(PR_SET_THP_DISABLE, 1, 0, 0,
           0);  // two megabytes at a time are too much for a shim (rust-extensions 195)
-  ::signal(SIGPIPE, SIG_IGN);
-  const Config config =
-      load_config("", std::getenv("THINSHIM_CONFIG") ? std::getenv("THINSHIM_CONFIG") : "");
-  open_log(arguments, config);
+  open_log();
+  const Config config = load_config("", arguments.config_file);
+  log::set_level(arguments.debug ? log::Level::debug : config.log_level);
   Fd listener = open_listener(arguments);
   const std::string socket = path_of_listener(listener);
 
@@ -145,6 +152,8 @@ void serve(const Arguments& arguments) {
 int act(int count, char** words) {
   // libprotobuf would print its complaints where containerd expects the answer.
   google::protobuf::SetLogHandler(nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  hold_standard_descriptors();
   const std::string program =
       count > 0 ? std::string(base_name(words[0])) : "containerd-shim-runc-v2";
   try {
@@ -160,7 +169,7 @@ int act(int count, char** words) {
       case Action::info:
         throw Error::unimplemented("-info");
       case Action::start:
-        print(start(arguments, read_all(STDIN_FILENO, kMaxInput, "read stdin")));
+        start(arguments, read_all(STDIN_FILENO, kMaxInput, "read stdin"), print);
         return 0;
       case Action::remove:
         print(remove_container(arguments));

@@ -61,33 +61,32 @@ std::vector<std::string> entries_of(const std::string& directory) {
   return names;
 }
 
-Runtime::Settings runtime_of(const Bundle& bundle, const std::string& containerd_namespace) {
+Runtime::Settings runtime_of(const Bundle& bundle, const Arguments& arguments) {
   Runtime::Settings settings;
   std::optional<RuncOptions> options;
   attempt("read the container's options", [&] { options = bundle.read_options(); });
   std::optional<std::string> binary = bundle.read_runtime();
-  Config config = load_config("", "");
+  Config config;
+  attempt("read the configuration", [&] { config = load_config("", arguments.config_file); });
   settings.binary = binary && !binary->empty() ? *binary : config.task.runtime.binary;
   std::string root =
       options && !options->root().empty() ? options->root() : config.task.runtime.root;
-  settings.root = join_path(root, containerd_namespace);
+  settings.root = join_path(root, arguments.containerd_namespace);
   settings.systemd_cgroup =
       config.task.runtime.systemd_cgroup || (options && options->systemd_cgroup());
   return settings;
 }
 
-void remove_runtime_state(const Bundle& bundle, const std::string& id,
-                          const std::string& containerd_namespace) {
-  Runtime::Settings settings = runtime_of(bundle, containerd_namespace);
+void remove_runtime_state(const Bundle& bundle, const std::string& id, const Arguments& arguments) {
+  Runtime::Settings settings = runtime_of(bundle, arguments);
   if (!exists(join_path(settings.root, id))) return;
   Loop loop;
   Reaper reaper(loop);
   loop.run(Runtime(reaper, settings).remove(id, true));
 }
 
-void clean(const Bundle& bundle, const std::string& id, const std::string& containerd_namespace) {
-  attempt("failed to remove runc container",
-          [&] { remove_runtime_state(bundle, id, containerd_namespace); });
+void clean(const Bundle& bundle, const std::string& id, const Arguments& arguments) {
+  attempt("failed to remove runc container", [&] { remove_runtime_state(bundle, id, arguments); });
   attempt("failed to cleanup rootfs mount", [&] { unmount_recursive(bundle.rootfs()); });
   for (const std::string& name : entries_of(bundle.path())) {
     bool exec_pid =
@@ -108,14 +107,13 @@ bool remove_dead_socket(const std::string& address) {
 }
 
 // Containers that had their shim in common with one whose shim is gone.
-void clean_group(const Bundle& bundle, const std::string& address,
-                 const std::string& containerd_namespace) {
+void clean_group(const Bundle& bundle, const std::string& address, const Arguments& arguments) {
   std::string bundles = directory_of(bundle.path());
   for (const std::string& id : entries_of(bundles)) {
     Bundle other(join_path(bundles, id));
     if (other.path() == bundle.path()) continue;
     attempt("failed to clean up another container of the group", [&] {
-      if (other.read_address() == address) clean(other, id, containerd_namespace);
+      if (other.read_address() == address) clean(other, id, arguments);
     });
   }
 }
@@ -135,11 +133,11 @@ std::string remove_container(const Arguments& arguments) {
   attempt("read the shim's address", [&] { address = bundle.read_address().value_or(""); });
   bool shim_is_gone = false;
   attempt("remove the shim's socket", [&] { shim_is_gone = remove_dead_socket(address); });
-  clean(bundle, arguments.id, arguments.containerd_namespace);
+  clean(bundle, arguments.id, arguments);
   // Only such callers leave the rest of a group to the shim's death.
   std::string record = read_file(join_path(bundle.path(), "bootstrap.json")).value_or("");
   if (shim_is_gone && record.find("\"version\":3") != std::string::npos)
-    clean_group(bundle, address, arguments.containerd_namespace);
+    clean_group(bundle, address, arguments);
 
   containerd::task::v3::DeleteResponse response;
   attempt("failed to read init pid file", [&] {

@@ -16,6 +16,7 @@
 #include "oci/spec.h"
 #include "process/command.h"
 #include "shim/address.h"
+#include "shim/config.h"
 #include "wire.pb.h"
 
 namespace thinshim {
@@ -130,8 +131,10 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
   return request;
 }
 
-std::string start(const Arguments& arguments, const std::string& input) {
+void start(const Arguments& arguments, const std::string& input,
+           const std::function<void(const std::string&)>& print) {
   StartRequest request = parse_start_request(input, arguments);
+  load_config("", arguments.config_file);  // the server could tell nobody what is wrong with it
   Bundle bundle(working_directory());
   std::string group = group_of(bundle.config()).value_or(arguments.id);
   std::string path = socket_path(request.socket_directory, request.grpc_address,
@@ -149,7 +152,7 @@ std::string start(const Arguments& arguments, const std::string& input) {
     Probe living = probe_socket(path);
     if (living.alive) {
       bundle.write_address(address);
-      return answer(request, version_of(living.pid, version), address);
+      return print(answer(request, version_of(living.pid, version), address));
     }
     ::unlink(path.c_str());
     listener = bind_socket(path);
@@ -164,12 +167,12 @@ std::string start(const Arguments& arguments, const std::string& input) {
     if (arguments.sched_core) share_cores();
     server = start_server(arguments, request, version, listener);
     adjust_oom_score(server);
+    print(answer(request, version, address));
   } catch (...) {
     if (server > 0) ::kill(server, SIGKILL);
     ::unlink(path.c_str());
     throw;
   }
-  return answer(request, version, address);
 }
 
 }  // namespace thinshim

@@ -16,6 +16,7 @@
 // its caller speaks now: the clients that have it must agree (containerd issue 10888).
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "bootstrap.pb.h"
@@ -34,9 +35,10 @@ struct StartRequest {
 // Throws Error where `input` is neither protocol.
 StartRequest parse_start_request(const std::string& input, const Arguments& arguments);
 
-// Does it all in the bundle, the working directory; returns what goes to stdout. Where it throws
-// Error, no shim was started.
-std::string start(const Arguments& arguments, const std::string& input);
+// Does it all in the bundle, the working directory, and hands what goes to stdout to `print`. Where
+// it throws Error, also where `print` does, no shim was started.
+void start(const Arguments& arguments, const std::string& input,
+           const std::function<void(const std::string&)>& print);
 
 // The environment variable by which a server knows, and others can see in /proc, the version that
 // was given out for it.

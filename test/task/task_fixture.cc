@@ -13,18 +13,12 @@
 #include <fstream>
 #include <memory>
 
+#include "support/event_line.h"
+
 namespace thinshim::test {
 namespace {
 
 constexpr const char* kNamespace = "test";
-
-template <class Message>
-std::string line_of(const std::string& name, const std::string& bytes,
-                    const std::function<std::string(const Message&)>& rest) {
-  Message event;
-  EXPECT_TRUE(event.ParseFromString(bytes));
-  return name + " " + event.container_id() + rest(event);
-}
 
 Fd listen_at(const std::string& path) {
   sockaddr_un address{};
@@ -36,29 +30,6 @@ Fd listen_at(const std::string& path) {
   return listener;
 }
 
-std::string describe(const std::string& topic, const std::string& bytes) {
-  const std::string name = topic.substr(topic.rfind('/') + 1);
-  if (topic == kTopicCreate)
-    return line_of<events::TaskCreate>(name, bytes, [](const auto&) { return ""; });
-  if (topic == kTopicStart)
-    return line_of<events::TaskStart>(name, bytes, [](const auto&) { return ""; });
-  if (topic == kTopicExecAdded)
-    return line_of<events::TaskExecAdded>(name, bytes,
-                                          [](const auto& event) { return " " + event.exec_id(); });
-  if (topic == kTopicExecStarted)
-    return line_of<events::TaskExecStarted>(
-        name, bytes, [](const auto& event) { return " " + event.exec_id(); });
-  if (topic == kTopicExit)
-    return line_of<events::TaskExit>(name, bytes, [](const auto& event) {
-      std::string exec = event.id() == event.container_id() ? "" : " " + event.id();
-      return exec + " " + std::to_string(event.exit_status());
-    });
-  if (topic == kTopicDelete)
-    return line_of<events::TaskDelete>(
-        name, bytes, [](const auto& event) { return " " + std::to_string(event.exit_status()); });
-  return topic;
-}
-
 }  // namespace
 
 void RecordingSink::publish(const char* topic, const google::protobuf::MessageLite& event) {
@@ -67,7 +38,7 @@ void RecordingSink::publish(const char* topic, const google::protobuf::MessageLi
 
 std::vector<std::string> RecordingSink::history() const {
   std::vector<std::string> lines;
-  for (const auto& [topic, bytes] : events_) lines.push_back(describe(topic, bytes));
+  for (const auto& [topic, bytes] : events_) lines.push_back(event_line(topic, bytes));
   return lines;
 }
 

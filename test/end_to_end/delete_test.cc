@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// The action `delete`: after every deletion, after a crash, and by hand.
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "runc_options.pb.h"
+#include "support/cgroups.h"
+#include "support/shim_under_test.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Delete : public ShimTest {
+ protected:
+  // The answer, which is there in any case; `warnings` says whether something stands on stderr.
+  api::DeleteResponse answer_of(const Outcome& outcome, bool warnings = false) {
+    api::DeleteResponse response;
+    EXPECT_EQ(outcome.exit_code, 0) << outcome;
+    EXPECT_TRUE(response.ParseFromString(outcome.out)) << outcome;
+    EXPECT_EQ(outcome.err.empty(), !warnings) << outcome;
+    EXPECT_EQ(response.exit_status(), 137u);
+    EXPECT_GT(response.exited_at().seconds(), ::time(nullptr) - 60);
+    EXPECT_LE(response.exited_at().seconds(), ::time(nullptr));
+    return response;
+  }
+  // A `runc` that is first on PATH and leaves a trace.
+  SubprocessOptions with_runc_that_leaves_a_trace(const std::string& id) {
+    fs::create_directories(directory_ / "bin");
+    std::ofstream(directory_ / "bin/runc")
+        << "#!/bin/sh\necho called >> " << (directory_ / "trace").string() << "\nexit 1\n";
+    fs::permissions(directory_ / "bin/runc", fs::perms::owner_all);
+    SubprocessOptions options = surroundings(id);
+    options.environment.push_back("PATH=" + (directory_ / "bin").string() + ":" +
+                                  std::getenv("PATH"));
+    options.directory = "/";
+    return options;
+  }
+  bool runc_was_called() const { return fs::exists(directory_ / "trace"); }
+
+  static bool is_alive(pid_t pid) { return process(pid).parent >= 0 && process(pid).state != 'Z'; }
+  fs::path state_of(const std::string& id) const {
+    return fs::path("/run/containerd/runc") / namespace_ / id;
+  }
+  bool has_cgroup(const std::string& id) const {
+    for (const fs::path& group : cgroups_named(namespace_))
+      if (fs::exists(group / id)) return true;
+    return false;
+  }
+  void expect_gone(const std::string& id, pid_t init) {
+    EXPECT_FALSE(is_alive(init));
+    EXPECT_FALSE(fs::exists(state_of(id)));
+    EXPECT_FALSE(has_cgroup(id));
+    EXPECT_EQ(read("/proc/self/mountinfo").find(bundle(id).string() + "/"), std::string::npos);
+  }
+  // A running container with a mounted root file system, whose shim is dead.
+  pid_t crashed(const std::string& id, const ContainerConfig& config = {}) {
+    ContainerConfig own = config;
+    own.rootfs = bundle(id) / "rootfs";
+    auto shim = start_shim(id, own);
+    api::CreateTaskRequest request = create_request(id);
+    containerd::types::Mount* mount = request.add_rootfs();
+    mount->set_type("bind");
+    mount->set_source(rootfs());
+    mount->add_options("rbind");
+    const auto pid = static_cast<pid_t>(shim->end(shim->create_begin(request)).pid());
+    shim->start(id);
+    exec(*shim, id, "e1", {"/bin/sleep", "1000"});
+    shim->start(id, "e1");
+    shim->until([&] { return history().size() >= 4; });
+    kill_shim();
+    return pid;
+  }
+  void kill_shim() {
+    const pid_t pid = only_shim().pid;
+    ::kill(pid, SIGKILL);
+    EXPECT_TRUE(eventually([&] { return process(pid).parent < 0; }));
+  }
+};
+
+TEST_F(Delete, OfNothingStartsNoRuntime) {
+  make_bundle("c1");
+  auto options = with_runc_that_leaves_a_trace("c1");
+  const Words words = command("c1", {"-bundle", bundle("c1"), "delete"});
+  EXPECT_EQ(answer_of(test::run(words, options)).pid(), 0u);
+  fs::remove_all(bundle("c1"));
+  EXPECT_EQ(answer_of(test::run(words, options)).pid(), 0u) << "not even a bundle";
+  EXPECT_EQ(answer_of(test::run(command("c1", {"-bundle", "/no/such/place", "-debug", "delete"}),
+                                options))
+                .pid(),
+            0u);
+  EXPECT_FALSE(runc_was_called());
+}
+
+TEST_F(Delete, AfterAnOrdinaryDeletionStartsNoRuntime) {
+  auto shim = start_shim("c1");
+  const pid_t pid = run(*shim, "c1");
+  shim->end_container("c1");
+  auto options = with_runc_that_leaves_a_trace("c1");
+  EXPECT_EQ(answer_of(test::run(command("c1", {"-bundle", bundle("c1"), "delete"}), options)).pid(),
+            static_cast<std::uint32_t>(pid));
+  EXPECT_FALSE(runc_was_called());
+  EXPECT_EQ(shim->end(shim->connect_begin("c1")).task_pid(), 0u) << "the shim was left alone";
+  end_shim(*shim);
+}
+
+TEST_F(Delete, AfterACrashLeavesNothing) {
+  const pid_t pid = crashed("c1");
+  EXPECT_TRUE(is_alive(pid)) << "the container outlives its shim";
+  EXPECT_TRUE(fs::exists(state_of("c1")));
+  EXPECT_TRUE(fs::exists(bundle("c1") / "e1.pid"));
+  EXPECT_EQ(answer_of(cleanup("c1")).pid(), static_cast<std::uint32_t>(pid));
+  expect_gone("c1", pid);
+  EXPECT_FALSE(fs::exists(bundle("c1") / "e1.pid"));
+  EXPECT_TRUE(fs::is_empty("/run/containerd/s"));
+
+  EXPECT_EQ(answer_of(cleanup("c1")).pid(), static_cast<std::uint32_t>(pid)) << "a second time";
+}
+
+TEST_F(Delete, AfterACrashOfAContainerInASharedPidNamespaceLeavesNothing) {
+  ContainerConfig config;
+  config.own_pid_namespace = false;
+  config.args = {"/bin/sh", "-c", "sleep 1000 & sleep 1000 & wait"};
+  const pid_t pid = crashed("c1", config);
+  answer_of(cleanup("c1"));
+  expect_gone("c1", pid);
+}
+
+TEST_F(Delete, FindsTheBundleBesideTheWorkingDirectory) {
+  const pid_t pid = crashed("c1");
+  make_bundle("c2");
+  SubprocessOptions options = surroundings("c2");
+  EXPECT_EQ(answer_of(test::run(command("c1", {"delete"}), options)).pid(),
+            static_cast<std::uint32_t>(pid));
+  expect_gone("c1", pid);
+}
+
+TEST_F(Delete, FindsAContainerOfARuntimeWithAnotherRoot) {
+  auto shim = start_shim("c1");
+  containerd::runc::v1::Options runc_options;
+  runc_options.set_root(directory_ / "root");
+  api::CreateTaskRequest request = create_request("c1");
+  request.mutable_options()->set_type_url("containerd.runc.v1.Options");
+  request.mutable_options()->set_value(runc_options.SerializeAsString());
+  const auto pid = static_cast<pid_t>(shim->end(shim->create_begin(request)).pid());
+  kill_shim();
+  EXPECT_TRUE(fs::exists(directory_ / "root" / namespace_ / "c1"));
+  answer_of(cleanup("c1"));
+  EXPECT_FALSE(fs::exists(directory_ / "root" / namespace_ / "c1"));
+  expect_gone("c1", pid);
+}
+
+TEST_F(Delete, GoesOnWhereSomethingCannotBeRead) {
+  const pid_t pid = crashed("c1");
+  std::ofstream(bundle("c1") / "options.json") << "{\"root\":";
+  std::ofstream(bundle("c1") / "init.pid") << "nonsense";
+  fs::remove(bundle("c1") / "runtime");
+  EXPECT_EQ(answer_of(cleanup("c1"), true).pid(), 0u);
+  expect_gone("c1", pid);
+  EXPECT_TRUE(fs::is_empty("/run/containerd/s"));
+}
+
+TEST_F(Delete, GoesOnWhereTheConfigurationIsBroken) {
+  const pid_t pid = crashed("c1");
+  std::ofstream(directory_ / "config.yaml") << "version: 7\n";
+  SubprocessOptions options = surroundings("c1");
+  options.environment.push_back("THINSHIM_CONFIG=" + (directory_ / "config.yaml").string());
+  answer_of(test::run(command("c1", {"-bundle", bundle("c1"), "delete"}), options), true);
+  expect_gone("c1", pid);
+}
+
+TEST_F(Delete, GoesOnWhereThereIsNoRuntime) {
+  const pid_t pid = crashed("c1");
+  SubprocessOptions options = surroundings("c1");
+  options.environment.push_back("PATH=/nowhere");
+  const Outcome outcome = test::run(command("c1", {"-bundle", bundle("c1"), "delete"}), options);
+  EXPECT_EQ(answer_of(outcome, true).pid(), static_cast<std::uint32_t>(pid));
+  EXPECT_NE(outcome.err.find("executable file not found in $PATH"), std::string::npos);
+  EXPECT_TRUE(fs::is_empty("/run/containerd/s"));
+  answer_of(cleanup("c1"));
+  expect_gone("c1", pid);
+}
+
+TEST_F(Delete, LeavesTheSocketToAShimThatLives) {
+  auto shim = start_shim("c1");
+  const pid_t pid = run(*shim, "c1");
+  // containerd does this when a connection broke; the container goes, the shim stays.
+  answer_of(cleanup("c1"));
+  EXPECT_EQ(shim->wait("c1"), 137u) << "the shim sees it end";
+  EXPECT_FALSE(is_alive(pid));
+  shim->remove("c1");
+  end_shim(*shim);
+}
+
+// --- groups
+
+class DeleteOfGroup : public Delete {
+ protected:
+  // Two containers of a group whose shim was killed. Returns their pids.
+  std::pair<pid_t, pid_t> crashed_group(const std::string& bootstrap_json) {
+    ContainerConfig config;
+    config.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox";
+    auto shim = start_shim("sandbox", config);
+    make_bundle("other", config);
+    EXPECT_TRUE(start("other").ok());
+    make_bundle("stranger");
+    EXPECT_TRUE(start("stranger").ok());
+    auto strangers = connect(read(bundle("stranger") / "address"));
+    stranger_ = run(*strangers, "stranger");
+    const pid_t first = run(*shim, "sandbox");
+    const pid_t second = run(*shim, "other");
+    std::ofstream(bundle("sandbox") / "bootstrap.json") << bootstrap_json;
+    std::ofstream(bundle("other") / "bootstrap.json") << bootstrap_json;
+    const auto pid = static_cast<pid_t>(shim->end(shim->connect_begin("")).shim_pid());
+    ::kill(pid, SIGKILL);
+    EXPECT_TRUE(eventually([&] { return process(pid).parent < 0; }));
+    return {first, second};
+  }
+  void end_stranger() {
+    EXPECT_TRUE(is_alive(stranger_));
+    auto shim = connect(read(bundle("stranger") / "address"));
+    shim->end_container("stranger");
+    end_shim(*shim);
+  }
+  pid_t stranger_ = 0;
+};
+
+// containerd since 2.0 asks for the sandbox only.
+TEST_F(DeleteOfGroup, EndsTheOthersWhereContainerdLeavesThatToIt) {
+  auto [sandbox, other] =
+      crashed_group(R"({"version":3,"address":"unix:///run/containerd/s/x","protocol":"ttrpc"})");
+  EXPECT_EQ(answer_of(cleanup("sandbox")).pid(), static_cast<std::uint32_t>(sandbox));
+  expect_gone("sandbox", sandbox);
+  expect_gone("other", other);
+  end_stranger();
+}
+
+TEST_F(DeleteOfGroup, LeavesTheOthersToTheirOwnDeletion) {
+  auto [sandbox, other] =
+      crashed_group(R"({"version":2,"address":"unix:///run/containerd/s/x","protocol":"ttrpc"})");
+  answer_of(cleanup("sandbox"));
+  expect_gone("sandbox", sandbox);
+  EXPECT_TRUE(is_alive(other));
+  answer_of(cleanup("other"));
+  expect_gone("other", other);
+  end_stranger();
+}
+
+TEST_F(DeleteOfGroup, LeavesTheOthersOfAShimThatLives) {
+  ContainerConfig config;
+  config.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox";
+  auto shim = start_shim("sandbox", config);
+  make_bundle("other", config);
+  ASSERT_TRUE(start("other").ok());
+  run(*shim, "sandbox");
+  const pid_t other = run(*shim, "other");
+  std::ofstream(bundle("sandbox") / "bootstrap.json") << R"({"version":3})";
+  shim->end_container("sandbox");
+  answer_of(cleanup("sandbox"));
+  EXPECT_TRUE(is_alive(other));
+  shim->end_container("other");
+  end_shim(*shim);
+}
+
+}  // namespace
+}  // namespace thinshim::test
