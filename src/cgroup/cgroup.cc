@@ -16,17 +16,10 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "cgroup/text.h"
 
 namespace thinshim {
 namespace {
-
-// Cuts `text` at the first `separator`: what stands before it is returned and taken away.
-std::string_view cut(std::string_view& text, char separator) {
-  std::size_t end = std::min(text.find(separator), text.size());
-  std::string_view head = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  return head;
-}
 
 bool lists(std::string_view commas, std::string_view word) {
   while (!commas.empty())
