@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -43,6 +44,13 @@ bool listens(const fs::path& path) {
   return connected;
 }
 
+std::string content(const fs::path& file) {
+  std::ifstream stream(file);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
 }  // namespace
 
 Containerd::Containerd(fs::path directory, const fs::path& shim, const std::string& log_level)
@@ -61,6 +69,12 @@ void Containerd::start() {
   options.log = directory_ / "log";
   options.environment = {"PATH=" + (directory_ / "bin").string() +
                          ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+  // A shim that was built with sanitizers leaves its reports here; otherwise nobody would see them.
+  for (const std::string& name : {std::string("ASAN_OPTIONS"), std::string("UBSAN_OPTIONS")}) {
+    const char* value = std::getenv(name.c_str());
+    options.environment.push_back(name + "=log_path=" + (directory_ / "report").string() +
+                                  (value == nullptr ? "" : std::string(":") + value));
+  }
   process_.emplace(std::vector<std::string>{"containerd", "-c", directory_ / "config.toml"},
                    std::move(options));
   const bool up = eventually([&] { return process_->has_ended() || listens(socket()); });
@@ -86,11 +100,14 @@ fs::path Containerd::work(const std::string& containerd_namespace) const {
   return directory_ / "root/io.containerd.runtime.v2.task" / containerd_namespace;
 }
 
-std::string Containerd::log() const {
-  std::ifstream stream(directory_ / "log");
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return text.str();
+std::string Containerd::log() const { return content(directory_ / "log"); }
+
+std::string Containerd::sanitizer_reports() const {
+  std::string reports;
+  for (const auto& entry : fs::directory_iterator(directory_)) {
+    if (entry.path().filename().string().rfind("report.", 0) == 0) reports += content(entry.path());
+  }
+  return reports;
 }
 
 }  // namespace thinshim::test

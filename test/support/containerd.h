@@ -31,6 +31,9 @@ class Containerd {
   std::filesystem::path bundles(const std::string& containerd_namespace) const;
   std::filesystem::path work(const std::string& containerd_namespace) const;
 
+  // What AddressSanitizer and the like had to say of the shim, if it was built with them.
+  std::string sanitizer_reports() const;
+
   std::string log() const;  // what it and the shims have logged, over all its lives
 
  private:

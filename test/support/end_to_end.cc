@@ -58,6 +58,7 @@ void EndToEnd::TearDown() {
   for (const std::string& trace : leftovers_->after({containerd_.pid()})) left += "\n  " + trace;
   EXPECT_TRUE(left.empty()) << "left over:" << left;
   containerd_.stop();
+  EXPECT_EQ(containerd_.sanitizer_reports(), "");
   if (HasFailure()) {
     std::cout << "--- log of containerd and its shims\n" << containerd_.log() << "---\n";
     // The next test shall find nobody here. All but process 1 and this one are what the test has
