@@ -109,20 +109,21 @@ void add_pids(const std::string& directory, std::vector<pid_t>& pids) {
   }
 }
 
-std::vector<std::string> sub_directories(const std::string& directory) {
-  std::vector<std::string> result;
-  std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), &::closedir);
-  if (!stream && errno != ENOENT) throw_errno("open " + directory);
-  if (!stream) return result;
-  while (const dirent* entry = ::readdir(stream.get())) {
-    std::string_view name = entry->d_name;
-    if (entry->d_type == DT_DIR && name != "." && name != "..")
-      result.push_back(join_path(directory, name));
-  }
-  return result;
-}
-
 }  // namespace
+
+std::vector<std::string> group_tree(const std::string& directory) {
+  std::vector<std::string> groups = {directory};
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(groups[i].c_str()), &::closedir);
+    if (!stream && errno != ENOENT) throw_errno("open " + groups[i]);
+    while (const dirent* entry = stream ? ::readdir(stream.get()) : nullptr) {
+      std::string_view name = entry->d_name;
+      if (entry->d_type == DT_DIR && name != "." && name != "..")
+        groups.push_back(join_path(groups[i], name));
+    }
+  }
+  return groups;
+}
 
 CgroupVersion cgroup_version() {
   struct statfs status{};
@@ -192,14 +193,8 @@ bool Cgroup::exists() const {
 
 std::vector<pid_t> Cgroup::pids() const {
   std::vector<pid_t> pids;
-  std::vector<std::string> groups;
-  if (!process_directory().empty()) groups.push_back(process_directory());
-  while (!groups.empty()) {
-    std::string group = std::move(groups.back());
-    groups.pop_back();
-    add_pids(group, pids);
-    for (std::string& deeper : sub_directories(group)) groups.push_back(std::move(deeper));
-  }
+  if (process_directory().empty()) return pids;
+  for (const std::string& group : group_tree(process_directory())) add_pids(group, pids);
   std::sort(pids.begin(), pids.end());
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   return pids;

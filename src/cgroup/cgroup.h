@@ -23,6 +23,9 @@ enum class CgroupVersion { v1, v2 };
 // What this machine has at /sys/fs/cgroup, the place that containerd and runc look at.
 CgroupVersion cgroup_version();
 
+// A group's directory and those of all groups below it, each before its own. Throws Error.
+std::vector<std::string> group_tree(const std::string& directory);
+
 class Cgroup {
  public:
   // No group: has no processes and does not exist.

@@ -3,17 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <string>
+#include <vector>
 
-#include "base/fd.h"
-#include "base/file.h"
+#include "own_groups.h"
 
 namespace thinshim {
 namespace {
@@ -114,48 +111,9 @@ TEST(Cgroup, OfNoProcessHasNothing) {
   EXPECT_FALSE(Cgroup().exists());
 }
 
-// Groups of this test in a hierarchy of this machine: NAME and NAME/inner; removed again.
-class OwnGroups : public testing::Test {
+class OwnGroups : public test::OwnGroups {
  protected:
-  void SetUp() override {
-    const char* top =
-        cgroup_version() == CgroupVersion::v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/devices";
-    outer_ = std::string(top) + "/thinshim-cgroup-test-" + std::to_string(::getpid());
-    inner_ = outer_ + "/inner";
-    ASSERT_EQ(::mkdir(outer_.c_str(), 0755), 0) << outer_ << ": this test needs root";
-    ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
-  }
-  void TearDown() override {
-    while (!children_.empty()) end(children_.back());
-    remove_groups();
-    EXPECT_FALSE(std::filesystem::exists(outer_));
-  }
-  // A process in a group; it stays until its end.
-  pid_t process_in(const std::string& group) {
-    Pipe ready = make_pipe();
-    pid_t pid = ::fork();
-    if (pid == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      write_file(group + "/cgroup.procs", "0", 0);
-      ready.write.reset();
-      for (;;) ::pause();
-    }
-    children_.push_back(pid);
-    ready.write.reset();
-    read_all(ready.read.get(), 1, "wait for the child");
-    return pid;
-  }
-  void end(pid_t pid) {
-    std::erase(children_, pid);
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-  }
-  void remove_groups() {
-    ::rmdir(inner_.c_str());
-    ::rmdir(outer_.c_str());
-  }
-  std::string outer_, inner_;
-  std::vector<pid_t> children_;
+  OwnGroups() : test::OwnGroups("devices") {}
 };
 
 TEST_F(OwnGroups, AreFoundByTheProcessInThem) {

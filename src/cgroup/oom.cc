@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cgroup/oom.h"
+
+#include "base/error.h"
+#include "cgroup/oom_v1.h"
+#include "cgroup/oom_v2.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kFirstPause = 1ms;
+constexpr Duration kPatience = 1s;
+
+std::unique_ptr<OomWatch::Source> open_source(const Cgroup& group) {
+  try {
+    if (group.version() == CgroupVersion::v2) return open_oom_v2(group);
+    return open_oom_v1(group);
+  } catch (const Error& error) {
+    throw error.in("watch for kills by lack of memory");
+  }
+}
+
+}  // namespace
+
+OomWatch::OomWatch(Loop& loop, const Cgroup& group)
+    : loop_(loop), source_(open_source(group)), watch_(loop, source_->descriptor()) {}
+OomWatch::~OomWatch() = default;
+
+bool OomWatch::look() { return source_->look(); }
+
+Task<> OomWatch::next() {
+  for (;;) {
+    if (source_->look()) co_return;
+    for (Duration pause = kFirstPause; source_->announced() && pause < kPatience; pause *= 2) {
+      co_await sleep(loop_, pause);
+      if (source_->look()) co_return;
+    }
+    if (source_->announced() && source_->stuck()) co_return;
+    co_await watch_.readable();
+  }
+}
+
+}  // namespace thinshim

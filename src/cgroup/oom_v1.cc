@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cgroup/oom_v1.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "cgroup/text.h"
+
+namespace thinshim {
+namespace {
+
+constexpr char kControl[] = "memory.oom_control";
+
+// A number of memory.oom_control; nothing where it is not told.
+std::optional<std::uint64_t> control(const std::string& text, std::string_view wanted) {
+  std::optional<std::uint64_t> result;
+  each_value(text, [&](std::string_view name, std::uint64_t value) {
+    if (name == wanted) result = value;
+  });
+  return result;
+}
+
+class OomV1 final : public OomWatch::Source {
+ public:
+  explicit OomV1(const Cgroup& group)
+      : directory_(group.directory("memory")),
+        event_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+    if (directory_.empty()) throw Error::not_found("group of the memory controller");
+    Fd watched = open_file(join_path(directory_, kControl), O_RDONLY);
+    Fd registry = open_file(join_path(directory_, "cgroup.event_control"), O_WRONLY);
+    std::string line = std::to_string(event_.get()) + " " + std::to_string(watched.get());
+    check(::write(registry.get(), line.data(), line.size()), "write cgroup.event_control");
+    kills_ = count();
+  }
+
+  int descriptor() const override { return event_.get(); }
+  bool announced() const override { return announced_; }
+
+  bool look() override {
+    std::uint64_t signals = take_signals();
+    std::optional<std::string> text = read_control(directory_);
+    if (!text && signals > 0) --signals;  // that of the removal
+    if (signals > 0) announced_ = true;
+    // Without a counter, or with one that can no longer be asked, the announcement has to do.
+    if (!text || !control(*text, "oom_kill")) return std::exchange(announced_, false);
+    std::uint64_t before = std::exchange(kills_, count());
+    if (kills_ <= before) return false;
+    announced_ = false;
+    return true;
+  }
+
+  bool stuck() override {
+    announced_ = false;
+    std::optional<std::string> text = read_control(directory_);
+    return text && control(*text, "under_oom").value_or(0) != 0;
+  }
+
+ private:
+  std::uint64_t take_signals() {
+    std::uint64_t signals = 0;
+    return ::read(event_.get(), &signals, sizeof signals) == sizeof signals ? signals : 0;
+  }
+
+  // Nothing where the group is gone.
+  static std::optional<std::string> read_control(const std::string& directory) {
+    try {
+      return read_file(join_path(directory, kControl));
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+  }
+
+  // All kills in the group and below it: the victim may be in a group that the container made.
+  std::uint64_t count() const {
+    std::uint64_t sum = 0;
+    for (const std::string& directory : group_tree(directory_))
+      if (std::optional<std::string> text = read_control(directory))
+        sum += control(*text, "oom_kill").value_or(0);
+    return sum;
+  }
+
+  std::string directory_;
+  Fd event_;
+  std::uint64_t kills_ = 0;
+  bool announced_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<OomWatch::Source> open_oom_v1(const Cgroup& group) {
+  return std::make_unique<OomV1>(group);
+}
+
+}  // namespace thinshim

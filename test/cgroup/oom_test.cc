@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cgroup/oom.h"
+
+#include <time.h>
+
+#include "async/sync.h"
+#include "cgroup/oom_v2.h"
+#include "own_groups.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kPatience = 20s;
+constexpr std::size_t kTooMuch = 64;  // megabytes
+
+class OomTest : public test::OwnGroups {
+ protected:
+  OomTest() : test::OwnGroups("memory") {}
+  void TearDown() override {
+    OwnGroups::TearDown();
+    EXPECT_EQ(loop_.close(), 0) << "a handle was leaked";
+  }
+
+  void limit(const std::string& group, std::size_t megabytes) {
+    std::string bytes = std::to_string(megabytes << 20);
+    if (cgroup_version() == CgroupVersion::v2) {
+      write_file(group + "/memory.max", bytes, 0);
+      if (std::filesystem::exists(group + "/memory.swap.max"))
+        write_file(group + "/memory.swap.max", "0", 0);
+    } else {
+      write_file(group + "/memory.limit_in_bytes", bytes, 0);
+    }
+  }
+  // Groups below outer_ have to have the controller with v2, and then outer_ no processes.
+  void pass_memory_down() {
+    if (cgroup_version() == CgroupVersion::v2)
+      write_file(outer_ + "/cgroup.subtree_control", "+memory", 0);
+  }
+  bool reported(OomWatch& watch, Duration limit = kPatience) {
+    return loop_.run(within(loop_, limit, watch.next()));
+  }
+  double busy_milliseconds(OomWatch& watch) {
+    timespec begin{}, end{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+    EXPECT_FALSE(reported(watch, 100ms));
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    return static_cast<double>(end.tv_sec - begin.tv_sec) * 1e3 +
+           static_cast<double>(end.tv_nsec - begin.tv_nsec) / 1e6;
+  }
+
+  Loop loop_;
+};
+
+TEST_F(OomTest, AKillIsReportedOnce) {
+  limit(outer_, 16);
+  pid_t pid = process_in(outer_, kTooMuch);
+  OomWatch watch(loop_, Cgroup::of_process(pid));
+  EXPECT_FALSE(watch.look());
+  go();
+  EXPECT_TRUE(reported(watch));
+  EXPECT_TRUE(was_killed(pid));
+  EXPECT_FALSE(watch.look());
+  EXPECT_LT(busy_milliseconds(watch), 10);
+}
+
+TEST_F(OomTest, EachKillIsReported) {
+  limit(outer_, 16);
+  pid_t first = process_in(outer_);
+  OomWatch watch(loop_, Cgroup::of_process(first));
+  for (int round = 0; round < 3; ++round) {
+    pid_t pid = process_in(outer_, kTooMuch);
+    go();
+    EXPECT_TRUE(reported(watch)) << round;
+    EXPECT_TRUE(was_killed(pid));
+  }
+}
+
+// The order of the report and of the exit depends on it.
+TEST_F(OomTest, WhoeverKnowsOfTheExitCanSeeTheKill) {
+  limit(outer_, 16);
+  for (int round = 0; round < 10; ++round) {
+    pid_t pid = process_in(outer_, kTooMuch);
+    OomWatch watch(loop_, Cgroup::of_process(pid));
+    go();
+    EXPECT_TRUE(was_killed(pid));
+    EXPECT_TRUE(watch.look());
+    EXPECT_FALSE(watch.look());
+    EXPECT_FALSE(reported(watch, 20ms)) << "it was reported";
+  }
+}
+
+TEST_F(OomTest, WhatWasReportedToOneIsNotReportedToTheOther) {
+  limit(outer_, 16);
+  pid_t pid = process_in(outer_, kTooMuch);
+  OomWatch watch(loop_, Cgroup::of_process(pid));
+  TaskSet waiting;
+  waiting.spawn(watch.next(), "next");
+  go();
+  EXPECT_TRUE(was_killed(pid));
+  bool looked = watch.look();
+  loop_.run(within(loop_, 50ms, waiting.wait_empty()));
+  EXPECT_NE(looked, waiting.empty());
+}
+
+TEST_F(OomTest, KillsInGroupsBelowCount) {
+  limit(outer_, 16);
+  pid_t keeper = process_in(inner_);
+  pass_memory_down();
+  std::string directory = Cgroup::of_process(keeper).directory("memory");
+  ASSERT_EQ(directory, inner_);
+  // The container is the outer group; its first process was there before it moved.
+  Cgroup container = Cgroup::parse(cgroup_version(),
+                                   (cgroup_version() == CgroupVersion::v2 ? "0::/" : "4:memory:/") +
+                                       outer_.substr(outer_.rfind('/') + 1),
+                                   read_file("/proc/self/mountinfo").value());
+  ASSERT_EQ(container.directory("memory"), outer_);
+  OomWatch watch(loop_, container);
+  pid_t pid = process_in(inner_, kTooMuch);
+  go();
+  EXPECT_TRUE(reported(watch));
+  EXPECT_TRUE(was_killed(pid));
+}
+
+// A pod's limit: whoever is in the pod hears of it, one of them loses a process.
+TEST_F(OomTest, KillsInOtherGroupsOfThePodDoNotCount) {
+  std::string other = outer_ + "/other";
+  ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
+  pass_memory_down();
+  limit(outer_, 16);
+  pid_t quiet = process_in(inner_), greedy = process_in(other, kTooMuch);
+  {
+    OomWatch watch(loop_, Cgroup::of_process(quiet));
+    OomWatch watch_greedy(loop_, Cgroup::of_process(greedy));
+    go();
+    EXPECT_TRUE(reported(watch_greedy));
+    EXPECT_TRUE(was_killed(greedy));
+    EXPECT_FALSE(watch.look());
+    EXPECT_FALSE(reported(watch, 1500ms));
+    EXPECT_LT(busy_milliseconds(watch), 10);
+  }
+  ::rmdir(other.c_str());
+}
+
+TEST_F(OomTest, OtherEndsAreNoKillsByLackOfMemory) {
+  pid_t pid = process_in(outer_);
+  OomWatch watch(loop_, Cgroup::of_process(pid));
+  end(pid);
+  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(reported(watch, 20ms));
+  remove_groups();
+  EXPECT_FALSE(watch.look());
+  EXPECT_LT(busy_milliseconds(watch), 10) << "with a group that is gone";
+  EXPECT_FALSE(watch.look());
+}
+
+TEST_F(OomTest, TheWatchMayOutliveTheGroupAndBeDestroyed) {
+  pid_t pid = process_in(outer_);
+  OomWatch watch(loop_, Cgroup::of_process(pid));
+  TaskSet waiting;
+  waiting.spawn(watch.next(), "next");
+  end(pid);
+  remove_groups();
+}
+
+TEST_F(OomTest, WithoutAGroupThereIsNothingToWatch) {
+  try {
+    OomWatch watch(loop_, Cgroup());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::not_found) << error.what();
+  }
+  Cgroup gone = Cgroup::of_process(process_in(outer_));
+  end(children_.back());
+  remove_groups();
+  EXPECT_THROW(OomWatch(loop_, gone), Error);
+}
+
+TEST(OomV2, AScopeIsAnsweredForByTheGroupThatOutlivesIt) {
+  EXPECT_EQ(lasting_group_above("/g/kubepods.slice/pod.slice/c.scope"),
+            "/g/kubepods.slice/pod.slice");
+  EXPECT_EQ(lasting_group_above("/g/system.slice/c.scope/container"), "/g/system.slice");
+  EXPECT_EQ(lasting_group_above("/g/default/c1"), "/g/default");
+}
+
+}  // namespace
+}  // namespace thinshim
