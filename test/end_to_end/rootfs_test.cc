@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Root file systems that containerd has the shim mount.
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "support/shim_under_test.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Rootfs : public ShimTest {
+ protected:
+  std::unique_ptr<TaskCalls> start_with_own_rootfs(const Words& args) {
+    ContainerConfig config;
+    config.rootfs = bundle("c1") / "rootfs";
+    config.args = args;
+    return start_shim("c1", config);
+  }
+  static void add_mount(api::CreateTaskRequest& request, const std::string& type,
+                        const std::string& source, const Words& options,
+                        const std::string& target = "") {
+    containerd::types::Mount* mount = request.add_rootfs();
+    mount->set_type(type);
+    mount->set_source(source);
+    mount->set_target(target);
+    for (const std::string& option : options) mount->add_options(option);
+  }
+  int mounts_of(const std::string& id) const {
+    std::ifstream list("/proc/self/mountinfo");
+    int count = 0;
+    for (std::string line; std::getline(list, line);)
+      if (line.find(" " + (bundle(id) / "rootfs").string()) != std::string::npos) ++count;
+    return count;
+  }
+  // Creates, starts, waits for its end with status 0, deletes.
+  void run_to_its_end(TaskCalls& shim, const api::CreateTaskRequest& request) {
+    shim.end(shim.create_begin(request));
+    EXPECT_EQ(mounts_of("c1"), request.rootfs_size());
+    shim.start("c1");
+    EXPECT_EQ(shim.wait("c1"), 0u);
+    shim.remove("c1");
+    EXPECT_EQ(mounts_of("c1"), 0);
+  }
+};
+
+TEST_F(Rootfs, IsBoundAndUnmountedByDelete) {
+  auto shim = start_with_own_rootfs({"/bin/sh", "-c", "! touch /bin/x 2>/dev/null"});
+  api::CreateTaskRequest request = create_request("c1");
+  add_mount(request, "bind", rootfs(), {"rbind", "ro"});
+  run_to_its_end(*shim, request);
+  end_shim(*shim);
+}
+
+TEST_F(Rootfs, IsPutTogetherFromSeveralMounts) {
+  auto shim = start_with_own_rootfs({"/bin/sh", "-c", "touch /tmp/x && ls /bin/sh && touch /x"});
+  fs::create_directories(directory_ / "upper");
+  fs::create_directories(directory_ / "work");
+  api::CreateTaskRequest request = create_request("c1");
+  add_mount(request, "overlay", "overlay",
+            {"lowerdir=" + rootfs().string(), "upperdir=" + (directory_ / "upper").string(),
+             "workdir=" + (directory_ / "work").string()});
+  add_mount(request, "tmpfs", "tmpfs", {"size=1m", "nosuid"}, "/tmp");
+  run_to_its_end(*shim, request);
+  EXPECT_TRUE(fs::exists(directory_ / "upper/x"));
+  EXPECT_FALSE(fs::exists(directory_ / "upper/tmp/x"));
+  end_shim(*shim);
+}
+
+// More than the page of options that mount(2) takes.
+TEST_F(Rootfs, MayHaveAHundredAndTwentyLayersWithLongNames) {
+  auto shim = start_with_own_rootfs({"/bin/sh", "-c", "cat /layer-0 /layer-119 && touch /x"});
+  const fs::path layers = directory_ / std::string(100, 'l');
+  std::string lower;
+  for (int i = 0; i < 120; ++i) {
+    const fs::path layer = layers / (std::to_string(i) + std::string(60, 'x'));
+    fs::create_directories(layer);
+    std::ofstream(layer / ("layer-" + std::to_string(i))) << i;
+    lower += layer.string() + ":";
+  }
+  lower += rootfs().string();
+  fs::create_directories(directory_ / "upper");
+  fs::create_directories(directory_ / "work");
+  api::CreateTaskRequest request = create_request("c1");
+  add_mount(request, "overlay", "overlay",
+            {"lowerdir=" + lower, "upperdir=" + (directory_ / "upper").string(),
+             "workdir=" + (directory_ / "work").string()});
+  EXPECT_GT(lower.size(), 16000u);
+  run_to_its_end(*shim, request);
+  end_shim(*shim);
+}
+
+TEST_F(Rootfs, OfWhichAMountFailsIsTakenDownAgain) {
+  auto shim = start_with_own_rootfs({"/bin/true"});
+  for (const char* type : {"bind", "no-such-type", "overlay"}) {
+    api::CreateTaskRequest request = create_request("c1");
+    add_mount(request, "bind", rootfs(), {"rbind"});
+    add_mount(request, type, "/no/such/source", {"rbind", "lowerdir=/no/such/lower"});
+    Error error = shim->refusal_of(shim->create_begin(request));
+    EXPECT_EQ(std::string(error.what()).rfind("failed to mount rootfs component", 0), 0u)
+        << error.what();
+    EXPECT_EQ(mounts_of("c1"), 0) << type;
+    EXPECT_FALSE(fs::exists("/run/containerd/runc/" + namespace_ + "/c1"));
+  }
+  EXPECT_TRUE(history().empty());
+  end_shim(*shim);
+}
+
+TEST_F(Rootfs, OfAContainerThatCannotBeCreatedIsTakenDownAgain) {
+  auto shim = start_with_own_rootfs({"/no/such/program"});
+  api::CreateTaskRequest request = create_request("c1");
+  add_mount(request, "bind", rootfs(), {"rbind"});
+  Error error = shim->refusal_of(shim->create_begin(request));
+  EXPECT_TRUE(contains(error, "OCI runtime create failed")) << error.what();
+  EXPECT_EQ(mounts_of("c1"), 0);
+  end_shim(*shim);
+}
+
+TEST_F(Rootfs, ThatIsBusyIsUnmountedOnceItIsFree) {
+  auto shim = start_with_own_rootfs({"/bin/true"});
+  api::CreateTaskRequest request = create_request("c1");
+  add_mount(request, "tmpfs", "tmpfs", {"mode=755"});
+  // The program is not in there: what counts is the unmounting.
+  Error error = shim->refusal_of(shim->create_begin(request));
+  EXPECT_TRUE(contains(error, "OCI runtime create failed")) << error.what();
+  request.clear_rootfs();
+  add_mount(request, "bind", rootfs(), {"rbind"});
+  shim->end(shim->create_begin(request));
+  shim->start("c1");
+  shim->wait("c1");
+  Fd user = open_file(bundle("c1") / "rootfs/bin/busybox", O_RDONLY);
+  auto removing = shim->remove_begin("c1");
+  shim->pass(300ms);
+  EXPECT_FALSE(removing->done.is_set());
+  EXPECT_EQ(shim->state("c1").status(), types::STOPPED) << "nobody else is held up";
+  user.reset();
+  shim->end(removing);
+  EXPECT_EQ(mounts_of("c1"), 0);
+  end_shim(*shim);
+}
+
+}  // namespace
+}  // namespace thinshim::test
