@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server as a process: who may speak to it, what it logs, how it ends.
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <regex>
+#include <sstream>
+
+#include "support/shim_under_test.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ServerProcess : public ShimTest {
+ protected:
+  std::string socket() const {
+    return read(bundle("c1") / "address").substr(std::strlen("unix://"));
+  }
+  static int connect_to(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strcpy(address.sun_path, path.c_str());
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return fd;
+    ::close(fd);
+    return -1;
+  }
+  // Runs it as somebody else, in a fork; returns its result.
+  static int as(uid_t uid, gid_t gid, const std::function<int()>& work) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      if (::setgroups(0, nullptr) < 0 || ::setresgid(gid, gid, gid) < 0 ||
+          ::setresuid(uid, uid, uid) < 0)
+        ::_exit(100);
+      ::_exit(work());
+    }
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 101;
+  }
+  void until_gone(TaskCalls& shim, pid_t pid) {
+    shim.until([&] { return process(pid).parent < 0; });
+  }
+};
+
+TEST_F(ServerProcess, HearsNobodyOfAnotherUserOrGroup) {
+  auto shim = start_shim("c1");
+  const std::string path = socket();
+  struct {
+    uid_t uid;
+    gid_t gid;
+  } others[] = {{65534, 65534}, {65534, 0}, {0, 65534}};
+  for (const auto& other : others) {
+    // The directory alone keeps strangers out; the server does not rely on it.
+    const int result = as(other.uid, other.gid, [&] {
+      const int fd = connect_to(path);
+      return fd < 0 && errno == EACCES ? 1 : 0;
+    });
+    EXPECT_EQ(result, other.uid == 0 ? 0 : 1);
+  }
+  fs::permissions("/run/containerd", fs::perms::all);
+  fs::permissions("/run/containerd/s", fs::perms::all);
+  fs::permissions(path, fs::perms::all);
+  for (const auto& other : others) {
+    const int result = as(other.uid, other.gid, [&] {
+      const int fd = connect_to(path);
+      if (fd < 0) return 1;
+      // Closed before a byte is read or written.
+      char byte = 0;
+      timeval limit = {10, 0};
+      ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+      const ssize_t n = ::read(fd, &byte, 1);
+      return n == 0 || (n < 0 && errno == ECONNRESET) ? 2 : 3;
+    });
+    EXPECT_EQ(result, 2) << other.uid << ":" << other.gid;
+  }
+  fs::permissions("/run/containerd/s", fs::perms::owner_all);
+  fs::permissions("/run/containerd", static_cast<fs::perms>(0711));
+  EXPECT_NE(shim->end(shim->connect_begin("")).shim_pid(), 0u);
+  end_shim(*shim);
+}
+
+TEST_F(ServerProcess, RefusesWhatIsTooLargeAndLivesOn) {
+  auto shim = start_shim("c1");
+  api::StateRequest request;
+  request.set_id(std::string(5u << 20, 'x'));
+  EXPECT_EQ(shim->refusal_of(shim->begin<api::StateResponse>("State", request)).code(),
+            Code::resource_exhausted)
+      << "this client refuses by itself";
+  // So does not this one: a header of 5 MiB and 5 MiB behind it.
+  const int fd = connect_to(socket());
+  const unsigned char header[] = {0x00, 0x50, 0, 0, 0, 0, 0, 1, 1, 0};
+  std::string message(reinterpret_cast<const char*>(header), sizeof header);
+  message += std::string(5u << 20, 'x');
+  ASSERT_EQ(::send(fd, message.data(), message.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(message.size()));
+  char answer[256];
+  const ssize_t size = ::read(fd, answer, sizeof answer);
+  ASSERT_GT(size, 10);
+  EXPECT_NE(std::string(answer, static_cast<std::size_t>(size))
+                .find("message length 5242880 exceed maximum message size of 4194304"),
+            std::string::npos);
+  ::close(fd);
+  EXPECT_NE(shim->end(shim->connect_begin("")).shim_pid(), 0u);
+  end_shim(*shim);
+}
+
+TEST_F(ServerProcess, IsNotImpressedByHostilePeers) {
+  auto shim = start_shim("c1");
+  run(*shim, "c1");
+  std::vector<int> peers;
+  for (int i = 0; i < 50; ++i) {
+    const int fd = connect_to(socket());
+    ASSERT_GE(fd, 0);
+    const std::string noise(static_cast<std::size_t>(i * 7), static_cast<char>(i * 5));
+    [[maybe_unused]] ssize_t n = ::send(fd, noise.data(), noise.size(), MSG_NOSIGNAL);
+    if (i % 3 == 0) ::shutdown(fd, SHUT_WR);
+    if (i % 3 == 1)
+      ::close(fd);
+    else
+      peers.push_back(fd);
+  }
+  EXPECT_EQ(shim->state("c1").status(), types::RUNNING);
+  for (int fd : peers) ::close(fd);
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+TEST_F(ServerProcess, EndsCleanlyWhenAskedBySignal) {
+  for (int number : {SIGTERM, SIGINT}) {
+    auto shim = start_shim("c1");
+    const std::string path = socket();
+    const pid_t pid = only_shim().pid;
+    auto waiting = shim->connect_begin("c1");
+    shim->end(waiting);
+    ::kill(pid, number);
+    until_gone(*shim, pid);
+    EXPECT_FALSE(fs::exists(path)) << number;
+    EXPECT_FALSE(shim->client.connected());
+  }
+}
+
+TEST_F(ServerProcess, LeavesItsContainersBehindWhenItIsEnded) {
+  auto shim = start_shim("c1");
+  const pid_t init = run(*shim, "c1");
+  auto waiting = shim->wait_begin("c1");
+  const pid_t pid = only_shim().pid;
+  ::kill(pid, SIGTERM);
+  until_gone(*shim, pid);
+  EXPECT_TRUE(waiting->done.is_set() || !shim->client.connected());
+  EXPECT_GE(process(init).parent, 0) << "containerd decides what becomes of them";
+  EXPECT_EQ(history(), (Lines{"create c1", "start c1"})) << "all events were delivered";
+  EXPECT_TRUE(cleanup("c1").ok());
+}
+
+// With containerd away there is nobody to take the events: it ends all the same.
+TEST_F(ServerProcess, EndsAlsoWhereNobodyTakesItsEvents) {
+  make_bundle("c1");
+  SubprocessOptions options = surroundings("c1");
+  options.environment.push_back("TTRPC_ADDRESS=" + (directory_ / "nobody").string());
+  const Outcome started = test::run(command("c1", {"start"}), options);
+  ASSERT_TRUE(started.ok()) << started;
+  auto shim = connect(started.out);
+  run(*shim, "c1");
+  shim->end_container("c1");
+  const pid_t pid = only_shim().pid;
+  const std::uint64_t began = loop_.now();
+  shim->shutdown();
+  until_gone(*shim, pid);
+  EXPECT_LE(loop_.now() - began, 10000u);
+  EXPECT_NE(log_of("c1").find("events were not delivered"), std::string::npos);
+}
+
+TEST_F(ServerProcess, LivesThroughOtherSignals) {
+  auto shim = start_shim("c1");
+  const pid_t pid = only_shim().pid;
+  for (int number : {SIGUSR1, SIGPIPE, SIGCHLD}) {
+    ::kill(pid, number);
+    EXPECT_EQ(shim->end(shim->connect_begin("")).shim_pid(), static_cast<std::uint32_t>(pid));
+  }
+  // A peer that is gone when its answer comes.
+  for (int i = 0; i < 20; ++i) {
+    auto other = connect("unix://" + socket());
+    auto call = other->connect_begin("");
+    other->pass(1ms);
+    other->client.close();
+  }
+  EXPECT_EQ(shim->end(shim->connect_begin("")).shim_pid(), static_cast<std::uint32_t>(pid));
+  end_shim(*shim);
+}
+
+// Containers and runtimes get the signals' defaults, not what the shim does with them.
+TEST_F(ServerProcess, KeepsItsSignalSettingsToItself) {
+  ContainerConfig config;
+  config.args = {"/bin/sh", "-c",
+                 "grep -E '^Sig(Blk|Ign)' /proc/self/status; "
+                 "cat /proc/self/oom_score_adj"};
+  const fs::path out = make_fifo("out");
+  Fd reader = open_file(out, O_RDONLY | O_NONBLOCK);
+  auto shim = start_shim("c1", config);
+  api::CreateTaskRequest request = create_request("c1");
+  request.set_stdout(out);
+  shim->end(shim->create_begin(request));
+  shim->start("c1");
+  const std::string text = read_all(*shim, reader.get());
+  EXPECT_NE(text.find("SigBlk:\t0000000000000000"), std::string::npos) << text;
+  EXPECT_NE(text.find("SigIgn:\t0000000000000000"), std::string::npos) << text;
+  shim->wait("c1");
+  shim->remove("c1");
+  end_shim(*shim);
+}
+
+// --- the log
+
+class ServerLog : public ServerProcess {};
+
+TEST_F(ServerLog, IsInLogrusFormat) {
+  make_bundle("c1");
+  const Outcome started = start("c1", "", {"-debug"});
+  ASSERT_TRUE(started.ok()) << started;
+  auto shim = connect(started.out);
+  const pid_t pid = only_shim().pid;
+  ::kill(pid, SIGTERM);
+  until_gone(*shim, pid);
+  std::istringstream lines(log_of("c1"));
+  const std::regex form(
+      "time=\"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{9}Z\" "
+      "level=(debug|info|warning|error) msg=(\"([^\"\\\\]|\\\\.)*\"|[^ \"]+)( [a-z_]+=.*)?");
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count)
+    EXPECT_TRUE(std::regex_match(line, form)) << line;
+  EXPECT_GE(count, 1);
+}
+
+TEST_F(ServerLog, ThatNobodyReadsHoldsUpNobody) {
+  // containerd with its reader stuck: the fifo is full.
+  make_bundle("c1");
+  Fd fifo = open_file(bundle("c1") / "log", O_RDWR | O_NONBLOCK);
+  char chunk[4096] = {};
+  while (::write(fifo.get(), chunk, sizeof chunk) > 0) {
+  }
+  const Outcome started = start("c1", "", {"-debug"});
+  ASSERT_TRUE(started.ok()) << started;
+  auto shim = connect(started.out);
+  for (int i = 0; i < 3; ++i) {
+    run(*shim, "c1");
+    exec(*shim, "c1", "e1", {"/no/such/program"});
+    shim->refusal_of(shim->start_begin("c1", "e1"));
+    shim->end_container("c1");
+  }
+  end_shim(*shim);
+}
+
+TEST_F(ServerLog, ThatIsNotThereIsDoneWithout) {
+  make_bundle("c1");
+  fs::remove(bundle("c1") / "log");
+  const Outcome started = start("c1");
+  ASSERT_TRUE(started.ok()) << started;
+  auto shim = connect(started.out);
+  run(*shim, "c1");
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+TEST_F(ServerProcess, IsOneThreadThatNothingWakes) {
+  auto shim = start_shim("c1");
+  run(*shim, "c1");
+  const pid_t pid = only_shim().pid;
+  EXPECT_EQ(std::distance(fs::directory_iterator("/proc/" + std::to_string(pid) + "/task"), {}), 1);
+  const auto switches = [&] {
+    const std::string status = read("/proc/" + std::to_string(pid) + "/status");
+    const std::size_t at = status.find("voluntary_ctxt_switches:");
+    return std::stol(status.substr(status.find(':', at) + 1));
+  };
+  shim->pass(100ms);
+  const long before = switches();
+  shim->pass(1000ms);
+  EXPECT_EQ(switches(), before);
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+}  // namespace
+}  // namespace thinshim::test
