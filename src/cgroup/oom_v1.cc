@@ -42,23 +42,26 @@ class OomV1 final : public OomWatch::Source {
   }
 
   int descriptor() const override { return event_.get(); }
-  bool announced() const override { return announced_; }
+  bool announced() const override { return announcements_ > 0; }
 
   bool look() override {
-    std::uint64_t signals = take_signals();
+    announcements_ += take_signals();
     std::optional<std::string> text = read_control(directory_);
-    if (!text && signals > 0) --signals;  // that of the removal
-    if (signals > 0) announced_ = true;
-    // Without a counter, or with one that can no longer be asked, the announcement has to do.
-    if (!text || !control(*text, "oom_kill")) return std::exchange(announced_, false);
-    std::uint64_t before = std::exchange(kills_, count());
-    if (kills_ <= before) return false;
-    announced_ = false;
-    return true;
+    bool killed;
+    if (!text) {
+      killed = announcements_ > 1;  // the removal is one of them
+    } else if (!control(*text, "oom_kill")) {
+      killed = announcements_ > 0;
+    } else {
+      std::uint64_t before = std::exchange(kills_, count());
+      killed = kills_ > before;
+    }
+    if (killed) announcements_ = 0;
+    return killed;
   }
 
   bool stuck() override {
-    announced_ = false;
+    announcements_ = 0;
     std::optional<std::string> text = read_control(directory_);
     return text && control(*text, "under_oom").value_or(0) != 0;
   }
@@ -90,7 +93,7 @@ class OomV1 final : public OomWatch::Source {
   std::string directory_;
   Fd event_;
   std::uint64_t kills_ = 0;
-  bool announced_ = false;
+  std::uint64_t announcements_ = 0;  // of which no kill has come yet
 };
 
 }  // namespace

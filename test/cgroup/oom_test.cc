@@ -143,6 +143,22 @@ TEST_F(OomTest, KillsInOtherGroupsOfThePodDoNotCount) {
   ::rmdir(other.c_str());
 }
 
+// systemd removes a scope as soon as it is empty.
+TEST_F(OomTest, AKillInAGroupThatIsGoneAlreadyIsReported) {
+  pass_memory_down();
+  for (int round = 0; round < 10; ++round) {
+    limit(inner_, 16);
+    pid_t pid = process_in(inner_, kTooMuch);
+    OomWatch watch(loop_, Cgroup::of_process(pid));
+    go();
+    EXPECT_TRUE(was_killed(pid));
+    remove_group(inner_);
+    EXPECT_TRUE(reported(watch)) << round;
+    EXPECT_FALSE(reported(watch, 20ms)) << "it was reported";
+    ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
+  }
+}
+
 TEST_F(OomTest, OtherEndsAreNoKillsByLackOfMemory) {
   pid_t pid = process_in(outer_);
   OomWatch watch(loop_, Cgroup::of_process(pid));

@@ -85,11 +85,14 @@ class OwnGroups : public testing::Test {
     ::kill(pid, SIGKILL);
     was_killed(pid);
   }
-  // A group is busy for a moment after its last process was reaped.
   void remove_groups() {
-    for (const std::string& group : {inner_, outer_})
-      for (int i = 0; i < 200 && ::rmdir(group.c_str()) < 0 && errno == EBUSY; ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    remove_group(inner_);
+    remove_group(outer_);
+  }
+  // A group is busy for a moment after its last process was reaped.
+  static void remove_group(const std::string& group) {
+    for (int i = 0; i < 200 && ::rmdir(group.c_str()) < 0 && errno == EBUSY; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 
   std::string outer_, inner_;
