@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -198,6 +199,22 @@ std::vector<pid_t> Cgroup::pids() const {
   std::sort(pids.begin(), pids.end());
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   return pids;
+}
+
+bool remove_empty_groups(std::string_view path) {
+  const bool is_plain = path.size() > 1 && path.front() == '/' && path.back() != '/' &&
+                        path.find("/../") == std::string_view::npos && !path.ends_with("/..");
+  if (!is_plain) return true;
+  const std::string mountinfo = read_file("/proc/self/mountinfo", 256u << 20).value_or("");
+  bool left = false;
+  for (CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
+    for (const Mount& mount : parse_mounts(mountinfo, version)) {
+      std::optional<std::string> directory = below(mount, path);
+      if (!directory || ::rmdir(directory->c_str()) == 0) continue;
+      if (errno == EBUSY || errno == ENOTEMPTY) left = true;
+    }
+  }
+  return !left;
 }
 
 }  // namespace thinshim

@@ -58,4 +58,9 @@ class Cgroup {
   std::vector<std::pair<std::string, std::string>> directories_;  // controller and directory
 };
 
+// Removes the group `path` ("/k8s.io/c1", as config.json names it) from every hierarchy of either
+// version, where nothing is in it. Whether none is left; one that holds processes or groups is.
+// Nothing is done for any other path.
+bool remove_empty_groups(std::string_view path);
+
 }  // namespace thinshim

@@ -16,8 +16,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cgroup/cgroup.h"
 #include "oci/bundle.h"
 #include "oci/runtime.h"
+#include "oci/spec.h"
 #include "oci/unmount.h"
 #include "process/reaper.h"
 #include "runc_options.pb.h"
@@ -85,8 +87,17 @@ void remove_runtime_state(const Bundle& bundle, const std::string& id, const Arg
   loop.run(Runtime(reaper, settings).remove(id, true));
 }
 
+// A runtime that died with the shim before it wrote anything down leaves the container's groups.
+// Its first process is then on its way out of them.
+void remove_groups(const Bundle& bundle) {
+  if (exists(bundle.init_pid()) || !exists(bundle.config())) return;
+  const std::string path = read_container_spec(bundle.config()).cgroups_path;
+  for (int attempts = 100; !remove_empty_groups(path) && attempts > 0; --attempts) ::usleep(5000);
+}
+
 void clean(const Bundle& bundle, const std::string& id, const Arguments& arguments) {
   attempt("failed to remove runc container", [&] { remove_runtime_state(bundle, id, arguments); });
+  attempt("failed to remove the container's cgroups", [&] { remove_groups(bundle); });
   attempt("failed to cleanup rootfs mount", [&] { unmount_recursive(bundle.rootfs()); });
   for (const std::string& name : entries_of(bundle.path())) {
     bool exec_pid =

@@ -83,11 +83,22 @@ void adjust_oom_score(pid_t server) {
   }
 }
 
+// The kernel lets `start` go on a moment before the server's environment can be read.
+std::string environment_of(int pid) {
+  std::string environment = read_proc_file(pid, "environ");
+  for (int attempts = 1000; environment.empty() && attempts > 0 && ::kill(pid, 0) == 0;
+       --attempts) {
+    ::usleep(100);
+    environment = read_proc_file(pid, "environ");
+  }
+  return environment;
+}
+
 // What was given out for a shim that lives: it says so itself, in its environment. A stock shim
 // does not; containerd 2 keeps its answer in the bundle where that shim runs.
 int version_of(int pid, int otherwise) {
   std::string variable = std::string(kVersionVariable) + "=";
-  std::string environment = '\0' + read_proc_file(pid, "environ");
+  std::string environment = '\0' + environment_of(pid);
   std::size_t found = environment.find('\0' + variable);
   if (found != std::string::npos)
     return environment[found + 1 + variable.size()] == '3' ? kBootstrapVersion : kLegacyVersion;

@@ -155,5 +155,29 @@ TEST_F(OwnGroups, ThatWereRemovedAreEmpty) {
   EXPECT_TRUE(group.pids().empty());
 }
 
+TEST_F(OwnGroups, AreRemovedByTheirPathWhereTheyAreEmpty) {
+  const std::string path = outer_.substr(outer_.rfind('/'));
+  EXPECT_FALSE(remove_empty_groups(path)) << "a group is in it";
+  pid_t pid = process_in(inner_);
+  EXPECT_FALSE(remove_empty_groups(path + "/inner")) << "a process is in it";
+  end(pid);
+  EXPECT_TRUE(remove_empty_groups(path + "/inner"));
+  EXPECT_FALSE(std::filesystem::exists(inner_));
+  EXPECT_TRUE(std::filesystem::exists(outer_));
+  EXPECT_TRUE(remove_empty_groups(path + "/inner")) << "none is left";
+  EXPECT_TRUE(remove_empty_groups(path));
+  EXPECT_FALSE(std::filesystem::exists(outer_));
+}
+
+TEST_F(OwnGroups, AreNotRemovedByAnythingButTheirPath) {
+  const std::string path = outer_.substr(outer_.rfind('/'));
+  std::filesystem::remove(inner_);
+  for (const std::string& other :
+       {std::string(), std::string("/"), std::string("."), path.substr(1), path + "/",
+        "/x/.." + path, path + "/x/..", "system.slice:x:" + path})
+    EXPECT_TRUE(remove_empty_groups(other)) << other;
+  EXPECT_TRUE(std::filesystem::exists(outer_));
+}
+
 }  // namespace
 }  // namespace thinshim

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 
 #include "runc_options.pb.h"
 #include "support/cgroups.h"
@@ -21,11 +22,13 @@ namespace fs = std::filesystem;
 class Delete : public ShimTest {
  protected:
   // The answer, which is there in any case; `warnings` says whether something stands on stderr.
-  api::DeleteResponse answer_of(const Outcome& outcome, bool warnings = false) {
+  api::DeleteResponse answer_of(const Outcome& outcome, std::optional<bool> warnings = false) {
     api::DeleteResponse response;
     EXPECT_EQ(outcome.exit_code, 0) << outcome;
     EXPECT_TRUE(response.ParseFromString(outcome.out)) << outcome;
-    EXPECT_EQ(outcome.err.empty(), !warnings) << outcome;
+    if (warnings) {
+      EXPECT_EQ(outcome.err.empty(), !*warnings) << outcome;
+    }
     EXPECT_EQ(response.exit_status(), 137u);
     EXPECT_GT(response.exited_at().seconds(), ::time(nullptr) - 60);
     EXPECT_LE(response.exited_at().seconds(), ::time(nullptr));
@@ -77,6 +80,26 @@ class Delete : public ShimTest {
     shim->until([&] { return history().size() >= 4; });
     kill_shim();
     return pid;
+  }
+  static Task<> live_and_die(TaskCalls& shim, api::CreateTaskRequest request, bool& over) {
+    try {
+      api::StartRequest start;
+      start.set_id("c1");
+      api::KillRequest kill;
+      kill.set_id("c1");
+      kill.set_signal(SIGKILL);
+      api::WaitRequest wait;
+      wait.set_id("c1");
+      api::DeleteRequest remove;
+      remove.set_id("c1");
+      co_await shim.client.call<api::CreateTaskResponse>(shim.service, "Create", request, 0ms);
+      co_await shim.client.call<api::StartResponse>(shim.service, "Start", start, 0ms);
+      co_await shim.client.call<Empty>(shim.service, "Kill", kill, 0ms);
+      co_await shim.client.call<api::WaitResponse>(shim.service, "Wait", wait, 0ms);
+      co_await shim.client.call<api::DeleteResponse>(shim.service, "Delete", remove, 0ms);
+    } catch (const Error&) {
+    }
+    over = true;
   }
   void kill_shim() {
     const pid_t pid = only_shim().pid;
@@ -197,6 +220,36 @@ TEST_F(Delete, LeavesTheSocketToAShimThatLives) {
   EXPECT_FALSE(is_alive(pid));
   shim->remove("c1");
   end_shim(*shim);
+}
+
+// The shim dies at any moment of a container's making and unmaking: what its helpers were about to
+// do must not be done once `delete` has been there.
+TEST_F(Delete, LeavesNothingWheneverTheShimWasKilled) {
+  for (int moment = 0; moment < 60; ++moment) {
+    SCOPED_TRACE("moment " + std::to_string(moment));
+    ContainerConfig config;
+    config.rootfs = bundle("c1") / "rootfs";
+    auto shim = start_shim("c1", config);
+    api::CreateTaskRequest request = create_request("c1");
+    containerd::types::Mount* mount = request.add_rootfs();
+    mount->set_type("bind");
+    mount->set_source(rootfs());
+    mount->add_options("rbind");
+    const pid_t pid = only_shim().pid;
+    bool over = false;
+    shim->calls.spawn(live_and_die(*shim, request, over), "a life");
+    const std::uint64_t end = loop_.now() + static_cast<std::uint64_t>(moment * 3);
+    while (!over && loop_.now() < end) shim->pass(1ms);
+    ::kill(pid, SIGKILL);
+    shim->until([&] { return over; });
+    answer_of(cleanup("c1"), std::nullopt);
+    EXPECT_TRUE(eventually([&] {
+      return !fs::exists(state_of("c1")) && !has_cgroup("c1") &&
+             read("/proc/self/mountinfo").find(bundle("c1").string() + "/") == std::string::npos;
+    }));
+    EXPECT_TRUE(fs::is_empty("/run/containerd/s"));
+    if (HasFailure()) return;
+  }
 }
 
 // --- groups

@@ -190,8 +190,10 @@ std::unique_ptr<TaskCalls> ShimTest::connect(const std::string& address) {
 }
 
 Process ShimTest::only_shim() const {
-  const std::vector<Process> shims = shims_of_namespace(namespace_);
-  EXPECT_EQ(shims.size(), 1u);
+  // A process that has just become the shim has no command line for a moment.
+  std::vector<Process> shims;
+  EXPECT_TRUE(eventually([&] { return (shims = shims_of_namespace(namespace_)).size() == 1; }))
+      << shims.size() << " shims";
   return shims.empty() ? Process() : shims[0];
 }
 
