@@ -183,6 +183,26 @@ TEST_F(ServerProcess, EndsAlsoWhereNobodyTakesItsEvents) {
   EXPECT_NE(log_of("c1").find("events were not delivered"), std::string::npos);
 }
 
+TEST_F(ServerProcess, TellsWhatHappenedWhileContainerdWasAway) {
+  auto shim = start_shim("c1");
+  fs::rename(directory_ / "events.sock", directory_ / "away");
+  run(*shim, "c1");
+  for (const char* id : {"e1", "e2"}) {
+    exec(*shim, "c1", id, {"/bin/true"});
+    shim->start("c1", id);
+    EXPECT_EQ(shim->wait("c1", id), 0u);
+    shim->remove("c1", id);
+  }
+  shim->end_container("c1");
+  EXPECT_EQ(history(), Lines());
+  fs::rename(directory_ / "away", directory_ / "events.sock");
+  shim->until([&] { return history().size() == 10; });
+  EXPECT_EQ(history(), (Lines{"create c1", "start c1", "exec-added c1 e1", "exec-started c1 e1",
+                              "exit c1 e1 0", "exec-added c1 e2", "exec-started c1 e2",
+                              "exit c1 e2 0", "exit c1 137", "delete c1 137"}));
+  end_shim(*shim);
+}
+
 TEST_F(ServerProcess, LivesThroughOtherSignals) {
   auto shim = start_shim("c1");
   const pid_t pid = only_shim().pid;

@@ -169,6 +169,25 @@ TEST_F(Failure, OfStartLeavesACreatedContainer) {
   }
 }
 
+// A runtime whose complaints do not fit into a pipe is neither held up nor quoted in full.
+TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsToldInPart) {
+  run("c1");
+  runtime.before("kill", kFlood + "exit 3");
+  Error error = refusal_of(kill_begin("c1", SIGKILL));
+  const std::string killing = "unknown error after kill: OCI runtime kill failed: ";
+  EXPECT_EQ(std::string(error.what()).rfind(killing + "exit status 3: xxx", 0), 0u);
+  EXPECT_LE(std::string(error.what()).size(), 66u << 10);
+  runtime.before("kill", kFlood);
+  kill("c1", SIGKILL) /* nor is one that succeeds */;
+  wait("c1");
+  runtime.before("delete", kFlood + "exit 3");
+  error = refusal_of(remove_begin("c1"));
+  EXPECT_EQ(std::string(error.what()).rfind("failed to delete task: exit status 3: xxx", 0), 0u);
+  EXPECT_LE(std::string(error.what()).size(), 66u << 10);
+  runtime.behave();
+  remove("c1");
+}
+
 TEST_F(Failure, OfDeleteCanBeFollowedByASecondAttempt) {
   run("c1");
   kill("c1", SIGKILL);
