@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,6 +70,12 @@ int become_program(const Launch& launch) {
   return pid;
 }
 
+bool is_program(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+         ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0;
+}
+
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> result;
   result.reserve(strings.size() + 1);
@@ -98,7 +105,7 @@ std::string find_program(const std::string& name) {
     std::size_t end = std::min(directories.find(':', begin), directories.size());
     std::string directory = directories.substr(begin, end - begin);
     std::string candidate = (directory.empty() ? "." : directory) + "/" + name;
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (is_program(candidate)) return candidate;
     begin = end + 1;
   }
   throw Error(Code::unknown, "exec: \"" + name + "\": executable file not found in $PATH", ENOENT);
@@ -131,8 +138,12 @@ pid_t start_command(const Command& command) {
                 command.death_signal,
                 command.own_group};
 
+  // The child shares our memory until it is the program, so what it undoes there is undone here
+  // too.
+  const bool huge_pages_off = ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1;
   volatile int failure = 0;
   pid_t pid = vfork_and_exec(launch, failure);
+  if (huge_pages_off) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   if (pid < 0) throw_errno("fork/exec " + path, failure);
   if (failure != 0) {
     siginfo_t ignored;

@@ -68,6 +68,8 @@ Answer ask(idtype_t type, pid_t pid, int options) {
 }  // namespace
 
 Reaper::Reaper(Loop& loop) : loop_(loop), signals_(loop, {SIGCHLD}) {
+  // Whoever started us may have ignored it, and then the kernel keeps no exits (wait(2)).
+  ::signal(SIGCHLD, SIG_DFL);
   check(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become the subreaper of containers");
   tasks_.spawn(watch_signals(), "reaper");
 }

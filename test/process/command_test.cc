@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,6 +106,24 @@ TEST_F(CommandTest, TellsWhyAProgramCannotBeStarted) {
       EXPECT_NE(error.errnum(), 0);
     }
   }
+}
+
+TEST_F(CommandTest, LeavesOurOwnChoiceOfPageSizeAlone) {
+  ASSERT_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+  EXPECT_EQ(shell("grep THP_enabled /proc/self/status").text, "THP_enabled:\t1\n");
+  EXPECT_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
+  prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+}
+
+TEST_F(CommandTest, PassesOverDirectoriesInPath) {
+  TempDir dir;
+  make_directories(dir / "a/mine", 0755);
+  make_directories(dir / "b", 0755);
+  write_file(dir / "b/mine", "#!/bin/sh\n", 0700);
+  std::string old = getenv("PATH");
+  setenv("PATH", (dir.path() + "/a:" + dir.path() + "/b").c_str(), 1);
+  EXPECT_EQ(find_program("mine"), dir / "b/mine");
+  setenv("PATH", old.c_str(), 1);
 }
 
 TEST_F(CommandTest, FindsProgramsInPath) {

@@ -44,8 +44,10 @@ class ReaperTest : public testing::Test {
   pid_t orphan(const std::string& script) {
     TempDir dir;
     std::string file = dir / "pid";
-    Exit exit =
-        loop_.run(exit_of(reaper_.start(shell("sh -c '" + script + "' & echo $! > " + file))));
+    // Only once its parent is gone, or that one would reap it.
+    Exit exit = loop_.run(
+        exit_of(reaper_.start(shell("p=$$; (while kill -0 $p 2>/dev/null; do sleep 0.01; done; " +
+                                    script + ") & echo $! > " + file))));
     EXPECT_EQ(exit.status, 0);
     return read_pid_file(file).value();
   }
@@ -71,6 +73,14 @@ TEST_F(ReaperTest, TellsExitCodesAndSignals) {
   EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("exit 7")))).status, 7);
   EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("kill -9 $$")))).status, 137);
   EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("kill -TERM $$")))).status, 143);
+}
+
+// Python and shells start programs that way; the kernel then keeps no exits.
+TEST(ReaperAlone, ToldToIgnoreChildrenHearsOfThemAllTheSame) {
+  signal(SIGCHLD, SIG_IGN);
+  Loop loop;
+  Reaper reaper(loop);
+  EXPECT_EQ(loop.run(exit_of(reaper.start(shell("exit 7")))).status, 7);
 }
 
 TEST_F(ReaperTest, TellsWhenItHappened) {
