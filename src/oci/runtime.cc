@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "oci/runtime_log.h"
 
 namespace thinshim {
@@ -82,11 +83,11 @@ Task<> Runtime::call(Call call) {
     Task<Output> running = run(reaper_, std::move(command));
     output = co_await std::move(running);
   } catch (const Error& error) {
-    throw error.in(call.what);
+    throw call.what.empty() ? error : error.in(call.what);
   }
   if (output.exit.status == 0) co_return;
-  throw Error::unknown(call.what + ": " +
-                       reason_of(output, log_memory ? fd_path(log_memory.get()) : log));
+  Error failure = Error::unknown(reason_of(output, log_memory ? fd_path(log_memory.get()) : log));
+  throw call.what.empty() ? failure : failure.in(call.what);
 }
 
 Task<> Runtime::create(std::string id, Create options) {
@@ -128,10 +129,14 @@ Task<> Runtime::exec(std::string id, std::string process, Start options) {
 }
 
 Task<> Runtime::kill(std::string id, int signal, bool all) {
-  Call request{"OCI runtime kill failed", {"kill"}, {}, {}};
+  Call request{"", {"kill"}, {}, {}};
   if (all) request.arguments.push_back("--all");
   request.arguments.insert(request.arguments.end(), {id, std::to_string(signal)});
   co_await call(std::move(request));
+}
+
+bool Runtime::knows(const std::string& id) const {
+  return ::access(join_path(settings_.root, id).c_str(), F_OK) == 0;
 }
 
 Task<> Runtime::remove(std::string id, bool force) {

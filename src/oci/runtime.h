@@ -46,8 +46,12 @@ class Runtime {
   // `process` is the JSON of an OCI process; it reaches the runtime in memory, not through a disk
   // that may be full.
   Task<> exec(std::string id, std::string process, Start options);
+  // This one throws the reason alone.
   Task<> kill(std::string id, int signal, bool all);
   Task<> remove(std::string id, bool force);
+
+  // Whether it keeps state of a container.
+  bool knows(const std::string& id) const;
 
   const Settings& settings() const { return settings_; }
 

@@ -143,6 +143,9 @@ void Container::exec(const api::ExecProcessRequest& request) {
   check_identifier(exec_id, "exec id");
   if (exec_id == "init")
     throw Error::invalid_argument("exec id init: its pid file would be the container's own");
+  if (exec_id == id_)
+    throw Error::invalid_argument("exec id " + exec_id +
+                                  ": its exit would be taken for the container's");
   if (execs_.count(exec_id) != 0) throw Error::already_exists("id " + exec_id);
   if (!next(kInitRules, init_->state(), Verb::exec)) throw refusal(init_->state(), Verb::exec);
   Streams streams{request.stdin(), request.stdout(), request.stderr(), request.terminal()};

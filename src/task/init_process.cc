@@ -36,6 +36,8 @@ InitProcess::InitProcess(Reaper& reaper, Runtime runtime, Settings settings, Str
 Task<> InitProcess::create(MountList rootfs) {
   Task<> mounting = mount(std::move(rootfs));
   co_await std::move(mounting);
+  // Another's, of which the runtime will tell us; it is not ours to undo.
+  const bool taken = runtime_.knows(settings_.container);
   std::exception_ptr failure;
   try {
     Task<> creating = create_container();
@@ -44,7 +46,7 @@ Task<> InitProcess::create(MountList rootfs) {
     failure = std::current_exception();
   }
   if (!failure) co_return;
-  Task<> undoing = undo_create();
+  Task<> undoing = undo_create(taken);
   co_await std::move(undoing);
   std::rethrow_exception(failure);
 }
@@ -63,10 +65,10 @@ Task<> InitProcess::create_container() {
 
 // A runtime that was killed half way, or that made a container which we could not take over, leaves
 // something behind.
-Task<> InitProcess::undo_create() {
+Task<> InitProcess::undo_create(bool keep_container) {
   try {
     Task<> removing = runtime_.remove(settings_.container, true);
-    co_await std::move(removing);
+    if (!keep_container) co_await std::move(removing);
   } catch (const Error& error) {
     if (!contains(error, "does not exist"))
       log::debug("cleaning up after a failed create", {{"error", error.what()}});
@@ -116,7 +118,11 @@ Task<> InitProcess::kill(int signal, bool all) {
 
 Task<> InitProcess::kill_all() {
   Task<> killing = runtime_.kill(settings_.container, SIGKILL, true);
-  co_await std::move(killing);
+  try {
+    co_await std::move(killing);
+  } catch (const Error& error) {
+    throw error.in("OCI runtime killall failed");
+  }
 }
 
 Task<> InitProcess::remove() {

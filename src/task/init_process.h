@@ -41,7 +41,7 @@ class InitProcess : public Process {
   Task<> mount(MountList rootfs);
   Task<> unmount();
   Task<> create_container();
-  Task<> undo_create();
+  Task<> undo_create(bool keep_container);
 
   Runtime runtime_;
   Settings settings_;

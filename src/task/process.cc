@@ -60,6 +60,7 @@ Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker m
     std::rethrow_exception(failure);
   }
   if (stdin_closed_) io->close_stdin();
+  if (size_) io->resize(size_->first, size_->second);
   io_ = std::move(io);
   pid_ = child.pid();
   child_.emplace(std::move(child));
@@ -71,6 +72,7 @@ void Process::close_stdin() {
 }
 
 void Process::resize(unsigned width, unsigned height) {
+  size_ = {width, height};  // for a terminal that is still to come
   if (io_) io_->resize(width, height);
 }
 

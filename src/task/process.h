@@ -88,6 +88,7 @@ class Process {
   std::optional<Child> child_;
   std::unique_ptr<ProcessIo> io_;
   bool stdin_closed_ = false;
+  std::optional<std::pair<unsigned, unsigned>> size_;  // of the terminal, if it was ever set
   Event ended_;
   Event start_settled_;
   Mutex verbs_;

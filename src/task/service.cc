@@ -3,6 +3,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <functional>
+#include <utility>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/identifier.h"
@@ -27,6 +31,17 @@ types::Status status_of(State state) {
   }
   return types::UNKNOWN;
 }
+
+class AtEnd {
+ public:
+  explicit AtEnd(std::function<void()> work) : work_(std::move(work)) {}
+  ~AtEnd() { work_(); }
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
+
+ private:
+  std::function<void()> work_;
+};
 
 std::uint32_t exit_status(const Process& process) {
   return static_cast<std::uint32_t>(process.exit() ? process.exit()->status : 0);
@@ -98,8 +113,10 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   if (request.bundle().empty() || request.bundle().front() != '/')
     throw Error::invalid_argument("bundle \"" + request.bundle() + "\" is no absolute path");
   if (!request.checkpoint().empty()) throw Error::unimplemented("restoring a checkpoint");
-  if (containers_.count(request.id()) != 0 || !being_created_.insert(request.id()).second)
+  if (containers_.count(request.id()) != 0 || !being_created_.emplace(request.id(), true).second)
     throw Error::already_exists("container " + request.id());
+  // Also when this request is cancelled.
+  AtEnd given_up([this, id = request.id()] { create_given_up(id); });
   Task<pid_t> creating = complete(operations_, create_container(std::move(request)), "create");
   pid_t pid = co_await std::move(creating);
   api::CreateTaskResponse response;
@@ -238,10 +255,21 @@ Task<wire::Empty> TaskService::shutdown(api::ShutdownRequest) {
   co_return wire::Empty();
 }
 
+// Nobody waits for it any more: where it is still under way, the runtime takes longer than its
+// client's patience.
+void TaskService::create_given_up(const std::string& id) {
+  auto create = being_created_.find(id);
+  if (create == being_created_.end()) return;
+  create->second = false;
+  end_if_asked();
+}
+
 // A request to shut down that came while there were containers is remembered: clients send it once
 // (containerd issue 12344).
 void TaskService::end_if_asked() {
-  if (shutdown_asked_ && containers_.empty() && being_created_.empty()) settings_.shut_down();
+  bool awaited = std::any_of(being_created_.begin(), being_created_.end(),
+                             [](const auto& create) { return create.second; });
+  if (shutdown_asked_ && containers_.empty() && !awaited) settings_.shut_down();
 }
 
 }  // namespace thinshim

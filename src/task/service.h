@@ -10,7 +10,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "async/sync.h"
@@ -60,13 +59,14 @@ class TaskService {
   static Task<> kill_process(std::shared_ptr<Container> container, api::KillRequest request);
   Task<std::shared_ptr<Process>> remove_process(std::shared_ptr<Container> container,
                                                 std::string exec_id);
+  void create_given_up(const std::string& id);
   void end_if_asked();
 
   Reaper& reaper_;
   EventSink& events_;
   Settings settings_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
-  std::set<std::string> being_created_;
+  std::map<std::string, bool> being_created_;  // and whether a client waits for it
   bool shutdown_asked_ = false;
   TaskSet operations_;
 };

@@ -260,8 +260,7 @@ TEST_F(Lifecycle, KillSaysInTheStockShimsWordsWhatTheRuntimeMeans) {
       {"os: process already finished", Code::not_found, "process already finished: not found"},
       {"No such process", Code::not_found, "process already finished: not found"},
       {"container does not exist", Code::not_found, "no such container: not found"},
-      {"permission denied", Code::unknown,
-       "unknown error after kill: OCI runtime kill failed: permission denied"},
+      {"permission denied", Code::unknown, "unknown error after kill: permission denied"},
   };
   for (const auto& row : table) {
     runtime.before("kill", FakeRuntime::fail(row.reason));

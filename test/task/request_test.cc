@@ -61,6 +61,8 @@ TEST_F(Request, WithABadExecIdIsRefusedAndLeavesNoTrace) {
             Code::invalid_argument);
   Error error = refusal_of(exec_begin("c1", "init", "true"));
   EXPECT_EQ(error.code(), Code::invalid_argument) << "init.pid is taken";
+  error = refusal_of(exec_begin("c1", "c1", "true"));
+  EXPECT_EQ(error.code(), Code::invalid_argument) << "its exit would be the container's";
   EXPECT_EQ(files_of(directory.path()), before);
   EXPECT_EQ(sink.count(kTopicExecAdded), 0u);
   end_container("c1");
@@ -191,6 +193,22 @@ TEST_F(Request, ToShutDownWaitsForAContainerThatIsBeingCreated) {
   EXPECT_EQ(shutdowns, 0);
   remove("c1");
   EXPECT_EQ(shutdowns, 1);
+}
+
+// The runtime hangs, containerd gives up, and its `delete` cleans up once the shim is gone.
+TEST_F(Request, ToShutDownDoesNotWaitForACreateThatItsClientGaveUp) {
+  runtime.before("create", runtime.wait_for("create"));
+  make_bundle("c1");
+  auto other = another_client();
+  auto creating = create_begin(create_request("c1"), other.get());
+  until_called("create c1");
+  shutdown();
+  EXPECT_EQ(shutdowns, 0);
+  other->close();
+  until([&] { return shutdowns == 1; });
+  runtime.open("create");
+  until([&] { return sink.count(kTopicCreate) == 1; });
+  remove("c1");
 }
 
 TEST_F(Request, ToShutDownIsFollowedWhenTheLastCreateFails) {
