@@ -95,9 +95,10 @@ Task<bool> Publisher::forward(std::string request) {
     co_await std::move(calling);
     failing_ = false;
     co_return true;
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // whatever it is, the events behind this one must go on
     // containerd will not like it better the next time.
-    const bool for_good = error.code() == Code::invalid_argument;
+    const Error* refusal = dynamic_cast<const Error*>(&error);
+    const bool for_good = refusal && refusal->code() == Code::invalid_argument;
     // An outage may last for days: one line is enough.
     if (for_good || !std::exchange(failing_, true))
       log::warning("forward event", {{"error", error.what()}});

@@ -130,7 +130,11 @@ void clean_group(const Bundle& bundle, const std::string& address, const Argumen
 }
 
 std::string bundle_path(const Arguments& arguments) {
-  if (!arguments.bundle.empty()) return arguments.bundle;
+  if (!arguments.bundle.empty()) {
+    std::string path = arguments.bundle;
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    return path;
+  }
   char path[4096];
   if (!::getcwd(path, sizeof path)) throw_errno("find the working directory");
   return join_path(directory_of(path), arguments.id);

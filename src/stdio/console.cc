@@ -24,6 +24,7 @@ Fd listen_at(const std::string& path) {
   if (path.size() >= sizeof address.sun_path)
     throw Error::unknown(path + ": too long for a socket");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  ::unlink(path.c_str());  // a shim that was killed may have left one
   if (::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
     throw_errno("bind " + path);
   // Nobody can connect before listen(), so nobody sees the mode that bind() gave.
@@ -86,8 +87,8 @@ Fd open_terminal_peer(int master) {
 
 std::string end_of_input(int master) {
   termios settings{};
-  cc_t character = ::tcgetattr(master, &settings) == 0 ? settings.c_cc[VEOF] : 4;
-  return std::string(2, static_cast<char>(character));
+  if (::tcgetattr(master, &settings) < 0 || !(settings.c_lflag & ICANON)) return "";
+  return std::string(2, static_cast<char>(settings.c_cc[VEOF]));
 }
 
 }  // namespace thinshim

@@ -44,7 +44,8 @@ void resize_terminal(int master, unsigned width, unsigned height);
 Fd open_terminal_peer(int master);
 
 // The bytes that end the input of whoever reads the terminal: its end-of-file character, once to
-// hand over an unfinished line and once more for the end itself (termios(3), VEOF).
+// hand over an unfinished line and once more for the end itself (termios(3), VEOF). None in raw
+// mode, where no byte means that.
 std::string end_of_input(int master);
 
 }  // namespace thinshim

@@ -33,8 +33,9 @@ bool is_one_of_us(int peer) {
 bool concerns_one_peer(int errnum) {
   return errnum == EAGAIN || errnum == EINTR || errnum == ECONNABORTED || errnum == EPROTO;
 }
-bool is_shortage(int errnum) {
-  return errnum == EMFILE || errnum == ENFILE || errnum == ENOBUFS || errnum == ENOMEM;
+// All others but these pass: a shim that lives must not give up its socket.
+bool is_no_listener(int errnum) {
+  return errnum == EBADF || errnum == EINVAL || errnum == ENOTSOCK || errnum == EOPNOTSUPP;
 }
 
 // Names the listener in use for as long as it exists.
@@ -64,12 +65,12 @@ Task<> Server::serve(Fd listener) {
     if (peer) {
       short_of_something = false;
       adopt(std::move(peer));
-    } else if (is_shortage(errnum)) {
+    } else if (is_no_listener(errnum)) {
+      throw_errno("accept", errnum);
+    } else if (!concerns_one_peer(errnum)) {
       if (!std::exchange(short_of_something, true))
         log::error("ttrpc: cannot accept", {{"error", errno_text(errnum)}});
       co_await sleep(loop_, kAcceptPause);
-    } else if (!concerns_one_peer(errnum)) {
-      throw_errno("accept", errnum);
     }
   }
 }

@@ -223,6 +223,24 @@ TEST_F(TerminalTest, TheEndOfInputHandsOverAnUnfinishedLineAndEnds) {
   io_->close_stdin();
 }
 
+TEST_F(TerminalTest, TheEndOfInputAddsNothingToWhatARawProgramReads) {
+  make_io();
+  terminal_ = hand_over_terminal(io_->console_socket().value());
+  termios settings{};
+  ASSERT_EQ(::tcgetattr(terminal_.slave.get(), &settings), 0);
+  ::cfmakeraw(&settings);
+  ASSERT_EQ(::tcsetattr(terminal_.slave.get(), TCSANOW, &settings), 0);
+  attach();
+  write(client_in_, "abc");
+  client_in_.reset();
+  io_->close_stdin();
+  EXPECT_EQ(read(terminal_.slave, 3), "abc");
+  EXPECT_LT(busy_milliseconds(), 10);
+  set_nonblocking(terminal_.slave.get(), true);
+  char more;
+  EXPECT_EQ(::read(terminal_.slave.get(), &more, 1), -1) << "got " << int{more};
+}
+
 TEST_F(TerminalTest, TheEndOfInputMayComeBeforeTheProcess) {
   make_io();
   write(client_in_, "line\n");
