@@ -52,6 +52,7 @@ Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker m
   try {
     Task<> attaching = io->attach();
     co_await std::move(attaching);
+    if (size_) io->resize(size_->first, size_->second);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -60,7 +61,6 @@ Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker m
     std::rethrow_exception(failure);
   }
   if (stdin_closed_) io->close_stdin();
-  if (size_) io->resize(size_->first, size_->second);
   io_ = std::move(io);
   pid_ = child.pid();
   child_.emplace(std::move(child));

@@ -225,6 +225,16 @@ TEST_F(Stdio, OfATerminalHasASizeAndAnEnd) {
                     "cannot resize a stopped container");
   shim->remove("c1", "e1");
 
+  // A size that is set before there is a terminal.
+  exec_out = reader("exec-out");
+  exec(*shim, "c1", "e2", {"/bin/sh", "-c", "read x; stty size"}, process);
+  shim->end(shim->resize_begin("c1", "e2", 66, 22));
+  shim->start("c1", "e2");
+  write_to("exec-in", "x\n");
+  EXPECT_EQ(shim->wait("c1", "e2"), 0u);
+  EXPECT_NE(read_all(*shim, exec_out.get()).find("22 66"), std::string::npos);
+  shim->remove("c1", "e2");
+
   shim->kill("c1", SIGKILL);
   EXPECT_EQ(shim->wait("c1"), 137u);
   read_all(*shim, out.get()) /* which ends */;

@@ -155,6 +155,16 @@ TEST_F(Failure, OfAnExecEndsNobodyElse) {
   remove("c1");
 }
 
+TEST_F(Failure, OfCreateLeavesAnothersContainerAlone) {
+  make_bundle("c1");
+  const std::string state = runtime.root() + "/test/c1";
+  std::filesystem::create_directories(state);
+  EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
+                 "OCI runtime create failed: container with given ID already exists");
+  EXPECT_TRUE(std::filesystem::exists(state));
+  EXPECT_EQ(runtime.calls(), Lines{"create c1"});
+}
+
 TEST_F(Failure, OfStartLeavesACreatedContainer) {
   for (const char* how : {"fail 'not now'", "kill -9 $$", "echo what >&2; exit 3"}) {
     runtime.before("start", how);

@@ -62,6 +62,8 @@ TEST_F(Request, WithABadExecIdIsRefusedAndLeavesNoTrace) {
   Error error = refusal_of(exec_begin("c1", "init", "true"));
   EXPECT_EQ(error.code(), Code::invalid_argument) << "init.pid is taken";
   error = refusal_of(exec_begin("c1", "c1", "true"));
+  EXPECT_EQ(error.code(), Code::invalid_argument) << "an exit of c1 in c1 is that of init";
+  error = refusal_of(exec_begin("c1", "c1", "true"));
   EXPECT_EQ(error.code(), Code::invalid_argument) << "its exit would be the container's";
   EXPECT_EQ(files_of(directory.path()), before);
   EXPECT_EQ(sink.count(kTopicExecAdded), 0u);
