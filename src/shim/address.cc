@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sha2.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -50,6 +52,18 @@ sockaddr_un address_to(const std::string& path) {
   return address;
 }
 
+// SIGKILL has been sent, but not been acted upon (proc_pid_status(5), SigPnd and ShdPnd).
+bool is_being_killed(int pid) {
+  constexpr unsigned long kKill = 1ul << (SIGKILL - 1);
+  const std::string status = read_proc_file(pid, "status");
+  for (const char* line : {"SigPnd:", "ShdPnd:"}) {
+    std::size_t found = status.find(line);
+    if (found == std::string::npos) continue;
+    if (std::strtoul(status.c_str() + found + 7, nullptr, 16) & kKill) return true;
+  }
+  return false;
+}
+
 // On its way out, with its descriptors perhaps still open; a zombie's are closed. A stock shim's
 // socket names a process that is long gone. Field 9 of /proc/PID/stat, counted behind the name in
 // parentheses, which may hold anything (proc_pid_stat(5)).
@@ -61,7 +75,8 @@ bool is_exiting(int pid) {
   char state = 0;
   unsigned long flags = 0;
   std::sscanf(stat.c_str() + name_end + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags);
-  return state != 'Z' && (flags & kExiting) != 0;
+  if (state == 'Z') return false;
+  return (flags & kExiting) != 0 || is_being_killed(pid);
 }
 
 Fd unix_socket() {

@@ -252,6 +252,7 @@ TEST_F(ServerLog, IsInLogrusFormat) {
   ASSERT_TRUE(started.ok()) << started;
   auto shim = connect(started.out);
   const pid_t pid = only_shim().pid;
+  shim->end(shim->connect_begin("c1"));  // it serves, so it is ready for signals too
   ::kill(pid, SIGTERM);
   until_gone(*shim, pid);
   std::istringstream lines(log_of("c1"));
