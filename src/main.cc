@@ -56,7 +56,7 @@ void print(const std::string& text) {
 
 Fd open_listener(const Arguments& arguments) {
   if (!arguments.socket.empty()) {
-    SocketDirectoryLock lock(arguments.socket);
+    SocketLock lock(arguments.socket);
     Fd listener = bind_socket(arguments.socket);
     check(::listen(listener.get(), SOMAXCONN), "listen");
     return listener;
@@ -70,9 +70,8 @@ Fd open_listener(const Arguments& arguments) {
 }
 
 // First of all at the end, so that no new container is sent to a shim that is about to go.
-Task<> remove_socket(std::string path) {
-  SocketDirectoryLock lock(path);
-  ::unlink(path.c_str());
+Task<> remove_socket(SocketFile socket) {
+  socket.remove();
   co_return;
 }
 
@@ -103,7 +102,7 @@ void serve(const Arguments& arguments) {
   const Config config = load_config("", arguments.config_file);
   log::set_level(arguments.debug ? log::Level::debug : config.log_level);
   Fd listener = open_listener(arguments);
-  const std::string socket = path_of_listener(listener);
+  const SocketFile socket(listener);
 
   Parts parts;
   parts.server.emplace(parts.loop);
@@ -134,7 +133,7 @@ void serve(const Arguments& arguments) {
          parts.task.emplace(
              *parts.reaper, *parts.publisher,
              TaskService::Settings{
-                 arguments.containerd_namespace, address_of_path(socket),
+                 arguments.containerd_namespace, address_of_path(socket.path()),
                  [&](const wire::Any& options) { return resolve_options(options, config).options; },
                  [&] { parts.shutdown->ask(); }});
          parts.task->serve(*parts.server);

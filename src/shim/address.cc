@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sha2.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -84,6 +84,15 @@ Fd unix_socket() {
                   "make a unix socket"));
 }
 
+// The byte that stands for a socket: of some 10^18, so that two names share one hardly ever, and
+// then no more than wait for each other.
+off_t lock_offset(std::string_view name) {
+  char hex[SHA256_DIGEST_STRING_LENGTH];
+  SHA256Data(reinterpret_cast<const std::uint8_t*>(name.data()), name.size(), hex);
+  hex[15] = '\0';
+  return static_cast<off_t>(std::strtoull(hex, nullptr, 16));
+}
+
 }  // namespace
 
 std::string socket_path(const std::string& directory, const std::string& grpc_address,
@@ -108,12 +117,25 @@ std::optional<std::string> path_of_address(const std::string& address) {
 
 std::string address_of_path(const std::string& path) { return "unix://" + path; }
 
-SocketDirectoryLock::SocketDirectoryLock(const std::string& path) {
-  std::string directory = directory_of(path);
+SocketLock::SocketLock(const std::string& path, std::chrono::milliseconds patience) {
+  const std::string directory = directory_of(path);
   make_directories(directory, 0700);
-  directory_ = open_file(directory, O_RDONLY | O_DIRECTORY);
-  while (::flock(directory_.get(), LOCK_EX) < 0)
-    if (errno != EINTR) throw_errno("lock " + directory);
+  const std::string name = join_path(directory, ".lock");
+  file_ = open_file(name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  struct flock range{};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  range.l_start = lock_offset(base_name(path));
+  range.l_len = 1;
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (::fcntl(file_.get(), F_OFD_SETLK, &range) < 0) {
+    if (errno != EAGAIN && errno != EACCES) throw_errno("lock " + name);
+    if (std::chrono::steady_clock::now() >= end)
+      throw Error(Code::deadline_exceeded, "lock " + path +
+                                               ": another start or delete has held it for " +
+                                               std::to_string(patience.count()) + " ms");
+    ::usleep(1000);  // F_OFD_SETLKW would wait without an end
+  }
 }
 
 Fd bind_socket(const std::string& path) {
@@ -127,14 +149,6 @@ Fd bind_socket(const std::string& path) {
     throw_errno("chmod " + path, errnum);
   }
   return socket;
-}
-
-std::string path_of_listener(const Fd& listener) {
-  sockaddr_un address{};
-  socklen_t size = sizeof address;
-  check(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size),
-        "read a socket's address");
-  return std::string(address.sun_path, ::strnlen(address.sun_path, sizeof address.sun_path));
 }
 
 Probe probe_socket(const std::string& path) {
@@ -151,6 +165,34 @@ Probe probe_socket(const std::string& path) {
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) probe.pid = peer.pid;
   if (probe.pid > 0 && is_exiting(probe.pid)) probe.alive = false;
   return probe;
+}
+
+SocketFile::SocketFile(const Fd& socket) {
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  check(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size),
+        "read a socket's address");
+  path_.assign(address.sun_path, ::strnlen(address.sun_path, sizeof address.sun_path));
+  struct stat status{};
+  if (::lstat(path_.c_str(), &status) < 0) return;
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+}
+
+bool SocketFile::is_there() const noexcept {
+  struct stat status{};
+  return inode_ != 0 && ::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ &&
+         status.st_ino == inode_;
+}
+
+void SocketFile::remove() const noexcept {
+  if (!is_there()) return;
+  std::optional<SocketLock> lock;
+  try {
+    lock.emplace(path_, std::chrono::milliseconds(0));
+  } catch (const std::exception&) {  // whoever holds it does not replace the socket of a live shim
+  }
+  if (is_there()) ::unlink(path_.c_str());
 }
 
 }  // namespace thinshim

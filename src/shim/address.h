@@ -5,6 +5,9 @@
 // path/filepath does.
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -21,22 +24,27 @@ std::string socket_path(const std::string& directory, const std::string& grpc_ad
 std::optional<std::string> path_of_address(const std::string& address);
 std::string address_of_path(const std::string& path);
 
-// Keeps others from binding or removing sockets in a directory; binding, finding out that a socket
-// is dead and removing it are several steps. Held for microseconds.
-class SocketDirectoryLock {
+// Keeps others from binding or removing one socket: to bind it, to find out that it is dead, and to
+// remove it are several steps. A byte of the file `.lock` in the socket's directory is locked, one
+// for each socket (fcntl(2), F_OFD_SETLK), so that nobody waits for the shim of another pod, and
+// the one file serves all. It ends with the object, or with its process.
+class SocketLock {
  public:
-  // Makes the directory with mode 0700 where it is missing. Throws Error.
-  explicit SocketDirectoryLock(const std::string& socket_path);
+  // How long the actions `start` and `delete` wait for each other.
+  static constexpr std::chrono::milliseconds kPatience{2000};
+
+  // Makes the directory with mode 0700 where it is missing. Throws Error, deadline_exceeded where
+  // another process still holds the lock when the time is over.
+  explicit SocketLock(const std::string& socket_path,
+                      std::chrono::milliseconds patience = kPatience);
 
  private:
-  Fd directory_;
+  Fd file_;
 };
 
-// Binds a socket with mode 0600. Until somebody listens on it, it looks dead: keep the directory
-// locked. Throws Error, with errnum() EADDRINUSE where the path is taken.
+// Binds a socket with mode 0600. Until somebody listens on it, it looks dead: keep it locked.
+// Throws Error, with errnum() EADDRINUSE where the path is taken.
 Fd bind_socket(const std::string& path);
-// Where a listening socket is bound.
-std::string path_of_listener(const Fd& listener);
 // Who listens there. Never waits: a listener whose queue is full counts as alive. A process that is
 // being ended, whose descriptors the kernel has not closed yet, counts as dead: containerd calls
 // `delete` that early.
@@ -45,5 +53,24 @@ struct Probe {
   int pid = 0;  // of the process that listens, 0 where unknown
 };
 Probe probe_socket(const std::string& path);
+
+// The file of a socket that this process has bound, for the time when it must go. It is known by
+// its inode, so that the file of a shim that came after is left alone: no other file can have that
+// inode while the socket is open.
+class SocketFile {
+ public:
+  explicit SocketFile(const Fd& socket);
+
+  const std::string& path() const { return path_; }
+  // Under the socket's lock if it is free, without it otherwise; never waits, never throws.
+  void remove() const noexcept;
+
+ private:
+  bool is_there() const noexcept;
+
+  std::string path_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
 
 }  // namespace thinshim

@@ -110,7 +110,7 @@ void clean(const Bundle& bundle, const std::string& id, const Arguments& argumen
 bool remove_dead_socket(const std::string& address) {
   std::optional<std::string> path = path_of_address(address);
   if (!path || !exists(directory_of(*path))) return false;
-  SocketDirectoryLock lock(*path);
+  SocketLock lock(*path);
   if (!exists(*path)) return true;
   if (probe_socket(*path).alive) return false;
   ::unlink(path->c_str());

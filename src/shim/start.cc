@@ -154,7 +154,7 @@ void start(const Arguments& arguments, const std::string& input,
   int version = request.bootstrap ? kBootstrapVersion : kLegacyVersion;
 
   // Locked until the server listens: before that the socket looks dead to others.
-  SocketDirectoryLock lock(path);
+  std::optional<SocketLock> lock(path);
   Fd listener;
   try {
     listener = bind_socket(path);
@@ -162,6 +162,7 @@ void start(const Arguments& arguments, const std::string& input,
     if (error.errnum() != EADDRINUSE) throw error.in("create new shim socket");
     Probe living = probe_socket(path);
     if (living.alive) {
+      lock.reset();
       bundle.write_address(address);
       return print(answer(request, version_of(living.pid, version), address));
     }
@@ -169,6 +170,7 @@ void start(const Arguments& arguments, const std::string& input,
     listener = bind_socket(path);
   }
 
+  const SocketFile socket(listener);
   pid_t server = 0;
   try {
     // Written before there is anybody to be found by it, so that a crash in between leaves a trace
@@ -178,10 +180,11 @@ void start(const Arguments& arguments, const std::string& input,
     if (arguments.sched_core) share_cores();
     server = start_server(arguments, request, version, listener);
     adjust_oom_score(server);
+    lock.reset();  // whoever is to read the answer may not do so
     print(answer(request, version, address));
   } catch (...) {
     if (server > 0) ::kill(server, SIGKILL);
-    ::unlink(path.c_str());
+    socket.remove();
     throw;
   }
 }

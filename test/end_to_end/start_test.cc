@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <set>
 
 #include "bootstrap.pb.h"
+#include "shim/address.h"
 #include "support/shim_under_test.h"
 #include "wire.pb.h"
 
@@ -101,7 +103,7 @@ TEST_F(Start, ListensInTheDirectoryAskedFor) {
   EXPECT_EQ(mode_of(expected_path("c1", place)), 0600u);
   EXPECT_EQ(fs::read_symlink(bundle("c1") / "s"), place);
   end_shim_at(result.address());
-  EXPECT_TRUE(fs::is_empty(place));
+  EXPECT_FALSE(fs::exists(expected_path("c1", place)));
 }
 
 TEST_F(Start, PassesOnHowMuchIsLogged) {
@@ -283,6 +285,58 @@ TEST_F(StartOfGroup, EndsWithOneShimHoweverManyComeAtOnce) {
   }
   EXPECT_EQ(versions.size(), 1u) << "all agree";
   only_shim();
+  end_shim_at(expected_address("pod"));
+}
+
+// Another pod's `start` hangs, or its shim is at its end.
+TEST_F(Start, IsHeldUpByNoOther) {
+  make_bundle("c1");
+  make_bundle("c2");
+  std::optional<SocketLock> others(expected_path("c2"));
+  expect_address(start("c1"), expected_address("c1"));
+  end_shim_at(expected_address("c1"));
+  expect_refused(start("c2"), "another start or delete has held it for 2000 ms");
+  others.reset();
+  expect_address(start("c2"), expected_address("c2"));
+  // Nor is a server at its end held up, whoever looks for its socket.
+  others.emplace(expected_path("c2"));
+  end_shim_at(expected_address("c2"));
+  EXPECT_FALSE(fs::exists(expected_path("c2")));
+}
+
+// containerd may take its time to read the answer.
+TEST_F(StartOfGroup, ThatCannotPrintHoldsUpNobody) {
+  make_member("one");
+  make_member("two");
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  ::fcntl(ends[1], F_SETPIPE_SZ, 4096);
+  const std::string full(4096, 'x');
+  ASSERT_EQ(::write(ends[1], full.data(), full.size()), 4096);
+  const Words words = command("one", {"start"});
+  const std::string directory = bundle("one");
+  const pid_t hung = ::fork();
+  if (hung == 0) {
+    ::dup2(ends[1], STDOUT_FILENO);
+    std::vector<char*> argv;
+    for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    const int null = ::open("/dev/null", O_RDONLY);
+    ::dup2(null, STDIN_FILENO);
+    if (::chdir(directory.c_str()) == 0) ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  EXPECT_TRUE(eventually([&] { return !shims_of_namespace(namespace_).empty(); }));
+  expect_address(start("two"), expected_address("pod"));
+  std::string text(8192, 0);
+  EXPECT_EQ(::read(ends[0], text.data(), 4096), 4096);
+  ::close(ends[1]);
+  int status = 0;
+  EXPECT_EQ(::waitpid(hung, &status, 0), hung);
+  EXPECT_EQ(status, 0);
+  text.resize(static_cast<std::size_t>(::read(ends[0], text.data(), text.size())));
+  EXPECT_EQ(text, expected_address("pod"));
+  ::close(ends[0]);
   end_shim_at(expected_address("pod"));
 }
 

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 #include <vector>
 
@@ -105,7 +106,7 @@ TEST_F(Socket, AndItsDirectoryAreTheOwnersOnly) {
   for (mode_t mask : {0, 022, 077}) {
     const mode_t before = ::umask(mask);
     const std::string own = directory / ("s" + std::to_string(mask) + "/t/socket");
-    SocketDirectoryLock lock(own);
+    SocketLock lock(own);
     Fd listener = bind_socket(own);
     ::umask(before);
     EXPECT_EQ(mode_of(own), 0600u) << mask;
@@ -115,14 +116,13 @@ TEST_F(Socket, AndItsDirectoryAreTheOwnersOnly) {
 
 TEST_F(Socket, DirectoryThatExistsKeepsItsMode) {
   ::mkdir((directory / "s").c_str(), 0711);
-  SocketDirectoryLock lock(path);
+  SocketLock lock(path);
   EXPECT_EQ(mode_of(directory / "s"), 0711u);
 }
 
 TEST_F(Socket, ThatIsTakenIsToldApart) {
-  SocketDirectoryLock lock(path);
+  SocketLock lock(path);
   Fd listener = bind_socket(path);
-  EXPECT_EQ(path_of_listener(listener), path);
   int errnum = 0;
   std::string text;
   try {
@@ -151,7 +151,7 @@ TEST_F(Socket, WithTooLongANameIsRefused) {
 
 TEST_F(Socket, IsAliveWhileSomebodyListens) {
   EXPECT_FALSE(probe_socket(path).alive) << "no directory";
-  SocketDirectoryLock lock(path);
+  SocketLock lock(path);
   EXPECT_FALSE(probe_socket(path).alive) << "no socket";
   Fd listener = bind_socket(path);
   EXPECT_FALSE(probe_socket(path).alive) << "nobody listens yet";
@@ -165,7 +165,7 @@ TEST_F(Socket, IsAliveWhileSomebodyListens) {
 }
 
 TEST_F(Socket, WhoseQueueIsFullIsAlive) {
-  SocketDirectoryLock lock(path);
+  SocketLock lock(path);
   Fd listener = bind_socket(path);
   ::listen(listener.get(), 0);
   std::vector<Fd> waiting;
@@ -174,17 +174,19 @@ TEST_F(Socket, WhoseQueueIsFullIsAlive) {
 }
 
 TEST_F(Socket, ThatIsAFileIsDead) {
-  SocketDirectoryLock lock(path);
+  SocketLock lock(path);
   Fd file = open_file(path, O_WRONLY | O_CREAT, 0600);
   EXPECT_FALSE(probe_socket(path).alive);
 }
 
-TEST_F(Socket, DirectoryIsLockedForOneAtATime) {
+using Clock = std::chrono::steady_clock;
+
+TEST_F(Socket, IsLockedForOneAtATime) {
   Pipe ready = make_pipe();
   Pipe go = make_pipe();
   const pid_t child = ::fork();
   if (child == 0) {
-    SocketDirectoryLock lock(path);
+    SocketLock lock(path);
     char byte = 0;
     [[maybe_unused]] ssize_t n = ::write(ready.write.get(), &byte, 1);
     n = ::read(go.read.get(), &byte, 1);
@@ -192,16 +194,72 @@ TEST_F(Socket, DirectoryIsLockedForOneAtATime) {
   }
   char byte = 0;
   ASSERT_EQ(::read(ready.read.get(), &byte, 1), 1);
-  using Clock = std::chrono::steady_clock;
   const auto began = Clock::now();
   std::thread opener([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     [[maybe_unused]] ssize_t n = ::write(go.write.get(), &byte, 1);
   });
-  SocketDirectoryLock lock(path);
+  SocketLock lock(path);
   EXPECT_GE(Clock::now() - began, std::chrono::milliseconds(100));
   opener.join();
   ::waitpid(child, nullptr, 0);
+}
+
+TEST_F(Socket, ThatStaysLockedIsGivenUpWithAReason) {
+  SocketLock lock(path);
+  const auto began = Clock::now();
+  try {
+    SocketLock other(path, std::chrono::milliseconds(50));
+    FAIL() << "two have it";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::deadline_exceeded);
+    EXPECT_EQ(error.what(), "lock " + path + ": another start or delete has held it for 50 ms");
+  }
+  EXPECT_GE(Clock::now() - began, std::chrono::milliseconds(50));
+}
+
+TEST_F(Socket, ThatIsLockedHoldsUpNoOther) {
+  const std::chrono::milliseconds never(0);
+  SocketLock lock(path);
+  for (const char* other : {"socket2", "socke", "Socket", "x"})
+    EXPECT_NO_THROW(SocketLock(directory / ("s/" + std::string(other)), never)) << other;
+  EXPECT_NO_THROW(SocketLock(directory / "t/socket", never)) << "of another directory";
+  EXPECT_THROW(SocketLock(directory / "s/./socket", never), Error) << "the same socket";
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory / "s"), {}), 1)
+      << "one file for all";
+}
+
+TEST_F(Socket, FileIsRemovedByItsOwner) {
+  SocketLock(path, std::chrono::milliseconds(0));
+  Fd listener = bind_socket(path);
+  SocketFile file(listener);
+  EXPECT_EQ(file.path(), path);
+  file.remove();
+  EXPECT_EQ(mode_of(path), 0u);
+  file.remove();
+}
+
+TEST_F(Socket, FileIsRemovedAtOnceWhoeverHoldsTheLock) {
+  SocketLock lock(path);
+  Fd listener = bind_socket(path);
+  const auto began = Clock::now();
+  SocketFile(listener).remove();
+  EXPECT_LT(Clock::now() - began, std::chrono::seconds(1));
+  EXPECT_EQ(mode_of(path), 0u);
+}
+
+TEST_F(Socket, FileOfALaterShimIsLeftAlone) {
+  SocketLock(path, std::chrono::milliseconds(0));
+  Fd listener = bind_socket(path);
+  SocketFile file(listener);
+  ::unlink(path.c_str());
+  Fd later = bind_socket(path);
+  file.remove();
+  EXPECT_EQ(mode_of(path), 0600u);
+  // Nor is one made where all is gone.
+  std::filesystem::remove_all(directory / "s");
+  file.remove();
+  EXPECT_FALSE(std::filesystem::exists(directory / "s"));
 }
 
 }  // namespace
