@@ -82,6 +82,12 @@ std::string_view base_name(std::string_view path) {
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
+std::string working_directory() {
+  char path[4096];
+  if (!::getcwd(path, sizeof path)) throw_errno("find the working directory");
+  return path;
+}
+
 void make_directories(const std::string& path, unsigned mode) {
   if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return;
   if (errno == ENOENT && path.find('/', 1) != std::string::npos) {

@@ -33,6 +33,8 @@ std::string join_path(std::string_view directory, std::string_view name);
 std::string directory_of(std::string_view path);
 std::string_view base_name(std::string_view path);
 
+std::string working_directory();
+
 // mkdir -p; directories that exist keep their mode. Throws Error.
 void make_directories(const std::string& path, unsigned mode);
 

@@ -25,6 +25,7 @@
 #include "runc_options.pb.h"
 #include "shim/address.h"
 #include "shim/config.h"
+#include "shim/version.h"
 #include "task.pb.h"
 
 namespace thinshim {
@@ -135,9 +136,7 @@ std::string bundle_path(const Arguments& arguments) {
     while (path.size() > 1 && path.back() == '/') path.pop_back();
     return path;
   }
-  char path[4096];
-  if (!::getcwd(path, sizeof path)) throw_errno("find the working directory");
-  return join_path(directory_of(path), arguments.id);
+  return join_path(directory_of(working_directory()), arguments.id);
 }
 
 }  // namespace
@@ -150,8 +149,7 @@ std::string remove_container(const Arguments& arguments) {
   attempt("remove the shim's socket", [&] { shim_is_gone = remove_dead_socket(address); });
   clean(bundle, arguments.id, arguments);
   // Only such callers leave the rest of a group to the shim's death.
-  std::string record = read_file(join_path(bundle.path(), "bootstrap.json")).value_or("");
-  if (shim_is_gone && record.find("\"version\":3") != std::string::npos)
+  if (shim_is_gone && recorded_version(bundle.path()) == kBootstrapVersion)
     clean_group(bundle, address, arguments);
 
   containerd::task::v3::DeleteResponse response;

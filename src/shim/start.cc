@@ -17,15 +17,13 @@
 #include "process/command.h"
 #include "shim/address.h"
 #include "shim/config.h"
+#include "shim/version.h"
 #include "wire.pb.h"
 
 namespace thinshim {
 namespace {
 
 namespace bootstrap = containerd::runtime::bootstrap::v1;
-
-constexpr int kLegacyVersion = 2;
-constexpr int kBootstrapVersion = 3;
 
 std::string own_executable() {
   char path[4096];
@@ -34,12 +32,6 @@ std::string own_executable() {
   std::string name(path, static_cast<std::size_t>(size));
   return ::access(name.c_str(), X_OK) == 0 ? name
                                            : "/proc/self/exe";  // it may have been replaced since
-}
-
-std::string working_directory() {
-  char path[4096];
-  if (!::getcwd(path, sizeof path)) throw_errno("find the working directory");
-  return path;
 }
 
 // A core scheduling domain for the shim and all that it starts (prctl(2), PR_SCHED_CORE).
@@ -81,30 +73,6 @@ void adjust_oom_score(pid_t server) {
     if (error.errnum() != EPERM && error.errnum() != EACCES)
       throw error.in("failed to adjust OOM score for shim");
   }
-}
-
-// The kernel lets `start` go on a moment before the server's environment can be read.
-std::string environment_of(int pid) {
-  std::string environment = read_proc_file(pid, "environ");
-  for (int attempts = 1000; environment.empty() && attempts > 0 && ::kill(pid, 0) == 0;
-       --attempts) {
-    ::usleep(100);
-    environment = read_proc_file(pid, "environ");
-  }
-  return environment;
-}
-
-// What was given out for a shim that lives: it says so itself, in its environment. A stock shim
-// does not; containerd 2 keeps its answer in the bundle where that shim runs.
-int version_of(int pid, int otherwise) {
-  std::string variable = std::string(kVersionVariable) + "=";
-  std::string environment = '\0' + environment_of(pid);
-  std::size_t found = environment.find('\0' + variable);
-  if (found != std::string::npos)
-    return environment[found + 1 + variable.size()] == '3' ? kBootstrapVersion : kLegacyVersion;
-  std::string record = read_proc_file(pid, "cwd/bootstrap.json");
-  if (record.empty()) return otherwise;
-  return record.find("\"version\":3") != std::string::npos ? kBootstrapVersion : kLegacyVersion;
 }
 
 std::string answer(const StartRequest& request, int version, const std::string& address) {
@@ -164,7 +132,7 @@ void start(const Arguments& arguments, const std::string& input,
     if (living.alive) {
       lock.reset();
       bundle.write_address(address);
-      return print(answer(request, version_of(living.pid, version), address));
+      return print(answer(request, version_of_shim(living.pid).value_or(version), address));
     }
     ::unlink(path.c_str());
     listener = bind_socket(path);

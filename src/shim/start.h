@@ -40,8 +40,4 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
 void start(const Arguments& arguments, const std::string& input,
            const std::function<void(const std::string&)>& print);
 
-// The environment variable by which a server knows, and others can see in /proc, the version that
-// was given out for it.
-inline constexpr const char* kVersionVariable = "THINSHIM_TASK_API";
-
 }  // namespace thinshim

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which version of the Task API was given out for a shim. Whoever has it from an earlier `start`
+// goes by it, so that later ones must say the same (containerd issue 10888).
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace thinshim {
+
+inline constexpr int kLegacyVersion = 2;     // what a bare address means to containerd
+inline constexpr int kBootstrapVersion = 3;  // what a BootstrapResult says
+
+// The environment variable by which a server carries its version: others see it in /proc.
+inline constexpr const char* kVersionVariable = "THINSHIM_TASK_API";
+
+// What containerd 2 has written down for the shim of a bundle, in bootstrap.json; nothing where it
+// has not, or where that cannot be read.
+std::optional<int> recorded_version(const std::string& bundle);
+
+// Of a shim that lives. A stock shim does not carry it, but runs in the bundle of its first
+// container. Waits a little for one that is just becoming the program.
+std::optional<int> version_of_shim(int pid);
+
+}  // namespace thinshim
