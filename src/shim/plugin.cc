@@ -89,6 +89,13 @@ SkipReason load(const Plugin& plugin) {
 
 }  // namespace
 
+std::vector<std::string> plugin_order(const std::vector<Plugin>& plugins,
+                                      const std::vector<std::string>& disabled) {
+  std::vector<std::string> uris;
+  for (const Plugin* plugin : Graph(plugins, disabled).order()) uris.push_back(plugin->uri());
+  return uris;
+}
+
 std::vector<std::string> load_plugins(const std::vector<Plugin>& plugins,
                                       const std::vector<std::string>& disabled) {
   std::vector<std::string> running;

@@ -6,9 +6,9 @@
 //   io.containerd.internal.v1.shutdown    io.containerd.event.v1.publisher
 //   io.containerd.ttrpc.v1.task           needs both of the above
 //
-// main.cc lists every plugin; nothing registers itself. What a plugin makes, and what it uses of
-// others, are typed members of an object that the `init` functions capture; that object's owner
-// takes the parts down in reverse order by its members' order.
+// shim/server.cc lists every plugin; nothing registers itself. What a plugin makes, and what it
+// uses of others, are typed members of an object that the `init` functions capture, and that takes
+// the parts down in the reverse order of its members.
 #pragma once
 
 #include <functional>
@@ -31,14 +31,20 @@ struct Plugin {
   std::string uri() const { return type + "." + id; }
 };
 
-// Starts the plugins: each after those it needs, otherwise in the order given; those whose URI is
-// in `disabled` are left out. Returns the URIs of those that run now, in order.
+// In which order the plugins are started, by their URIs: each after those it needs, otherwise as
+// given; those whose URI is in `disabled` are left out. Starts nothing.
 //
-// Throws Error before anything was started: failed_precondition for a need that no plugin can meet
-// or that is disabled, and for a cycle (it names the members); already_exists for two of one URI;
-// not_found for a disabled one that doesn't exist. Throws failed_precondition where all that a
-// plugin needs of a type was skipped, and "failed to load plugin URI: ..." with the code of what an
-// init threw: the rest isn't started then.
+// Throws Error: failed_precondition for a need that no plugin can meet or that is disabled, and for
+// a cycle (it names the members); already_exists for two of one URI; not_found for a disabled one
+// that doesn't exist.
+std::vector<std::string> plugin_order(const std::vector<Plugin>& plugins,
+                                      const std::vector<std::string>& disabled);
+
+// Starts them. Returns the URIs of those that run now, in order.
+//
+// Throws what plugin_order throws, before anything was started. Throws failed_precondition where
+// all that a plugin needs of a type was skipped, and "failed to load plugin URI: ..." with the code
+// of what an init threw: the rest isn't started then.
 std::vector<std::string> load_plugins(const std::vector<Plugin>& plugins,
                                       const std::vector<std::string>& disabled);
 

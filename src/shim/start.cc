@@ -17,6 +17,7 @@
 #include "process/command.h"
 #include "shim/address.h"
 #include "shim/config.h"
+#include "shim/server.h"
 #include "shim/version.h"
 #include "wire.pb.h"
 
@@ -113,7 +114,8 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
 void start(const Arguments& arguments, const std::string& input,
            const std::function<void(const std::string&)>& print) {
   StartRequest request = parse_start_request(input, arguments);
-  load_config("", arguments.config_file);  // the server could tell nobody what is wrong with it
+  // The server could tell nobody what is wrong with these.
+  check_plugins(load_config("", arguments.config_file).disabled_plugins);
   Bundle bundle(working_directory());
   std::string group = group_of(bundle.config()).value_or(arguments.id);
   std::string path = socket_path(request.socket_directory, request.grpc_address,

@@ -53,6 +53,17 @@ TEST_F(PluginGraph, StartsAShimsPlugins) {
   EXPECT_EQ(started_, expected);
 }
 
+TEST_F(PluginGraph, HasAnOrderBeforeAnythingIsStarted) {
+  add("b", "1", {"a"});
+  add("a", "1");
+  add("a", "2");
+  disabled_ = {"a.2"};
+  EXPECT_EQ(plugin_order(plugins_, disabled_), (Names{"a.1", "b.1"}));
+  disabled_ = {"a.1", "a.2"};
+  EXPECT_THROW(plugin_order(plugins_, disabled_), Error);
+  EXPECT_EQ(started_, Names());
+}
+
 TEST_F(PluginGraph, KeepsTheOrderGivenWhereNobodyNeedsAnybody) {
   for (const char* id : {"c", "a", "b"}) add("t", id);
   EXPECT_EQ(load(), (Names{"t.c", "t.a", "t.b"}));

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/server.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "shim/address.h"
+#include "shim/config.h"
+#include "shim/options.h"
+#include "shim/plugin.h"
+#include "shim/publisher.h"
+#include "shim/shutdown.h"
+#include "shim/version.h"
+#include "task/service.h"
+#include "ttrpc/server.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kListenerFd = 3;
+// The type of the plugins that serve something.
+constexpr const char* kServing = "io.containerd.ttrpc.v1";
+
+// What the server is made of. It goes from the bottom up: first the calls that are being served,
+// then the service that they run in, then what that stands on.
+class Parts {
+ public:
+  Parts(const Arguments& arguments, const Config& config, const SocketFile& socket)
+      : arguments_(arguments), config_(config), socket_(socket), server_(loop_) {}
+
+  SkipReason make_shutdown();
+  SkipReason make_publisher();
+  SkipReason make_task();
+  void run(Fd listener);
+
+ private:
+  Task<> remove_socket();
+
+  const Arguments& arguments_;
+  const Config& config_;
+  const SocketFile& socket_;
+  Loop loop_;
+  std::optional<Shutdown> shutdown_;
+  std::optional<Publisher> publisher_;
+  std::optional<Reaper> reaper_;
+  std::optional<TaskService> task_;
+  Server server_;
+  TaskSet serving_;
+};
+
+SkipReason Parts::make_shutdown() {
+  shutdown_.emplace(loop_);
+  return std::nullopt;
+}
+
+SkipReason Parts::make_publisher() {
+  publisher_.emplace(loop_,
+                     Publisher::Settings{arguments_.ttrpc_address, arguments_.containerd_namespace,
+                                         config_.publisher.max_queued});
+  shutdown_->at_end("deliver the last events", [this] { return publisher_->drain(5s); });
+  return std::nullopt;
+}
+
+SkipReason Parts::make_task() {
+  reaper_.emplace(loop_);
+  task_.emplace(
+      *reaper_, *publisher_,
+      TaskService::Settings{
+          arguments_.containerd_namespace, address_of_path(socket_.path()),
+          [this](const wire::Any& options) { return resolve_options(options, config_).options; },
+          [this] { shutdown_->ask(); }});
+  task_->serve(server_);
+  return std::nullopt;
+}
+
+void Parts::run(Fd listener) {
+  shutdown_->at_end("let the last answers out", [this] { return server_.drain(1s); });
+  shutdown_->at_end("remove the socket", [this] { return remove_socket(); });
+  serving_.spawn(server_.serve(std::move(listener)), "serve");
+  loop_.run(shutdown_->run());
+}
+
+// First of all at the end, so that no new container is sent to a shim that is about to go.
+Task<> Parts::remove_socket() {
+  socket_.remove();
+  co_return;
+}
+
+// Every plugin there is. `parts` may be null where none is to be started.
+std::vector<Plugin> plugins(Parts* parts) {
+  return {
+      {"io.containerd.internal.v1", "shutdown", {}, [parts] { return parts->make_shutdown(); }},
+      {"io.containerd.event.v1",
+       "publisher",
+       {"io.containerd.internal.v1"},
+       [parts] { return parts->make_publisher(); }},
+      {kServing,
+       "task",
+       {"io.containerd.event.v1", "io.containerd.internal.v1"},
+       [parts] { return parts->make_task(); }},
+  };
+}
+
+Fd open_listener(const Arguments& arguments) {
+  if (!arguments.socket.empty()) {
+    SocketLock lock(arguments.socket);
+    Fd listener = bind_socket(arguments.socket);
+    check(::listen(listener.get(), SOMAXCONN), "listen");
+    return listener;
+  }
+  int listening = 0;
+  socklen_t size = sizeof listening;
+  if (::getsockopt(kListenerFd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+    throw Error::invalid_argument("no listening socket on descriptor 3, and no -socket");
+  ::fcntl(kListenerFd, F_SETFD, FD_CLOEXEC);
+  return Fd(kListenerFd);
+}
+
+// Lines go to the bundle's fifo. It is opened for reading too, so that opening never fails for want
+// of a reader and lines wait there while containerd is away.
+void open_log() {
+  Fd fifo = try_open("log", O_RDWR | O_NONBLOCK);
+  if (!fifo) return;
+  ::dup2(fifo.get(), STDERR_FILENO);  // for what the libraries have to say at their end
+  log::set_sink(std::move(fifo));
+}
+
+void serve_on(Fd& listener, const SocketFile& socket, const Arguments& arguments) {
+  const Config config = load_config("", arguments.config_file);
+  log::set_level(arguments.debug ? log::Level::debug : config.log_level);
+  check_plugins(config.disabled_plugins);
+  Parts parts(arguments, config, socket);
+  load_plugins(plugins(&parts), config.disabled_plugins);
+  parts.run(std::move(listener));
+}
+
+}  // namespace
+
+void check_plugins(const std::vector<std::string>& disabled) {
+  try {
+    const std::vector<std::string> order = plugin_order(plugins(nullptr), disabled);
+    if (std::ranges::none_of(order, [](const auto& uri) { return uri.starts_with(kServing); }))
+      throw Error::failed_precondition("no plugin serves anything");
+  } catch (const Error& error) {
+    throw error.in("disabled_plugins");
+  }
+}
+
+void serve(const Arguments& arguments) {
+  // Two megabytes at a time are too much for a shim (rust-extensions 195).
+  ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  open_log();
+  // Others still see it in /proc; the runtime has no use for it.
+  ::unsetenv(kVersionVariable);
+  Fd listener = open_listener(arguments);
+  const SocketFile socket(listener);
+  try {
+    serve_on(listener, socket, arguments);
+  } catch (...) {
+    socket.remove();
+    throw;
+  }
+}
+
+}  // namespace thinshim

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/server.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace thinshim {
+namespace {
+
+std::string refusal_of(const std::vector<std::string>& disabled) {
+  try {
+    check_plugins(disabled);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(ServersPlugins, WorkTogether) { EXPECT_EQ(refusal_of({}), "accepted"); }
+
+TEST(ServersPlugins, AreRefusedWhereTheyCannotServe) {
+  const std::string needs = "disabled_plugins: plugin io.containerd.";
+  EXPECT_EQ(refusal_of({"io.containerd.ttrpc.v1.tusk"}),
+            "disabled_plugins: disabled plugin \"io.containerd.ttrpc.v1.tusk\": not found");
+  EXPECT_EQ(refusal_of({"io.containerd.ttrpc.v1.task"}),
+            "disabled_plugins: no plugin serves anything: failed precondition");
+  EXPECT_EQ(refusal_of({"io.containerd.event.v1.publisher"}),
+            needs +
+                "ttrpc.v1.task needs io.containerd.event.v1.publisher, which is disabled: "
+                "failed precondition");
+  EXPECT_EQ(refusal_of({"io.containerd.internal.v1.shutdown"}),
+            needs +
+                "event.v1.publisher needs io.containerd.internal.v1.shutdown, which is disabled: "
+                "failed precondition");
+  EXPECT_EQ(refusal_of({"io.containerd.ttrpc.v1.task", "io.containerd.event.v1.publisher",
+                        "io.containerd.internal.v1.shutdown"}),
+            "disabled_plugins: no plugin serves anything: failed precondition");
+}
+
+}  // namespace
+}  // namespace thinshim
