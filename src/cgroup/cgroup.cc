@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/quote.h"
 #include "cgroup/text.h"
 
 namespace thinshim {
@@ -86,6 +87,28 @@ std::vector<Mount> parse_mounts(std::string_view mountinfo, CgroupVersion versio
     if (mount && mount->version == version) mounts.push_back(std::move(*mount));
   }
   return mounts;
+}
+
+bool climbs(std::string_view path) {
+  return path.find("/../") != std::string_view::npos || path.ends_with("/..");
+}
+
+// A group of v1's cpuset takes no process before it has processors and memory: those of its parent
+// then (cpuset(7)).
+void fill_cpuset(const std::string& group) {
+  for (const char* name : {"cpuset.cpus", "cpuset.mems"}) {
+    if (read_file(join_path(group, name)).value_or("") != "\n") continue;
+    const std::string parents = join_path(directory_of(group), name);
+    write_file(join_path(group, name), read_file(parents).value_or(""), 0);
+  }
+}
+
+// Makes a group and those above it, up to the directory `top` of its hierarchy.
+void make_group(const std::string& group, const std::string& top, bool is_cpuset) {
+  if (group.size() <= top.size()) return;
+  make_group(directory_of(group), top, is_cpuset);
+  make_directories(group, 0755);
+  if (is_cpuset) fill_cpuset(group);
 }
 
 // Adds the numbers of one cgroup.procs.
@@ -201,10 +224,28 @@ std::vector<pid_t> Cgroup::pids() const {
   return pids;
 }
 
+void join_cgroup(std::string_view path, pid_t pid) {
+  std::string group = "/" + std::string(path);
+  if (climbs(group)) throw Error::invalid_argument("cgroup " + quoted(path) + ": must not have ..");
+  while (group.back() == '/' && group.size() > 1) group.pop_back();
+  const CgroupVersion version = cgroup_version();
+  const std::string mountinfo = read_file("/proc/self/mountinfo", 256u << 20).value_or("");
+  bool joined = false;
+  for (const Mount& mount : parse_mounts(mountinfo, version)) {
+    const bool is_machines = version == CgroupVersion::v2
+                                 ? mount.point == "/sys/fs/cgroup"
+                                 : mount.point.starts_with("/sys/fs/cgroup/");
+    if (!is_machines) continue;
+    const bool is_cpuset = version == CgroupVersion::v1 && lists(mount.super_options, "cpuset");
+    make_group(mount.point + group, mount.point, is_cpuset);
+    write_file(mount.point + group + "/cgroup.procs", std::to_string(pid), 0);
+    joined = true;
+  }
+  if (!joined) throw Error::failed_precondition("cgroup " + quoted(path) + ": none is mounted");
+}
+
 bool remove_empty_groups(std::string_view path) {
-  const bool is_plain = path.size() > 1 && path.front() == '/' && path.back() != '/' &&
-                        path.find("/../") == std::string_view::npos && !path.ends_with("/..");
-  if (!is_plain) return true;
+  if (path.size() < 2 || path.front() != '/' || path.back() == '/' || climbs(path)) return true;
   const std::string mountinfo = read_file("/proc/self/mountinfo", 256u << 20).value_or("");
   bool left = false;
   for (CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {

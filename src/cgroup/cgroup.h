@@ -58,6 +58,10 @@ class Cgroup {
   std::vector<std::pair<std::string, std::string>> directories_;  // controller and directory
 };
 
+// Moves a process into the group `path` ("/shims") of every v1 hierarchy below /sys/fs/cgroup, or
+// of the v2 one that is there. The group is made where it is missing. Throws Error.
+void join_cgroup(std::string_view path, pid_t pid);
+
 // Removes the group `path` ("/k8s.io/c1", as config.json names it) from every hierarchy of either
 // version, where nothing is in it. Whether none is left; one that holds processes or groups is.
 // Nothing is done for any other path.

@@ -12,14 +12,17 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/quote.h"
+#include "bootstrap.pb.h"
+#include "cgroup/cgroup.h"
 #include "oci/bundle.h"
 #include "oci/spec.h"
 #include "process/command.h"
 #include "shim/address.h"
 #include "shim/config.h"
+#include "shim/options.h"
 #include "shim/server.h"
 #include "shim/version.h"
-#include "wire.pb.h"
 
 namespace thinshim {
 namespace {
@@ -85,6 +88,13 @@ std::string answer(const StartRequest& request, int version, const std::string& 
   return result.SerializeAsString();
 }
 
+// The other extensions are none of ours.
+wire::Any options_among(const bootstrap::BootstrapParams& params) {
+  for (const bootstrap::Extension& extension : params.extensions())
+    if (is_runtime_options(extension.value().type_url())) return extension.value();
+  return {};
+}
+
 }  // namespace
 
 StartRequest parse_start_request(const std::string& input, const Arguments& arguments) {
@@ -102,20 +112,26 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
       request.ttrpc_address = params.containerd_ttrpc_address();
     request.socket_directory = params.socket_dir();
     request.debug = request.debug || params.log_level() <= bootstrap::LOG_LEVEL_DEBUG;
+    request.options = options_among(params);
     return request;
   }
-  wire::Any options;
-  if (!options.ParseFromString(input))
+  const bool parses = request.options.ParseFromString(input);
+  const std::string& type = request.options.type_url();
+  if (!input.empty() && !(parses && is_runtime_options(type))) {
+    constexpr std::size_t kShown = 100;  // of what may be megabytes
     throw Error::invalid_argument(
-        "stdin is neither BootstrapParams of this container nor runtime options");
+        "stdin is neither BootstrapParams of this container nor runtime options of a known type" +
+        (parses ? ": " + quoted(std::string_view(type).substr(0, kShown)) : ""));
+  }
   return request;
 }
 
 void start(const Arguments& arguments, const std::string& input,
            const std::function<void(const std::string&)>& print) {
   StartRequest request = parse_start_request(input, arguments);
-  // The server could tell nobody what is wrong with these.
-  check_plugins(load_config("", arguments.config_file).disabled_plugins);
+  const Config config = load_config("", arguments.config_file);
+  check_plugins(config.disabled_plugins);
+  const std::string cgroup = resolve_options(request.options, config).options.shim_cgroup();
   Bundle bundle(working_directory());
   std::string group = group_of(bundle.config()).value_or(arguments.id);
   std::string path = socket_path(request.socket_directory, request.grpc_address,
@@ -149,6 +165,7 @@ void start(const Arguments& arguments, const std::string& input,
     if (!request.socket_directory.empty()) bundle.write_socket_dir(request.socket_directory);
     if (arguments.sched_core) share_cores();
     server = start_server(arguments, request, version, listener);
+    if (!cgroup.empty()) join_cgroup(cgroup, server);
     adjust_oom_score(server);
     lock.reset();  // whoever is to read the answer may not do so
     print(answer(request, version, address));

@@ -6,21 +6,23 @@
 // apart by anything else (compatibility.md 0.1, 3.1):
 //
 // - Up to 2.2: nothing, or the runtime options as a google.protobuf.Any. The answer is the bare
-// address, which every one of
-//   them takes as task API version 2.
-// - From 2.3 on: BootstrapParams. The answer is a BootstrapResult, version 3. An Any may parse as
-// BootstrapParams, but it does
-//   not carry this container's id and namespace.
+//   address, which every one of them takes as task API version 2.
+// - From 2.3 on: BootstrapParams, with the runtime options among its extensions. The answer is a
+//   BootstrapResult, version 3. An Any may parse as BootstrapParams, but it does not carry this
+//   container's id and namespace.
 //
 // A group whose shim lives is answered with the version that was given out for it first, whatever
-// its caller speaks now: the clients that have it must agree (containerd issue 10888).
+// its caller speaks now: the clients that have it must agree (shim/version.h).
+//
+// The server has nobody to complain to, so what it cannot work with is refused here: runtime
+// options (shim/options.h), the configuration file, a graph of plugins that serves nothing.
 #pragma once
 
 #include <functional>
 #include <string>
 
-#include "bootstrap.pb.h"
 #include "shim/arguments.h"
+#include "wire.pb.h"
 
 namespace thinshim {
 
@@ -31,8 +33,9 @@ struct StartRequest {
   std::string ttrpc_address;
   std::string socket_directory;  // empty: the default
   bool debug = false;
+  wire::Any options;  // the runtime's, of a type known here; empty where the caller has none
 };
-// Throws Error where `input` is neither protocol.
+// Throws Error where `input` is neither protocol, or its options are of another type.
 StartRequest parse_start_request(const std::string& input, const Arguments& arguments);
 
 // Does it all in the bundle, the working directory, and hands what goes to stdout to `print`. Where

@@ -179,5 +179,51 @@ TEST_F(OwnGroups, AreNotRemovedByAnythingButTheirPath) {
   EXPECT_TRUE(std::filesystem::exists(outer_));
 }
 
+// The directories of `path` at the top of each hierarchy that containers' groups are in.
+std::vector<std::string> places_of(const std::string& path) {
+  if (cgroup_version() == CgroupVersion::v2) return {"/sys/fs/cgroup" + path};
+  std::vector<std::string> places;
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/fs/cgroup"))
+    if (entry.is_directory() && !entry.is_symlink() && entry.path().filename() != "unified")
+      places.push_back(entry.path().string() + path);
+  return places;
+}
+
+bool holds(const std::string& group, pid_t pid) {
+  std::string lines = "\n" + read_file(group + "/cgroup.procs").value_or("");
+  return lines.find("\n" + std::to_string(pid) + "\n") != std::string::npos;
+}
+
+TEST_F(OwnGroups, AreJoinedInEveryHierarchyAndMadeThere) {
+  const std::string path = outer_.substr(outer_.rfind('/'));
+  const std::vector<std::string> places = places_of(path);
+  ASSERT_FALSE(places.empty());
+  pid_t pid = process_in(outer_);
+  for (const std::string& given : {path + "/a/b", path + "/a/b", path + "/c/", path.substr(1)}) {
+    join_cgroup(given, pid);
+    std::string name = given.starts_with('/') ? given : "/" + given;
+    if (name.back() == '/') name.pop_back();
+    for (const std::string& place : places_of(name)) EXPECT_TRUE(holds(place, pid)) << place;
+  }
+  join_cgroup("/", pid);
+  for (const std::string& place : places_of("")) EXPECT_TRUE(holds(place, pid)) << place;
+  end(pid);
+  for (const char* group : {"/a/b", "/a", "/c", ""})
+    for (const std::string& place : places)
+      if (place != outer_ || *group) remove_group(place + group);
+}
+
+TEST_F(OwnGroups, AreJoinedByNobodyWhereThatFails) {
+  const std::string path = outer_.substr(outer_.rfind('/'));
+  pid_t pid = process_in(inner_);
+  for (const std::string& other : {path + "/..", path + "/../x", std::string("..")})
+    EXPECT_THROW(join_cgroup(other, pid), Error) << other;
+  EXPECT_TRUE(holds(inner_, pid));
+  end(pid);
+  EXPECT_THROW(join_cgroup(path, pid), Error) << "there is no such process";
+  for (const std::string& place : places_of(path))
+    if (place != outer_) remove_group(place);
+}
+
 }  // namespace
 }  // namespace thinshim

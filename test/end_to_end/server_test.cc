@@ -11,10 +11,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <regex>
 #include <sstream>
 
+#include "runc_options.pb.h"
 #include "support/shim_under_test.h"
 
 namespace thinshim::test {
@@ -240,6 +242,36 @@ TEST_F(ServerProcess, KeepsItsSignalSettingsToItself) {
   shim->wait("c1");
   shim->remove("c1");
   end_shim(*shim);
+}
+
+// What is said to the shim is not said to the runtime.
+TEST_F(ServerProcess, KeepsItsEnvironmentToItself) {
+  make_bundle("c1");
+  const fs::path seen = directory_ / "environment";
+  std::ofstream(directory_ / "runtime")
+      << "#!/bin/sh\nenv >>" << seen.string() << "\nexec runc \"$@\"\n";
+  fs::permissions(directory_ / "runtime", fs::perms::owner_all);
+  SubprocessOptions options = surroundings("c1");
+  options.environment.push_back("GOMAXPROCS=2");
+  const Outcome started = test::run(command("c1", {"start"}), options);
+  ASSERT_TRUE(started.ok()) << started;
+  const std::string own = read("/proc/" + std::to_string(only_shim().pid) + "/environ");
+  EXPECT_NE(own.find("THINSHIM_TASK_API=2"), std::string::npos) << "for a later start";
+  auto shim = connect(started.out);
+  containerd::runc::v1::Options runc_options;
+  runc_options.set_binary_name(directory_ / "runtime");
+  api::CreateTaskRequest request = create_request("c1");
+  request.mutable_options()->set_type_url("containerd.runc.v1.Options");
+  request.mutable_options()->set_value(runc_options.SerializeAsString());
+  shim->end(shim->create_begin(request));
+  shim->end_container("c1");
+  end_shim(*shim);
+  options.directory = "/";
+  EXPECT_TRUE(test::run(command("c1", {"-bundle", bundle("c1"), "delete"}), options).ok());
+  const std::string environment = read(seen);
+  EXPECT_NE(environment.find("PATH="), std::string::npos);
+  EXPECT_EQ(environment.find("GOMAXPROCS="), std::string::npos) << environment;
+  EXPECT_EQ(environment.find("THINSHIM_TASK_API="), std::string::npos) << environment;
 }
 
 // --- the log

@@ -14,7 +14,9 @@
 #include <set>
 
 #include "bootstrap.pb.h"
+#include "runc_options.pb.h"
 #include "shim/address.h"
+#include "support/cgroups.h"
 #include "support/shim_under_test.h"
 #include "wire.pb.h"
 
@@ -24,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 using containerd::runtime::bootstrap::v1::BootstrapResult;
 
+constexpr const char* kRuncOptions = "containerd.runc.v1.Options";
 constexpr const char* kGroup = "io.containerd.runc.v2.group";
 
 class Start : public ShimTest {
@@ -51,6 +54,20 @@ class Start : public ShimTest {
     EXPECT_TRUE(outcome.ok()) << outcome;
     EXPECT_EQ(outcome.out, address);
     EXPECT_EQ(outcome.err, "");
+  }
+  static wire::Any cgroup_options(const std::string& group) {
+    containerd::runc::v1::Options options;
+    options.set_shim_cgroup(group);
+    wire::Any any;
+    any.set_type_url(kRuncOptions);
+    any.set_value(options.SerializeAsString());
+    return any;
+  }
+  static std::string with_extension(const std::string& params, const wire::Any& any) {
+    containerd::runtime::bootstrap::v1::BootstrapParams result;
+    EXPECT_TRUE(result.ParseFromString(params));
+    *result.add_extensions()->mutable_value() = any;
+    return result.SerializeAsString();
   }
   void end_shim_at(const std::string& address) { end_shim(*connect(address)); }
   // Refused with one line, and no shim was started.
@@ -104,6 +121,28 @@ TEST_F(Start, ListensInTheDirectoryAskedFor) {
   EXPECT_EQ(fs::read_symlink(bundle("c1") / "s"), place);
   end_shim_at(result.address());
   EXPECT_FALSE(fs::exists(expected_path("c1", place)));
+}
+
+TEST_F(Start, MovesTheServerToTheCgroupAskedFor) {
+  make_bundle("c1");
+  const std::string group = "/" + namespace_ + "/shim";
+  const wire::Any options = cgroup_options(group);
+  for (const std::string& input :
+       {options.SerializeAsString(), with_extension(bootstrap_params("c1"), options)}) {
+    ASSERT_TRUE(start("c1", input).ok());
+    const std::string line = std::to_string(only_shim().pid) + "\n";
+    int count = 0;
+    for (const fs::path& place : cgroups_named(namespace_)) {
+      if (place.parent_path().filename() == "unified") continue;  // of a hybrid machine
+      EXPECT_EQ(read(place / "shim/cgroup.procs"), line) << place;
+      ++count;
+    }
+    EXPECT_GE(count, 1);
+    end_shim_at(expected_address("c1"));
+  }
+  for (const fs::path& place : cgroups_named(namespace_))
+    EXPECT_TRUE(
+        eventually([&] { return ::rmdir((place / "shim").c_str()) == 0 || errno == ENOENT; }));
 }
 
 TEST_F(Start, PassesOnHowMuchIsLogged) {
@@ -377,6 +416,54 @@ TEST_F(Start, WithABrokenConfigurationIsRefused) {
   SubprocessOptions options = surroundings("c1");
   options.environment.push_back("THINSHIM_CONFIG=" + file.string());
   expect_refused(test::run(command("c1", {"start"}), options), file.string() + ":2: log.level");
+}
+
+TEST_F(Start, WithPluginsThatCannotServeIsRefused) {
+  make_bundle("c1");
+  const fs::path file = directory_ / "config.yaml";
+  SubprocessOptions options = surroundings("c1");
+  options.environment.push_back("THINSHIM_CONFIG=" + file.string());
+  struct {
+    const char* disabled;
+    const char* text;
+  } table[] = {
+      {"io.containerd.ttrpc.v1.tusk", "disabled plugin \"io.containerd.ttrpc.v1.tusk\": not found"},
+      {"io.containerd.event.v1.publisher", "task needs io.containerd.event.v1.publisher, which is"},
+      {"io.containerd.ttrpc.v1.task", "no plugin serves anything"},
+  };
+  for (const auto& row : table) {
+    std::ofstream(file) << "version: 1\ndisabled_plugins: [" << row.disabled << "]\n";
+    expect_refused(test::run(command("c1", {"start"}), options), row.text);
+    EXPECT_FALSE(fs::exists(expected_path("c1")));
+    // The server by itself leaves nothing either.
+    const fs::path socket = directory_ / "s/socket";
+    EXPECT_EQ(test::run(command("c1", {"-socket", socket}), options).exit_code, 1);
+    EXPECT_NE(log_of("c1").find(row.text), std::string::npos);
+    EXPECT_FALSE(fs::exists(socket));
+  }
+}
+
+TEST_F(Start, WithOptionsThatTheServerCannotUseIsRefused) {
+  make_bundle("c1");
+  wire::Any options;
+  options.set_type_url("containerd.linux.runc.CreateOptions");
+  expect_refused(start("c1", options.SerializeAsString()),
+                 "of a known type: \"containerd.linux.runc.CreateOptions\"");
+  options.set_type_url(kRuncOptions);
+  options.set_value("\xff\xff\xff");
+  expect_refused(start("c1", options.SerializeAsString()), "options: malformed");
+  expect_refused(start("c1", with_extension(bootstrap_params("c1"), options)),
+                 "options: malformed");
+  EXPECT_FALSE(fs::exists(expected_path("c1")));
+}
+
+TEST_F(Start, WhereTheShimsCgroupCannotBeJoinedLeavesNothing) {
+  make_bundle("c1");
+  const Outcome outcome =
+      start("c1", cgroup_options("/" + namespace_ + "/../x").SerializeAsString());
+  EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
+  expect_refused(outcome, "must not have ..");
+  EXPECT_FALSE(fs::exists(expected_path("c1")));
 }
 
 TEST_F(Start, WhereItCannotListenIsRefused) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "bootstrap.pb.h"
 #include "wire.pb.h"
 
 namespace thinshim {
@@ -36,6 +37,19 @@ std::string any(const std::string& type_url, const std::string& value) {
   return any.SerializeAsString();
 }
 
+std::string refusal_of(const std::string& input) {
+  try {
+    parse_start_request(input, called_with());
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+    return error.what();
+  }
+  return "accepted";
+}
+const std::string kNeither =
+    "stdin is neither BootstrapParams of this container nor runtime options of a known type";
+
 TEST(StartRequest, IsOfTheOldProtocolWhereNothingStandsOnStdin) {
   StartRequest request = parse_start_request("", called_with());
   EXPECT_FALSE(request.bootstrap);
@@ -52,7 +66,31 @@ TEST(StartRequest, IsOfTheOldProtocolWhereOptionsStandOnStdin) {
         parse_start_request(any("containerd.runc.v1.Options", value), called_with());
     EXPECT_FALSE(request.bootstrap);
     EXPECT_EQ(request.grpc_address, "/run/grpc.sock");
+    EXPECT_EQ(request.options.type_url(), "containerd.runc.v1.Options");
+    EXPECT_EQ(request.options.value(), value);
   }
+}
+
+TEST(StartRequest, WithOptionsOfATypeUnknownHereIsRefused) {
+  for (const char* type : {"containerd.linux.runc.CreateOptions", "containerd.runc.v1.Option", "x"})
+    EXPECT_EQ(refusal_of(any(type, "")), kNeither + ": \"" + type + "\": invalid argument");
+  EXPECT_EQ(refusal_of(any(std::string(5000, 'x'), "")),
+            kNeither + ": \"" + std::string(100, 'x') + "\": invalid argument");
+}
+
+TEST(StartRequest, OfTheNewProtocolHasOptionsAmongItsExtensions) {
+  bootstrap::BootstrapParams input = params();
+  input.add_extensions()->mutable_value()->set_type_url("somebody.elses.v1.Extension");
+  EXPECT_EQ(parse_start_request(input.SerializeAsString(), called_with()).options.type_url(), "");
+  input.add_extensions();
+  wire::Any& options = *input.add_extensions()->mutable_value();
+  options.set_type_url("type.googleapis.com/containerd.runc.v1.Options");
+  options.set_value("v");
+  input.add_extensions()->mutable_value()->set_type_url("runtimeoptions.v1.Options");
+  StartRequest request = parse_start_request(input.SerializeAsString(), called_with());
+  EXPECT_TRUE(request.bootstrap);
+  EXPECT_EQ(request.options.type_url(), "type.googleapis.com/containerd.runc.v1.Options");
+  EXPECT_EQ(request.options.value(), "v") << "the first of them";
 }
 
 TEST(StartRequest, OfTheNewProtocolSaysEverything) {
@@ -105,18 +143,18 @@ TEST(StartRequest, KnowsTheLevelsOfTheLog) {
 // The two messages begin alike: two fields with text, 1 and 2.
 TEST(StartRequest, IsNotTakenForTheOtherProtocol) {
   // Options whose type and value look like ids, but not like these.
-  for (const auto& [first, second] :
-       {std::pair("containerd.runc.v1.Options", "default"), std::pair("c1", "other"),
-        std::pair("c2", "default"), std::pair("", "default"), std::pair("c1", "")})
-    EXPECT_FALSE(parse_start_request(any(first, second), called_with()).bootstrap)
-        << first << " " << second;
+  EXPECT_FALSE(
+      parse_start_request(any("containerd.runc.v1.Options", "default"), called_with()).bootstrap);
+  for (const auto& [first, second] : {std::pair("c1", "other"), std::pair("c2", "default"),
+                                      std::pair("", "default"), std::pair("c1", "")})
+    EXPECT_EQ(refusal_of(any(first, second)), kNeither + ": \"" + first + "\": invalid argument");
   // By containerd's own rule this is the new one (compatibility: instance id and namespace are the
   // flags').
   EXPECT_TRUE(parse_start_request(any("c1", "default"), called_with()).bootstrap);
   // Bootstrap parameters for somebody else are no license to answer in protobuf.
-  EXPECT_FALSE(parse_start_request(params("c2").SerializeAsString(), called_with()).bootstrap);
-  EXPECT_FALSE(
-      parse_start_request(params("c1", "other").SerializeAsString(), called_with()).bootstrap);
+  EXPECT_EQ(refusal_of(params("c2").SerializeAsString()), kNeither + ": \"c2\": invalid argument");
+  EXPECT_EQ(refusal_of(params("c1", "other").SerializeAsString()),
+            kNeither + ": \"c1\": invalid argument");
 }
 
 TEST(StartRequest, MayHoldFieldsOfTheFuture) {
@@ -132,15 +170,9 @@ TEST(StartRequest, OfNeitherProtocolIsRefused) {
        {std::string("hello"), std::string("\n"), std::string("{\"version\":3}"),
         std::string("\0", 1), std::string("\xff\xff\xff\xff"), good.substr(0, good.size() - 1),
         std::string("\x0a\xff\xff\xff\xff\x0f")}) {
-    Code code = Code::ok;
-    try {
-      parse_start_request(garbage, called_with());
-    } catch (const Error& error) {
-      code = error.code();
-      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
-    }
-    EXPECT_EQ(code, Code::invalid_argument);
+    EXPECT_EQ(refusal_of(garbage), kNeither + ": invalid argument");
   }
+  EXPECT_EQ(refusal_of("\xa2\x06\x03new"), kNeither + ": \"\": invalid argument");
 }
 
 TEST(StartRequest, MayBeAsLargeAsTheStockShimReads) {
@@ -148,7 +180,9 @@ TEST(StartRequest, MayBeAsLargeAsTheStockShimReads) {
   input.add_extensions()->mutable_value()->set_value(std::string((10u << 20) - 100, 'x'));
   EXPECT_TRUE(parse_start_request(input.SerializeAsString(), called_with()).bootstrap);
   EXPECT_FALSE(
-      parse_start_request(any("x", std::string((10u << 20) - 100, 'x')), called_with()).bootstrap);
+      parse_start_request(any("containerd.runc.v1.Options", std::string((10u << 20) - 100, 'x')),
+                          called_with())
+          .bootstrap);
 }
 
 }  // namespace
