@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/quote.h"
 
 namespace thinshim::log {
 namespace {
@@ -28,31 +29,21 @@ bool is_bare(char c) {
          std::string_view("-._/@^+").find(c) != std::string_view::npos;
 }
 
-void append_value(std::string& line, std::string_view value) {
+// What every value gets at least, should those before it be long.
+constexpr std::size_t kLeastRoom = 64;
+
+// Appends a value in at most `room` bytes.
+void append_value(std::string& line, std::string_view value, std::size_t room) {
   if (!value.empty() && std::all_of(value.begin(), value.end(), is_bare)) {
-    line += value;
+    line += escaped(value, room);
     return;
   }
   line += '"';
-  for (char c : value) {
-    unsigned char byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      line += '\\';
-      line += c;
-    } else if (c == '\n') {
-      line += "\\n";
-    } else if (c == '\t') {
-      line += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\x%02x", byte);
-      line += escape;
-    } else {
-      line += c;
-    }
-  }
+  line += escaped(value, room - 2);
   line += '"';
 }
+
+bool put(const std::string& line) { return ::write(sink.fd.get(), line.data(), line.size()) >= 0; }
 
 }  // namespace
 
@@ -78,36 +69,37 @@ std::string format(Level level, std::string_view message, Fields fields, long se
   char time[48];
   std::snprintf(time, sizeof time, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", utc.tm_year + 1900,
                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, nanos);
+  std::size_t kept = 1;  // for the line's end, and the fields to come
+  for (const auto& [key, value] : fields) kept += 1 + key.size() + 1 + kLeastRoom;
   std::string line = "time=\"" + std::string(time) + "\" level=";
   line += kNames[static_cast<int>(level)];
   line += " msg=";
-  append_value(line, message);
+  append_value(line, message, kLongestLine - kept - line.size());
   for (const auto& [key, value] : fields) {
+    kept -= 1 + key.size() + 1 + kLeastRoom;
     line += ' ';
     line += key;
     line += '=';
-    append_value(line, value);
+    append_value(line, value, kLongestLine - kept - line.size());
   }
   line += '\n';
   return line;
 }
 
-void write(Level level, std::string_view message, Fields fields) {
+void write(Level level, std::string_view message, Fields fields) noexcept {
   if (!enabled(level)) return;
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  std::string line = format(level, message, fields, now.tv_sec, now.tv_nsec);
-  if (sink.dropped > 0) {
-    std::string lost = std::to_string(sink.dropped);
-    line = format(Level::warning, "log lines were lost: nobody read them", {{"lines", lost}},
-                  now.tv_sec, now.tv_nsec) +
-           line;
-  }
-  // Lines of up to PIPE_BUF bytes are written whole or not at all (pipe(7)).
-  if (::write(sink.fd.get(), line.data(), line.size()) < 0)
+  try {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (sink.dropped > 0 &&
+        put(format(Level::warning, "log lines were lost: nobody read them",
+                   {{"lines", std::to_string(sink.dropped)}}, now.tv_sec, now.tv_nsec)))
+      sink.dropped = 0;
+    if (sink.dropped > 0 || !put(format(level, message, fields, now.tv_sec, now.tv_nsec)))
+      ++sink.dropped;
+  } catch (const std::exception&) {  // no memory
     ++sink.dropped;
-  else
-    sink.dropped = 0;
+  }
 }
 
 }  // namespace thinshim::log

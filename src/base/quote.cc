@@ -6,45 +6,65 @@
 
 namespace thinshim {
 
-std::string escaped(std::string_view text) {
+namespace {
+
+void append_escaped(std::string& result, char c) {
+  const unsigned char byte = static_cast<unsigned char>(c);
+  if (c == '\n') {
+    result += "\\n";
+  } else if (c == '\t') {
+    result += "\\t";
+  } else if (c == '\r') {
+    result += "\\r";
+  } else if (byte < 0x20 || byte >= 0x7f) {
+    char code[8];
+    std::snprintf(code, sizeof code, "\\x%02x", byte);
+    result += code;
+  } else {
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+}
+
+}  // namespace
+
+std::string escaped(std::string_view text, std::size_t most) {
+  constexpr std::string_view kCut = "...";
   std::string result;
+  std::size_t last = 0;  // the longest part that leaves room for kCut
   for (char c : text) {
-    unsigned char byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      result += "\\n";
-    } else if (c == '\t') {
-      result += "\\t";
-    } else if (c == '\r') {
-      result += "\\r";
-    } else if (byte < 0x20 || byte >= 0x7f) {
-      char code[8];
-      std::snprintf(code, sizeof code, "\\x%02x", byte);
-      result += code;
-    } else {
-      if (c == '"' || c == '\\') result += '\\';
-      result += c;
-    }
+    if (result.size() + kCut.size() <= most) last = result.size();
+    append_escaped(result, c);
+    if (result.size() > most) return result.substr(0, last).append(kCut, 0, most - last);
   }
   return result;
 }
 
 std::string quoted(std::string_view text) { return '"' + escaped(text) + '"'; }
 
+std::size_t utf8_length(std::string_view text) {
+  constexpr std::uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};  // of 1 to 4 bytes
+  if (text.empty()) return 0;
+  std::uint32_t point = static_cast<unsigned char>(text[0]);
+  if (point < 0x80) return 1;
+  if (point < 0xc0 || point > 0xf7) return 0;
+  const std::size_t more = point < 0xe0 ? 1 : point < 0xf0 ? 2 : 3;
+  if (text.size() <= more) return 0;
+  point &= 0x3f >> more;
+  for (std::size_t i = 1; i <= more; ++i) {
+    const std::uint32_t byte = static_cast<unsigned char>(text[i]);
+    if ((byte & 0xc0) != 0x80) return 0;
+    point = point << 6 | (byte & 0x3f);
+  }
+  const bool is_surrogate = (point & ~0x7ffu) == 0xd800;
+  return point < kLeast[more] || point > 0x10ffff || is_surrogate ? 0 : more + 1;
+}
+
 bool is_utf8(std::string_view text) {
-  constexpr std::uint32_t kLeast[] = {0x80, 0x800, 0x10000};  // of 2, 3 and 4 bytes
-  for (std::size_t i = 0; i < text.size();) {
-    std::uint32_t point = static_cast<unsigned char>(text[i++]);
-    if (point < 0x80) continue;
-    if (point < 0xc0 || point > 0xf7) return false;
-    std::size_t more = point < 0xe0 ? 1 : point < 0xf0 ? 2 : 3;
-    if (text.size() - i < more) return false;
-    point &= 0x3f >> more;
-    for (std::size_t end = i + more; i < end; ++i) {
-      std::uint32_t byte = static_cast<unsigned char>(text[i]);
-      if ((byte & 0xc0) != 0x80) return false;
-      point = point << 6 | (byte & 0x3f);
-    }
-    if (point < kLeast[more - 1] || point > 0x10ffff || (point & ~0x7ffu) == 0xd800) return false;
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
   }
   return true;
 }

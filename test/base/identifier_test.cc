@@ -53,5 +53,19 @@ TEST(Quote, KnowsUtf8) {
     EXPECT_FALSE(is_utf8(text)) << quoted(text);
 }
 
+TEST(Quote, CutsWhatIsTooLongButNoEscape) {
+  struct {
+    const char* text;
+    std::size_t most;
+    const char* escaped;
+  } table[] = {
+      {"abcdef", 6, "abcdef"},   {"abcdef", 5, "ab..."}, {"abcdef", 3, "..."},
+      {"abcdef", 2, ".."},       {"abcdef", 0, ""},      {"", 0, ""},
+      {"a\n\nb", 6, "a\\n\\nb"}, {"a\n\nb", 5, "a..."},  {"\x01\x02", 7, "\\x01..."},
+      {"\x01\x02", 6, "..."},    {"a\n", 3, "a\\n"},
+  };
+  for (const auto& row : table) EXPECT_EQ(escaped(row.text, row.most), row.escaped) << row.most;
+}
+
 }  // namespace
 }  // namespace thinshim
