@@ -153,9 +153,10 @@ class TaskSet {
 
 // Runs `work` in `owner` and waits for its result. Whoever stops waiting does not stop the work:
 // what must not end half way (making a container, deleting one) runs to its end although the
-// request that asked for it is gone.
+// request that asked for it is gone. `abandoned` is called where the waiting ended first.
 template <class T>
-Task<T> complete(TaskSet& owner, Task<T> work, std::string what);
+Task<T> complete(TaskSet& owner, Task<T> work, std::string what,
+                 std::function<void()> abandoned = {});
 
 namespace internal {
 
@@ -189,8 +190,15 @@ Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion
 }  // namespace internal
 
 template <class T>
-Task<T> complete(TaskSet& owner, Task<T> work, std::string what) {
+Task<T> complete(TaskSet& owner, Task<T> work, std::string what, std::function<void()> abandoned) {
   auto completion = std::make_shared<internal::Completion<T>>();
+  struct Waiting {
+    ~Waiting() {
+      if (!done.is_set() && abandoned) abandoned();
+    }
+    const Event& done;
+    std::function<void()> abandoned;
+  } waiting{completion->done, std::move(abandoned)};
   Task<> running = internal::run_to_completion(std::move(work), completion, what);
   owner.spawn(std::move(running), std::move(what));
   co_await completion->done.wait();

@@ -80,12 +80,14 @@ Task<> Runtime::call(Call call) {
 
   Output output;
   try {
-    Task<Output> running = run(reaper_, std::move(command));
+    Task<Output> running = run(reaper_, std::move(command), call.stop);
     output = co_await std::move(running);
   } catch (const Error& error) {
     throw call.what.empty() ? error : error.in(call.what);
   }
   if (output.exit.status == 0) co_return;
+  if (call.stop && call.stop->is_set() && output.exit.status == 128 + SIGKILL)
+    output.text = "it took too long and was killed";
   Error failure = Error::unknown(reason_of(output, log_memory ? fd_path(log_memory.get()) : log));
   throw call.what.empty() ? failure : failure.in(call.what);
 }
@@ -96,7 +98,8 @@ Task<> Runtime::create(std::string id, Create options) {
   Call request{"OCI runtime create failed",
                {"create", "--bundle", options.bundle},
                options.start.fds,
-               options.log};
+               options.log,
+               options.start.stop};
   append_start_options(request.arguments, options.start);
   if (options.no_pivot) request.arguments.push_back("--no-pivot");
   if (options.no_new_keyring) request.arguments.push_back("--no-new-keyring");
@@ -106,8 +109,8 @@ Task<> Runtime::create(std::string id, Create options) {
   co_await call(std::move(request));
 }
 
-Task<> Runtime::start(std::string id) {
-  Call request{"OCI runtime start failed", {"start", id}, {}, {}};
+Task<> Runtime::start(std::string id, Event* stop) {
+  Call request{"OCI runtime start failed", {"start", id}, {}, {}, stop};
   co_await call(std::move(request));
 }
 
@@ -118,7 +121,8 @@ Task<> Runtime::exec(std::string id, std::string process, Start options) {
   Call request{"OCI runtime exec failed",
                {"exec", "--process", fd_path(kProcessFd), "--detach"},
                options.fds,
-               {}};
+               {},
+               options.stop};
   append_start_options(request.arguments, options);
   request.arguments.push_back(id);
   Fd null;
@@ -128,8 +132,8 @@ Task<> Runtime::exec(std::string id, std::string process, Start options) {
   co_await call(std::move(request));
 }
 
-Task<> Runtime::kill(std::string id, int signal, bool all) {
-  Call request{"", {"kill"}, {}, {}};
+Task<> Runtime::kill(std::string id, int signal, bool all, Event* stop) {
+  Call request{"", {"kill"}, {}, {}, stop};
   if (all) request.arguments.push_back("--all");
   request.arguments.insert(request.arguments.end(), {id, std::to_string(signal)});
   co_await call(std::move(request));
@@ -139,8 +143,8 @@ bool Runtime::knows(const std::string& id) const {
   return ::access(join_path(settings_.root, id).c_str(), F_OK) == 0;
 }
 
-Task<> Runtime::remove(std::string id, bool force) {
-  Call request{"failed to delete task", {"delete"}, {}, {}};
+Task<> Runtime::remove(std::string id, bool force, Event* stop) {
+  Call request{"failed to delete task", {"delete"}, {}, {}, stop};
   if (force) request.arguments.push_back("--force");
   request.arguments.push_back(id);
   co_await call(std::move(request));

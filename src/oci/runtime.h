@@ -2,10 +2,10 @@
 // The command line of an OCI runtime as runc defined it (runc create --help; crun and youki follow
 // it).
 //
-// Every call is a child process of its own and may take as long as it likes; nothing here waits for
-// another call. A failure carries the runtime's own reason: the last error of its log, else what it
-// printed, with its exit status. Each call but create writes its log to memory, so that calls at
-// the same time never read each other's reasons.
+// Every call is a child process of its own and may take as long as it likes, or until its `stop` is
+// set, by which it is killed; nothing here waits for another call. A failure carries the runtime's
+// own reason: the last error of its log, else what it printed, with its exit status. Each call but
+// create writes its log to memory, so that calls at the same time never read each other's reasons.
 #pragma once
 
 #include <optional>
@@ -30,6 +30,7 @@ class Runtime {
     std::vector<int> fds;  // 0, 1, 2 of the container; -1: /dev/null
     std::optional<std::string> console_socket;
     std::string pid_file;
+    Event* stop = nullptr;
   };
   struct Create {
     std::string bundle;
@@ -42,13 +43,13 @@ class Runtime {
   // Each throws Error "WHAT: reason", with WHAT as the stock shim words it ("OCI runtime create
   // failed").
   Task<> create(std::string id, Create options);
-  Task<> start(std::string id);
+  Task<> start(std::string id, Event* stop = nullptr);
   // `process` is the JSON of an OCI process; it reaches the runtime in memory, not through a disk
   // that may be full.
   Task<> exec(std::string id, std::string process, Start options);
   // This one throws the reason alone.
-  Task<> kill(std::string id, int signal, bool all);
-  Task<> remove(std::string id, bool force);
+  Task<> kill(std::string id, int signal, bool all, Event* stop = nullptr);
+  Task<> remove(std::string id, bool force, Event* stop = nullptr);
 
   // Whether it keeps state of a container.
   bool knows(const std::string& id) const;
@@ -61,6 +62,7 @@ class Runtime {
     std::vector<std::string> arguments;
     std::vector<int> fds;
     std::string log;  // empty: in memory
+    Event* stop = nullptr;
   };
   Task<> call(Call call);
 

@@ -4,11 +4,15 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace thinshim {
 
@@ -65,6 +69,42 @@ Answer ask(idtype_t type, pid_t pid, int options) {
   return answer;
 }
 
+std::uint64_t ticks_since_boot() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const auto ticks = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  return static_cast<std::uint64_t>(now.tv_sec) * ticks +
+         static_cast<std::uint64_t>(now.tv_nsec) * ticks / 1'000'000'000;
+}
+
+// In the same ticks: field 22 of /proc/PID/stat, counted behind the name in parentheses, which may
+// hold anything (proc_pid_stat(5)). For all times where that cannot be read.
+std::uint64_t started(pid_t pid) {
+  const std::string stat = read_proc_file(pid, "stat");
+  const std::size_t name_end = stat.rfind(')');
+  unsigned long long ticks = 0;
+  if (name_end == std::string::npos ||
+      std::sscanf(
+          stat.c_str() + name_end + 1,
+          " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+          &ticks) != 1)
+    return UINT64_MAX;
+  return ticks;
+}
+
+// All children, where the kernel lists them (CONFIG_PROC_CHILDREN).
+std::vector<pid_t> children() {
+  const std::string text =
+      read_proc_file(::getpid(), "task/" + std::to_string(::getpid()) + "/children");
+  std::vector<pid_t> pids;
+  for (const char* rest = text.c_str(); *rest;) {
+    char* end = nullptr;
+    pids.push_back(static_cast<pid_t>(std::strtol(rest, &end, 10)));
+    rest = *end ? end + 1 : end;
+  }
+  return pids;
+}
+
 }  // namespace
 
 Reaper::Reaper(Loop& loop) : loop_(loop), signals_(loop, {SIGCHLD}) {
@@ -88,8 +128,12 @@ Child Reaper::adopt(pid_t pid) {
   return child;
 }
 
-void Reaper::release() {
-  if (--holds_ == 0) sweep();
+Reaper::Hold Reaper::hold() { return Hold(*this, holds_.insert(holds_.end(), ticks_since_boot())); }
+
+void Reaper::release(std::list<std::uint64_t>::iterator hold) {
+  const bool oldest = hold == holds_.begin();
+  holds_.erase(hold);
+  if (oldest) sweep();
 }
 
 void Reaper::deliver(const Exit& exit) {
@@ -101,18 +145,21 @@ void Reaper::deliver(const Exit& exit) {
   child.exited.set();
 }
 
-void Reaper::sweep() {
-  if (holds_ > 0) {
-    // An unknown zombie would hide the others from a wait for any child, so the known are asked one
-    // by one.
-    std::vector<Exit> exits;
-    for (const auto& [pid, state] : known_) {
-      Answer answer = ask(P_PID, pid, 0);
-      if (answer.exited) exits.push_back(answer.exit);
-    }
-    for (const Exit& exit : exits) deliver(exit);
-    return;
+// A zombie that is left alone would hide the others from a wait for any child, so all are asked one
+// by one.
+void Reaper::sweep_under_hold() {
+  std::vector<Exit> exits;
+  for (const auto& [pid, state] : known_) {
+    Answer answer = ask(P_PID, pid, 0);
+    if (answer.exited) exits.push_back(answer.exit);
   }
+  for (const Exit& exit : exits) deliver(exit);
+  for (pid_t pid : children())
+    if (known_.count(pid) == 0 && started(pid) < holds_.front()) ask(P_PID, pid, 0);
+}
+
+void Reaper::sweep() {
+  if (!holds_.empty()) return sweep_under_hold();
   for (;;) {
     Answer answer = ask(P_ALL, 0, 0);
     if (!answer.exited) return;

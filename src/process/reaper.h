@@ -5,10 +5,11 @@
 //
 // A container's pid is known only after the runtime has written it to a file and gone; by then the
 // process may be dead. Whoever is about to learn a pid takes a Hold first. While there is one, an
-// exit that belongs to no known child is left as a zombie: the exit is not lost, and the kernel
-// cannot give the pid to another process. adopt() makes the pid known, and its exit is delivered,
-// whether it lies ahead or behind. (Go's shim keeps a cache of exits instead, from which it lost
-// some and credited others wrongly: containerd issues 8617, 9719, 10603, 12678.)
+// exit that belongs to no known child is left as a zombie, unless that child is older than the
+// Hold: the exit is not lost, and the kernel cannot give the pid to another process. adopt() makes
+// the pid known, and its exit is delivered, whether it lies ahead or behind. (Go's shim keeps a
+// cache of exits instead, from which it lost some and credited others wrongly: containerd issues
+// 8617, 9719, 10603, 12678.)
 //
 // For the same reason signals need no pidfd: a known child that has not been reaped keeps its pid,
 // only the Reaper reaps, and it marks the child in the same breath.
@@ -17,6 +18,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include <list>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -79,31 +81,35 @@ class Reaper {
 
   class Hold {
    public:
-    Hold(Hold&& other) noexcept : reaper_(std::exchange(other.reaper_, nullptr)) {}
+    Hold(Hold&& other) noexcept
+        : reaper_(std::exchange(other.reaper_, nullptr)), position_(other.position_) {}
     ~Hold() {
-      if (reaper_) reaper_->release();
+      if (reaper_) reaper_->release(position_);
     }
 
    private:
     friend class Reaper;
-    explicit Hold(Reaper& reaper) : reaper_(&reaper) { ++reaper.holds_; }
+    Hold(Reaper& reaper, std::list<std::uint64_t>::iterator position)
+        : reaper_(&reaper), position_(position) {}
     Reaper* reaper_;
+    std::list<std::uint64_t>::iterator position_;
   };
-  Hold hold() { return Hold(*this); }
+  Hold hold();
   // The child with this pid, which appeared under a Hold that is still there.
   // Throws Error where no such child exists: the pid is another's, or was never ours.
   Child adopt(pid_t pid);
 
  private:
   friend class Child;
-  void release();
+  void release(std::list<std::uint64_t>::iterator hold);
   void sweep();
+  void sweep_under_hold();
   void deliver(const Exit& exit);
   Task<> watch_signals();
 
   Loop& loop_;
   Signals signals_;
-  int holds_ = 0;
+  std::list<std::uint64_t> holds_;  // when each began, in clock ticks since boot; oldest first
   std::unordered_map<pid_t, Child::State*> known_;
   TaskSet tasks_;
 };

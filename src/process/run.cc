@@ -32,6 +32,31 @@ Task<> collect_to_end(Watch& watch, int fd, std::string& text) {
   while (collect(fd, text)) co_await watch.readable();
 }
 
+// Waits for the end of a child, which comes by force once `stop` is set or nobody waits any more.
+class Leash {
+ public:
+  explicit Leash(Child& child) : child_(child) {}
+  ~Leash() { pull(); }
+  Leash(const Leash&) = delete;
+  Leash& operator=(const Leash&) = delete;
+
+  Task<> wait(Event* stop) {
+    if (stop) pulling_.spawn(pull_once(*stop), "kill " + std::to_string(child_.pid()));
+    co_await child_.wait();
+  }
+
+ private:
+  Task<> pull_once(Event& stop) {
+    co_await stop.wait();
+    pull();
+  }
+  void pull() {
+    if (!child_.exited()) ::kill(child_.pid(), SIGKILL);
+  }
+  Child& child_;
+  TaskSet pulling_;
+};
+
 // A failure crosses from the fork as its code, its errno and its text.
 struct FailureHeader {
   int code;
@@ -67,7 +92,7 @@ struct FailureHeader {
 
 }  // namespace
 
-Task<Output> run(Reaper& reaper, Command command) {
+Task<Output> run(Reaper& reaper, Command command, Event* stop) {
   Pipe pipe = make_pipe();
   set_nonblocking(pipe.read.get(), true);
   if (command.fds.size() < 3) command.fds.resize(3, -1);
@@ -81,20 +106,24 @@ Task<Output> run(Reaper& reaper, Command command) {
   TaskSet collecting;
   collecting.spawn(collect_to_end(watch, pipe.read.get(), output.text),
                    "collect the output of " + command.program);
-  co_await child.wait();
+  Leash leash(child);
+  Task<> ending = leash.wait(stop);
+  co_await std::move(ending);
   collecting.cancel();
   collect(pipe.read.get(), output.text);
   output.exit = child.exit();
   co_return output;
 }
 
-Task<> run_forked(Reaper& reaper, std::function<void()> work) {
+Task<> run_forked(Reaper& reaper, std::function<void()> work, Event* stop) {
   Pipe pipe = make_pipe();
   pid_t pid = check(fork(), "fork");
   if (pid == 0) work_in_fork(pipe.write.get(), work);
   Child child = reaper.take(pid);
   pipe.write.reset();
-  co_await child.wait();
+  Leash leash(child);
+  Task<> ending = leash.wait(stop);
+  co_await std::move(ending);
   std::string message;
   set_nonblocking(pipe.read.get(), true);
   collect(pipe.read.get(), message);

@@ -22,11 +22,15 @@ struct Output {
 // or missing) collected. Reads until the program exits, never until its descendants close the pipe:
 // runc leaves a container behind, and that it writes more than a pipe holds must not stop it
 // (containerd issue 4434). Throws Error where the program cannot be started; how it ends is the
-// caller's business. Cancelling the task leaves the program running.
-Task<Output> run(Reaper& reaper, Command command);
+// caller's business.
+//
+// Once `stop`, where there is one, is set, the program is killed; its end is waited for all the
+// same. Cancelling the task kills it too.
+Task<Output> run(Reaper& reaper, Command command, Event* stop = nullptr);
 
 // Runs `work` in a fork of this process with all descriptors closed, and throws the Error that it
-// threw. Throws Error where the child dies otherwise. `work` must not touch the loop.
-Task<> run_forked(Reaper& reaper, std::function<void()> work);
+// threw. Throws Error where the child dies otherwise. `work` must not touch the loop. `stop` and
+// cancelling are as with run().
+Task<> run_forked(Reaper& reaper, std::function<void()> work, Event* stop = nullptr);
 
 }  // namespace thinshim

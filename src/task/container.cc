@@ -2,6 +2,7 @@
 #include "task/container.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/identifier.h"
@@ -17,6 +18,8 @@ namespace events = containerd::events;
 
 // How long killing what is left of a shared pid namespace may hold back the news of init's exit.
 constexpr Duration kKillAllLimit = 10s;
+// How long execs may hold it back: first whatever they do, then once they were given up or killed.
+constexpr Duration kExecsLimit = 5s;
 // How long the exit of an init that is being deleted before it was started may take to arrive.
 constexpr Duration kLastExitLimit = 5s;
 // 0001-01-01 in seconds since 1970.
@@ -33,6 +36,13 @@ InitProcess::Settings init_settings(const Container::Setup& setup, const Contain
     settings.io_gid = spec.root_gid.value_or(0);
   }
   return settings;
+}
+
+// The exit of a process that the kernel does not let go, though it was killed.
+Exit killed_now(pid_t pid) {
+  Exit exit{pid, 128 + SIGKILL, {}};
+  clock_gettime(CLOCK_REALTIME, &exit.at);
+  return exit;
 }
 
 }  // namespace
@@ -59,7 +69,8 @@ std::shared_ptr<Process> Container::process(const std::string& exec_id) const {
   return exec->second;
 }
 
-Task<> Container::create(api::CreateTaskRequest request) {
+Task<> Container::create(api::CreateTaskRequest request, Process::Stop stop) {
+  Process::Turn turn = co_await init_->take_turn(std::move(stop));
   Task<> creating = init_->create(request.rootfs());
   co_await std::move(creating);
   try {
@@ -82,9 +93,9 @@ Task<> Container::create(api::CreateTaskRequest request) {
   watches_.spawn(watch_init(), "watch the init of " + id_);
 }
 
-Task<pid_t> Container::start(std::string exec_id) {
+Task<pid_t> Container::start(std::string exec_id, Process::Stop stop) {
   std::shared_ptr<Process> process = this->process(exec_id);
-  Mutex::Guard verb = co_await process->verbs().lock();
+  Process::Turn turn = co_await process->take_turn(std::move(stop));
   // Until the start has been told, no exit is.
   Process::Starting starting(*process);
   if (!exec_id.empty()) {
@@ -126,10 +137,10 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
   if (init_->dead() && !spec_.own_pid_namespace && !exec->dead()) exec->signal(SIGKILL);
 }
 
-Task<> Container::kill(api::KillRequest request) {
+Task<> Container::kill(api::KillRequest request, Process::Stop stop) {
   int signal = static_cast<int>(request.signal());
   std::shared_ptr<Process> process = this->process(request.exec_id());
-  Mutex::Guard verb = co_await process->verbs().lock();
+  Process::Turn turn = co_await process->take_turn(std::move(stop));
   if (!request.exec_id().empty()) {
     std::static_pointer_cast<ExecProcess>(process)->kill(signal);
     co_return;
@@ -160,9 +171,9 @@ void Container::exec(const api::ExecProcessRequest& request) {
   events_.publish(kTopicExecAdded, event);
 }
 
-Task<std::shared_ptr<Process>> Container::remove(std::string exec_id) {
+Task<std::shared_ptr<Process>> Container::remove(std::string exec_id, Process::Stop stop) {
   std::shared_ptr<Process> process = this->process(exec_id);
-  Mutex::Guard verb = co_await process->verbs().lock();
+  Process::Turn turn = co_await process->take_turn(std::move(stop));
   if (process->state() == State::deleted) co_return process;  // by whom we waited for
   if (exec_id.empty()) {
     Task<> removing = remove_init();
@@ -181,7 +192,11 @@ Task<> Container::remove_init() {
   // deletion.
   bool told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
   if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
-  for (const auto& [id, exec] : execs_) exec->let_go();  // those that were never started
+  for (const auto& [id, exec] : execs_) {
+    if (exec->state() == State::running) tell_exit(*exec, killed_now(exec->pid()));
+    exec->let_go();  // those that were never started
+  }
+  if (!told) tell_exit(*init_, killed_now(init_->pid()));
   events::TaskDelete event;
   event.set_container_id(id_);
   event.set_pid(static_cast<std::uint32_t>(init_->pid()));
@@ -197,15 +212,15 @@ Task<> Container::remove_exec(std::shared_ptr<ExecProcess> exec) {
 }
 
 std::vector<Container::Member> Container::members() const {
-  std::vector<Member> members;
-  if (!cgroup_) return members;
-  std::map<pid_t, std::string> names;
+  std::map<pid_t, std::string> found;
+  if (cgroup_)
+    for (pid_t pid : cgroup_->pids()) found[pid];
+  if (found.count(::getpid()) != 0) found.clear();  // it is the shim's own
+  if (!init_->dead()) found[init_->pid()];
   for (const auto& [id, exec] : execs_)
-    if (exec->state() == State::running) names[exec->pid()] = id;
-  for (pid_t pid : cgroup_->pids()) {
-    auto name = names.find(pid);
-    members.push_back({pid, name == names.end() ? "" : name->second});
-  }
+    if (exec->state() == State::running && !exec->dead()) found[exec->pid()] = id;
+  std::vector<Member> members;
+  for (const auto& [pid, exec_id] : found) members.push_back({pid, exec_id});
   return members;
 }
 
@@ -213,8 +228,7 @@ Task<> Container::watch_init() {
   Exit exit = co_await init_->wait_dead();
   Task<> ending = end_execs();
   co_await std::move(ending);
-  init_->set_exited(exit);
-  publish_exit(*init_);
+  tell_exit(*init_, exit);
 }
 
 // Init is dead. With a pid namespace of its own the kernel has killed all others by now.
@@ -230,16 +244,23 @@ Task<> Container::end_execs() {
     for (const auto& [id, exec] : execs_)
       if (exec->state() == State::running && !exec->dead()) exec->signal(SIGKILL);
   }
-  while (execs_in_flight_ > 0) {
-    execs_over_.clear();
-    co_await execs_over_.wait();
-  }
+  bool over = co_await execs_end_within(kExecsLimit);
+  if (over) co_return;
+  log::error("execs outlive their container", {{"id", id_}});
+  for (const auto& [id, exec] : execs_) exec->give_up();
+  over = co_await execs_end_within(kExecsLimit);
+  if (!over) log::error("execs that cannot be killed: their exits will be late", {{"id", id_}});
+}
+
+Task<bool> Container::execs_end_within(Duration limit) {
+  if (execs_in_flight_ == 0) co_return true;
+  execs_over_.clear();
+  co_return co_await TimedWait(reaper_.loop(), execs_over_, limit);
 }
 
 Task<> Container::watch_exec(std::shared_ptr<ExecProcess> exec) {
   Exit exit = co_await exec->wait_dead();
-  exec->set_exited(exit);
-  publish_exit(*exec);
+  tell_exit(*exec, exit);
   exec_is_over();
 }
 
@@ -247,13 +268,15 @@ void Container::exec_is_over() {
   if (--execs_in_flight_ == 0) execs_over_.set();
 }
 
-void Container::publish_exit(const Process& process) {
+void Container::tell_exit(Process& process, const Exit& exit) {
+  if (process.exit()) return;  // a deletion did not wait for it
+  process.set_exited(exit);
   events::TaskExit event;
   event.set_container_id(id_);
   event.set_id(process.id());
   event.set_pid(static_cast<std::uint32_t>(process.pid()));
-  event.set_exit_status(static_cast<std::uint32_t>(process.exit()->status));
-  set_timestamp(event.mutable_exited_at(), process.exit());
+  event.set_exit_status(static_cast<std::uint32_t>(exit.status));
+  set_timestamp(event.mutable_exited_at(), exit);
   events_.publish(kTopicExit, event);
 }
 

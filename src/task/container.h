@@ -2,14 +2,17 @@
 // One container: its init, its execs, and the promises about the order of their events.
 //
 // - A process's exit is told after its start, an exec's start after it was added, the deletion last
-// of all.
+//   of all.
 // - Every exec's exit is told before init's. Once init is dead no exec is started any more, and
-// execs that run in a pid
-//   namespace that outlives init are killed with it (containerd issues 9719, 9999, 10603).
+//   execs that run in a pid namespace that outlives init are killed with it (containerd issues
+//   9719, 9999, 10603).
 // - Each process that was started has exactly one exit; one that could not be started has none.
 //
+// - A runtime that hangs holds back nobody's exit: an exec that is still being started when init is
+//   dead is given up after a while.
+//
 // The verbs must not stop half way: whoever calls them runs them to their end, holding the
-// container.
+// container. By `stop` they can be made to end soon (process.h).
 #pragma once
 
 #include <map>
@@ -51,18 +54,19 @@ class Container {
   // Init where `exec_id` is empty. Throws Error not_found.
   std::shared_ptr<Process> process(const std::string& exec_id) const;
 
-  Task<> create(api::CreateTaskRequest request);
+  Task<> create(api::CreateTaskRequest request, Process::Stop stop);
   // Returns the pid.
-  Task<pid_t> start(std::string exec_id);
-  Task<> kill(api::KillRequest request);
+  Task<pid_t> start(std::string exec_id, Process::Stop stop);
+  Task<> kill(api::KillRequest request, Process::Stop stop);
   void exec(const api::ExecProcessRequest& request);
   // Returns the process, which then has its last state. A second call joins the first.
-  Task<std::shared_ptr<Process>> remove(std::string exec_id);
+  Task<std::shared_ptr<Process>> remove(std::string exec_id, Process::Stop stop);
 
   struct Member {
     pid_t pid;
     std::string exec_id;  // empty for init and whatever the container started itself
   };
+  // What is in the container's cgroup; where it has none of its own, what is known without it.
   std::vector<Member> members() const;
 
  private:
@@ -72,8 +76,9 @@ class Container {
   Task<> watch_init();
   Task<> watch_exec(std::shared_ptr<ExecProcess> exec);
   Task<> end_execs();
+  Task<bool> execs_end_within(Duration limit);
   void exec_is_over();
-  void publish_exit(const Process& process);
+  void tell_exit(Process& process, const Exit& exit);
 
   Reaper& reaper_;
   EventSink& events_;

@@ -64,7 +64,7 @@ Task<> InitProcess::create_container() {
 }
 
 // A runtime that was killed half way, or that made a container which we could not take over, leaves
-// something behind.
+// something behind. Not even a verb that was given up leaves it there.
 Task<> InitProcess::undo_create(bool keep_container) {
   try {
     Task<> removing = runtime_.remove(settings_.container, true);
@@ -74,7 +74,7 @@ Task<> InitProcess::undo_create(bool keep_container) {
       log::debug("cleaning up after a failed create", {{"error", error.what()}});
   }
   try {
-    Task<> unmounting = unmount();
+    Task<> unmounting = unmount(nullptr);
     co_await std::move(unmounting);
   } catch (const Error& error) {
     log::warning("failed to cleanup rootfs mount",
@@ -85,14 +85,14 @@ Task<> InitProcess::undo_create(bool keep_container) {
 Task<> InitProcess::mount(MountList rootfs) {
   if (rootfs.empty()) co_return;
   std::string target = settings_.bundle.rootfs();
-  Task<> mounting =
-      run_forked(reaper_, [rootfs = std::move(rootfs), target] { mount_all(rootfs, target); });
+  Task<> mounting = run_forked(
+      reaper_, [rootfs = std::move(rootfs), target] { mount_all(rootfs, target); }, stop());
   co_await std::move(mounting);
 }
 
-Task<> InitProcess::unmount() {
+Task<> InitProcess::unmount(Event* stop) {
   std::string target = settings_.bundle.rootfs();
-  Task<> unmounting = run_forked(reaper_, [target] { unmount_recursive(target); });
+  Task<> unmounting = run_forked(reaper_, [target] { unmount_recursive(target); }, stop);
   co_await std::move(unmounting);
 }
 
@@ -100,7 +100,7 @@ Task<> InitProcess::start() {
   require(kInitRules, Verb::start);
   // Its exit may be told while the runtime tries.
   if (dead()) throw refusal(State::stopped, Verb::start);
-  Task<> running = runtime_.start(settings_.container);
+  Task<> running = runtime_.start(settings_.container, stop());
   co_await std::move(running);
   state_ = State::running;
 }
@@ -108,7 +108,7 @@ Task<> InitProcess::start() {
 Task<> InitProcess::kill(int signal, bool all) {
   require(kInitRules, Verb::kill);
   if (exit() && !all) throw Error::not_found("process already finished");
-  Task<> killing = runtime_.kill(settings_.container, signal, all);
+  Task<> killing = runtime_.kill(settings_.container, signal, all, stop());
   try {
     co_await std::move(killing);
   } catch (const Error& error) {
@@ -129,7 +129,7 @@ Task<> InitProcess::remove() {
   require(kInitRules, Verb::remove);
   std::exception_ptr failure;
   try {
-    Task<> removing = runtime_.remove(settings_.container, false);
+    Task<> removing = runtime_.remove(settings_.container, false, stop());
     co_await std::move(removing);
   } catch (const Error& error) {
     // A checkpoint, for one, ends with the container removed by the runtime.
@@ -138,7 +138,7 @@ Task<> InitProcess::remove() {
   Task<> finishing = finish_io();
   co_await std::move(finishing);
   try {
-    Task<> unmounting = unmount();
+    Task<> unmounting = unmount(stop());
     co_await std::move(unmounting);
   } catch (const Error& error) {
     if (!failure) failure = std::make_exception_ptr(error.in("failed rootfs umount"));

@@ -39,7 +39,7 @@ class InitProcess : public Process {
 
  private:
   Task<> mount(MountList rootfs);
-  Task<> unmount();
+  Task<> unmount(Event* stop);
   Task<> create_container();
   Task<> undo_create(bool keep_container);
 

@@ -31,6 +31,15 @@ Child adopt_from(Reaper& reaper, const std::string& pid_file) {
   }
 }
 
+// What the runtime had made before it failed.
+std::optional<Child> adopt_leftover(Reaper& reaper, const std::string& pid_file) {
+  try {
+    return adopt_from(reaper, pid_file);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 Process::Process(Reaper& reaper, std::string id, Streams streams)
@@ -44,12 +53,13 @@ Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker m
   // A pid from an earlier attempt must not be taken for this one's.
   if (::unlink(pid_file.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + pid_file);
   Reaper::Hold hold = reaper_.hold();
-  Task<> making = maker(Runtime::Start{io->runtime_fds(), io->console_socket(), pid_file});
-  co_await std::move(making);
-
-  Child child = adopt_from(reaper_, pid_file);
+  std::optional<Child> child;
   std::exception_ptr failure;
   try {
+    Task<> making =
+        maker(Runtime::Start{io->runtime_fds(), io->console_socket(), pid_file, stop()});
+    co_await std::move(making);
+    child = adopt_from(reaper_, pid_file);
     Task<> attaching = io->attach();
     co_await std::move(attaching);
     if (size_) io->resize(size_->first, size_->second);
@@ -57,13 +67,20 @@ Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker m
     failure = std::current_exception();
   }
   if (failure) {
-    if (!child.exited()) child.signal(SIGKILL);
+    if (!child) child = adopt_leftover(reaper_, pid_file);
+    if (child && !child->exited()) child->signal(SIGKILL);
     std::rethrow_exception(failure);
   }
   if (stdin_closed_) io->close_stdin();
   io_ = std::move(io);
-  pid_ = child.pid();
-  child_.emplace(std::move(child));
+  pid_ = child->pid();
+  child_ = std::move(child);
+}
+
+Task<Process::Turn> Process::take_turn(Stop stop) {
+  Mutex::Guard guard = co_await turns_.lock();
+  stop_ = std::move(stop);
+  co_return Turn(*this, std::move(guard));
 }
 
 void Process::close_stdin() {

@@ -60,14 +60,36 @@ class Process {
   // Sends a signal to this one process. Throws Error, not_found where it is dead.
   void signal(int number) const;
 
-  // Verbs on one process happen one after the other.
-  Mutex& verbs() { return verbs_; }
+  // Verbs on one process happen one after the other, each as long as it has its Turn. The runtime
+  // that works for it is killed once `stop` is set, or by give_up().
+  using Stop = std::shared_ptr<Event>;
+  class Turn {
+   public:
+    Turn(Turn&& other) noexcept
+        : process_(std::exchange(other.process_, nullptr)), guard_(std::move(other.guard_)) {}
+    ~Turn() {
+      if (process_) process_->stop_.reset();
+    }
+
+   private:
+    friend class Process;
+    Turn(Process& process, Mutex::Guard guard) : process_(&process), guard_(std::move(guard)) {}
+    Process* process_;
+    Mutex::Guard guard_;
+  };
+  Task<Turn> take_turn(Stop stop);
+  void give_up() {
+    if (stop_) stop_->set();
+  }
 
  protected:
   // Has the runtime make the process, by `maker`, and takes charge of it: streams, pid, child.
-  // Where it throws, there is no process, or it is being killed.
+  // Where it throws, there is no process, or it is being killed: also one that was made before the
+  // runtime failed.
   using Maker = std::function<Task<>(Runtime::Start)>;
   Task<> make(ProcessIo::Settings settings, std::string pid_file, Maker maker);
+  // Of the verb whose turn it is; nullptr outside of one.
+  Event* stop() const { return stop_.get(); }
   // Ends the streams: waits a little for output that is still held up, measured from the exit.
   Task<> finish_io();
   // Throws the refusal where the state does not allow the action.
@@ -91,7 +113,8 @@ class Process {
   std::optional<std::pair<unsigned, unsigned>> size_;  // of the terminal, if it was ever set
   Event ended_;
   Event start_settled_;
-  Mutex verbs_;
+  Mutex turns_;
+  Stop stop_;
 };
 
 }  // namespace thinshim

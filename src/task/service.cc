@@ -32,17 +32,6 @@ types::Status status_of(State state) {
   return types::UNKNOWN;
 }
 
-class AtEnd {
- public:
-  explicit AtEnd(std::function<void()> work) : work_(std::move(work)) {}
-  ~AtEnd() { work_(); }
-  AtEnd(const AtEnd&) = delete;
-  AtEnd& operator=(const AtEnd&) = delete;
-
- private:
-  std::function<void()> work_;
-};
-
 std::uint32_t exit_status(const Process& process) {
   return static_cast<std::uint32_t>(process.exit() ? process.exit()->status : 0);
 }
@@ -73,6 +62,17 @@ std::shared_ptr<Container> TaskService::container(const std::string& id) const {
   auto entry = containers_.find(id);
   if (entry == containers_.end()) throw Error::not_found("container not created");
   return entry->second;
+}
+
+template <class T>
+Task<T> TaskService::see_through(Task<T> work, Process::Stop stop, std::string what) {
+  auto abandoned = [this, stop] { operations_.spawn(stop_later(stop), "give up"); };
+  return complete(operations_, std::move(work), std::move(what), std::move(abandoned));
+}
+
+Task<> TaskService::stop_later(Process::Stop stop) {
+  co_await sleep(reaper_.loop(), settings_.patience);
+  stop->set();
 }
 
 Task<api::StateResponse> TaskService::state(api::StateRequest request) {
@@ -115,22 +115,26 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   if (!request.checkpoint().empty()) throw Error::unimplemented("restoring a checkpoint");
   if (containers_.count(request.id()) != 0 || !being_created_.emplace(request.id(), true).second)
     throw Error::already_exists("container " + request.id());
-  // Also when this request is cancelled.
-  AtEnd given_up([this, id = request.id()] { create_given_up(id); });
-  Task<pid_t> creating = complete(operations_, create_container(std::move(request)), "create");
+  auto stop = std::make_shared<Event>();
+  auto abandoned = [this, id = request.id(), stop] {
+    create_given_up(id);
+    operations_.spawn(stop_later(stop), "give up");
+  };
+  Task<pid_t> creating = complete(operations_, create_container(std::move(request), stop), "create",
+                                  std::move(abandoned));
   pid_t pid = co_await std::move(creating);
   api::CreateTaskResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
   co_return response;
 }
 
-Task<pid_t> TaskService::create_container(api::CreateTaskRequest request) {
+Task<pid_t> TaskService::create_container(api::CreateTaskRequest request, Process::Stop stop) {
   const std::string id = request.id();
   std::exception_ptr failure;
   std::shared_ptr<Container> made;
   try {
     made = set_up(request);
-    Task<> creating = made->create(std::move(request));
+    Task<> creating = made->create(std::move(request), std::move(stop));
     co_await std::move(creating);
   } catch (...) {
     failure = std::current_exception();
@@ -146,23 +150,26 @@ Task<pid_t> TaskService::create_container(api::CreateTaskRequest request) {
 
 Task<api::StartResponse> TaskService::start(api::StartRequest request) {
   std::shared_ptr<Container> owner = container(request.id());
+  auto stop = std::make_shared<Event>();
   Task<pid_t> starting =
-      complete(operations_, start_process(std::move(owner), request.exec_id()), "start");
+      see_through(start_process(std::move(owner), request.exec_id(), stop), stop, "start");
   pid_t pid = co_await std::move(starting);
   api::StartResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
   co_return response;
 }
 
-Task<pid_t> TaskService::start_process(std::shared_ptr<Container> container, std::string exec_id) {
-  Task<pid_t> starting = container->start(std::move(exec_id));
+Task<pid_t> TaskService::start_process(std::shared_ptr<Container> container, std::string exec_id,
+                                       Process::Stop stop) {
+  Task<pid_t> starting = container->start(std::move(exec_id), std::move(stop));
   co_return co_await std::move(starting);
 }
 
 Task<api::DeleteResponse> TaskService::remove(api::DeleteRequest request) {
   std::shared_ptr<Container> owner = container(request.id());
+  auto stop = std::make_shared<Event>();
   Task<std::shared_ptr<Process>> removing =
-      complete(operations_, remove_process(std::move(owner), request.exec_id()), "delete");
+      see_through(remove_process(std::move(owner), request.exec_id(), stop), stop, "delete");
   std::shared_ptr<Process> process = co_await std::move(removing);
   api::DeleteResponse response;
   response.set_pid(static_cast<std::uint32_t>(process->pid()));
@@ -172,9 +179,10 @@ Task<api::DeleteResponse> TaskService::remove(api::DeleteRequest request) {
 }
 
 Task<std::shared_ptr<Process>> TaskService::remove_process(std::shared_ptr<Container> container,
-                                                           std::string exec_id) {
+                                                           std::string exec_id,
+                                                           Process::Stop stop) {
   bool whole = exec_id.empty();
-  Task<std::shared_ptr<Process>> removing = container->remove(std::move(exec_id));
+  Task<std::shared_ptr<Process>> removing = container->remove(std::move(exec_id), std::move(stop));
   std::shared_ptr<Process> process = co_await std::move(removing);
   auto entry = containers_.find(container->id());
   if (whole && entry != containers_.end() && entry->second == container) {
@@ -201,14 +209,16 @@ Task<api::PidsResponse> TaskService::pids(api::PidsRequest request) {
 
 Task<wire::Empty> TaskService::kill(api::KillRequest request) {
   std::shared_ptr<Container> owner = container(request.id());
+  auto stop = std::make_shared<Event>();
   Task<> killing =
-      complete(operations_, kill_process(std::move(owner), std::move(request)), "kill");
+      see_through(kill_process(std::move(owner), std::move(request), stop), stop, "kill");
   co_await std::move(killing);
   co_return wire::Empty();
 }
 
-Task<> TaskService::kill_process(std::shared_ptr<Container> container, api::KillRequest request) {
-  Task<> killing = container->kill(std::move(request));
+Task<> TaskService::kill_process(std::shared_ptr<Container> container, api::KillRequest request,
+                                 Process::Stop stop) {
+  Task<> killing = container->kill(std::move(request), std::move(stop));
   co_await std::move(killing);
 }
 
@@ -251,7 +261,7 @@ Task<api::ConnectResponse> TaskService::connect(api::ConnectRequest request) {
 
 Task<wire::Empty> TaskService::shutdown(api::ShutdownRequest) {
   shutdown_asked_ = true;
-  end_if_asked();
+  if (has_no_work()) settings_.shut_down();
   co_return wire::Empty();
 }
 
@@ -264,12 +274,22 @@ void TaskService::create_given_up(const std::string& id) {
   end_if_asked();
 }
 
-// A request to shut down that came while there were containers is remembered: clients send it once
-// (containerd issue 12344).
-void TaskService::end_if_asked() {
+bool TaskService::has_no_work() const {
   bool awaited = std::any_of(being_created_.begin(), being_created_.end(),
                              [](const auto& create) { return create.second; });
-  if (shutdown_asked_ && containers_.empty() && !awaited) settings_.shut_down();
+  return containers_.empty() && !awaited;
+}
+
+// A request to shut down that came while there were containers is remembered: clients send it once
+// (containerd issue 12344). But whoever took the last container away is about to ask for the end
+// himself, and a connection that closes right behind an answer may cost a Go client the answer.
+void TaskService::end_if_asked() {
+  if (shutdown_asked_ && has_no_work()) operations_.spawn(end_after_farewell(), "end");
+}
+
+Task<> TaskService::end_after_farewell() {
+  co_await sleep(reaper_.loop(), settings_.farewell);
+  if (has_no_work()) settings_.shut_down();
 }
 
 }  // namespace thinshim

@@ -3,8 +3,8 @@
 // the wire (containerd, api/runtime/task): request in, a container's verb, response out.
 //
 // What changes a container runs to its end in the service's own set of tasks, even where the client
-// has gone meanwhile. What only asks is answered from memory at once. Errors and texts are the
-// stock shim's (compatibility.md 3.7).
+// has gone meanwhile; for that the runtime has `patience`, then it is killed. What only asks is
+// answered from memory at once. Errors and texts are the stock shim's (compatibility.md 3.7).
 #pragma once
 
 #include <functional>
@@ -27,6 +27,11 @@ class TaskService {
     std::string address;
     // Makes runc's options, complete with what is configured, of what came in Create. Throws Error.
     std::function<RuncOptions(const wire::Any&)> read_options;
+    // How long a runtime may still take once its client has gone or run out of time.
+    Duration patience = std::chrono::seconds(10);
+    // How long the shim stays for its clients after the last container, where the end was asked for
+    // before.
+    Duration farewell = std::chrono::seconds(3);
     // Called when the last container is gone and the client has asked for the end.
     std::function<void()> shut_down;
   };
@@ -54,13 +59,21 @@ class TaskService {
   // Throws Error not_found "container not created".
   std::shared_ptr<Container> container(const std::string& id) const;
   std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request);
-  Task<pid_t> create_container(api::CreateTaskRequest request);
-  static Task<pid_t> start_process(std::shared_ptr<Container> container, std::string exec_id);
-  static Task<> kill_process(std::shared_ptr<Container> container, api::KillRequest request);
+  Task<pid_t> create_container(api::CreateTaskRequest request, Process::Stop stop);
+  static Task<pid_t> start_process(std::shared_ptr<Container> container, std::string exec_id,
+                                   Process::Stop stop);
+  static Task<> kill_process(std::shared_ptr<Container> container, api::KillRequest request,
+                             Process::Stop stop);
   Task<std::shared_ptr<Process>> remove_process(std::shared_ptr<Container> container,
-                                                std::string exec_id);
+                                                std::string exec_id, Process::Stop stop);
+  // Runs work to its end: in any case when `patience` is over after its request was.
+  template <class T>
+  Task<T> see_through(Task<T> work, Process::Stop stop, std::string what);
+  Task<> stop_later(Process::Stop stop);
   void create_given_up(const std::string& id);
+  bool has_no_work() const;
   void end_if_asked();
+  Task<> end_after_farewell();
 
   Reaper& reaper_;
   EventSink& events_;

@@ -135,6 +135,18 @@ TEST_F(ReaperTest, ReapsWhatNobodyKnowsOnceTheLastHoldEnds) {
   EXPECT_FALSE(exists(pid));
 }
 
+// A runtime that hangs for a while must not fill the process table.
+TEST_F(ReaperTest, ReapsOrphansThatAreOlderThanEveryHold) {
+  pid_t old = orphan("exec sleep 60");
+  loop_.run(pass(loop_, 20ms));  // the kernel counts in hundredths of a second
+  Reaper::Hold hold = reaper_.hold();
+  pid_t young = orphan("exec sleep 60");
+  kill(young, SIGKILL);
+  kill(old, SIGKILL);
+  EXPECT_TRUE(eventually([&] { return !exists(old); }));
+  EXPECT_TRUE(is_zombie(young));
+}
+
 TEST_F(ReaperTest, ReapsOrphansWhileNobodyHolds) {
   pid_t pid = orphan("exit 0");
   EXPECT_TRUE(eventually([&] { return !exists(pid); }));

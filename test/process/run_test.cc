@@ -30,6 +30,20 @@ class RunTest : public testing::Test {
     command.environment = {"PATH=/usr/bin:/bin"};
     return loop_.run(run(reaper_, command));
   }
+  static Command sleeper(const std::string& pid_file) {
+    Command command;
+    command.program = "/bin/sh";
+    command.arguments = {"-c", "echo $$ > " + pid_file + "; exec sleep 60"};
+    command.environment = {"PATH=/usr/bin:/bin"};
+    return command;
+  }
+  Task<> set_after(Event& event, Duration time) {
+    co_await thinshim::sleep(loop_, time);
+    event.set();
+  }
+  Task<> pass(Duration time) { co_await thinshim::sleep(loop_, time); }
+  static Task<> ignore(Task<Output> running) { co_await std::move(running); }
+
   Loop loop_;
   Reaper reaper_{loop_};
 };
@@ -57,6 +71,32 @@ TEST_F(RunTest, StartFailureIsThrown) {
   Command command;
   command.program = "/nowhere/runc";
   EXPECT_THROW(loop_.run(run(reaper_, command)), Error);
+}
+
+TEST_F(RunTest, KillsAProgramThatIsStopped) {
+  Command command;
+  command.program = "/bin/sleep";
+  command.arguments = {"60"};
+  Event stop;
+  TaskSet tasks;
+  tasks.spawn(set_after(stop, 20ms), "stop");
+  EXPECT_EQ(loop_.run(run(reaper_, command, &stop)).exit.status, 137);
+  EXPECT_EQ(loop_.run(run(reaper_, command, &stop)).exit.status, 137) << "stopped before it began";
+}
+
+TEST_F(RunTest, KillsAProgramThatNobodyWaitsForAnyMore) {
+  TempDir dir;
+  EXPECT_FALSE(loop_.run(within(loop_, 200ms, ignore(run(reaper_, sleeper(dir / "pid"))))));
+  pid_t pid = read_pid_file(dir / "pid").value();
+  for (int i = 0; i < 1000 && kill(pid, 0) == 0; ++i) loop_.run(pass(5ms));
+  EXPECT_NE(kill(pid, 0), 0);
+}
+
+TEST_F(RunTest, KillsForkedWorkThatIsStopped) {
+  Event stop;
+  TaskSet tasks;
+  tasks.spawn(set_after(stop, 20ms), "stop");
+  EXPECT_THROW(loop_.run(run_forked(reaper_, [] { ::sleep(60); }, &stop)), Error);
 }
 
 TEST_F(RunTest, LeavesNoDescriptorBehind) {

@@ -107,6 +107,21 @@ TEST_F(Lifecycle, KeepsItsFilesInTheBundleForWhoeverCleansUp) {
   end_container("c1");
 }
 
+// The fake runtime leaves its containers in this test's own cgroup, which is nobody's answer.
+TEST_F(Lifecycle, NamesItsOwnProcessesWithoutACgroupOfItsOwn) {
+  const pid_t init = run("c1");
+  const pid_t exec = run_exec("c1", "e1", "exec sleep 60");
+  const api::PidsResponse pids = end(pids_begin("c1"));
+  ASSERT_EQ(pids.processes_size(), 2);
+  EXPECT_EQ(pids.processes(0).pid(), static_cast<std::uint32_t>(init));
+  EXPECT_FALSE(pids.processes(0).has_info());
+  EXPECT_EQ(pids.processes(1).pid(), static_cast<std::uint32_t>(exec));
+  containerd::runc::v1::ProcessDetails details;
+  ASSERT_TRUE(details.ParseFromString(pids.processes(1).info().value()));
+  EXPECT_EQ(details.exec_id(), "e1");
+  end_container("c1");
+}
+
 TEST_F(Lifecycle, EndsWithTheContainerForOneThatWasNeverStarted) {
   create("c1");
   api::DeleteResponse removed = remove("c1");

@@ -42,5 +42,95 @@ TEST_F(Patience, EndsWhereTheRuntimeHangs) {
   end_container("c0");
 }
 
+// An exec whose runtime hangs: before it has made the process, or behind that.
+TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
+  for (const bool made : {false, true}) {
+    SCOPED_TRACE(made);
+    const std::string id = made ? "c1" : "c0";
+    runtime.behave();
+    (made ? runtime.after("exec", "exec sleep 60") : runtime.before("exec", "exec sleep 60"));
+    const pid_t pid = run(id);
+    exec(id, "e1", "exec sleep 60");
+    auto starting = start_begin(id, "e1");
+    until_called("exec " + id);
+    ::kill(pid, SIGKILL);
+    EXPECT_EQ(wait(id), 137u);
+    EXPECT_REFUSED(starting, unknown,
+                   "OCI runtime exec failed: signal 9: it took too long and was killed");
+    EXPECT_EQ(sink.history_of(id).back(), "exit " + id + " 137");
+    EXPECT_EQ(sink.history_of(id).size(), 4u) << "the exec never ran";
+    until([] { return children().empty(); });
+    remove(id, "e1");
+    remove(id);
+  }
+}
+
+// A client that has gone, or has run out of time, comes back with other wishes.
+TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
+  const pid_t pid = run("c1");
+  exec("c1", "e1", "exec sleep 60");
+  create("c2");
+  run("c3");
+  run("c4");
+  ::kill(run("c5"), SIGKILL);
+  EXPECT_EQ(wait("c5"), 137u);
+  make_bundle("c6");
+  api::CreateTaskRequest request = create_request("c6");
+  containerd::types::Mount* mount = request.add_rootfs();
+  mount->set_type("tmpfs");
+  mount->set_source("tmpfs");
+  runtime.after("exec", "exec sleep 60");
+  for (const char* verb : {"create", "start", "kill", "delete"})
+    runtime.before(verb, "exec sleep 60");
+
+  auto other = another_client();
+  create_begin(request, other.get());
+  start_begin("c1", "e1", other.get());
+  start_begin("c2", "", other.get());
+  remove_begin("c5", "", other.get());
+  api::KillRequest kill_request;
+  kill_request.set_id("c3");
+  kill_request.set_signal(SIGKILL);
+  begin<Empty>("Kill", kill_request, other.get());
+  bool late = false;
+  kill_request.set_id("c4");
+  try {
+    await(client.call<Empty>(service, "Kill", kill_request, 50ms));
+  } catch (const Error& error) {
+    late = error.code() == Code::deadline_exceeded;
+  }
+  EXPECT_TRUE(late);
+  for (const char* call :
+       {"create c6", "exec c1", "start c2", "kill c3 9", "kill c4 9", "delete c5"})
+    until_called(call);
+  other->close();
+  pass(kPatience / 2);
+  EXPECT_EQ(mounts().size(), 1u) << "not at once";
+  runtime.behave();
+
+  until([&] { return mounts().empty() && children().size() == 4; });
+  pass(1ms);
+  create("c6");
+  EXPECT_EQ(end(pids_begin("c1")).processes_size(), 1) << "the exec was killed";
+  EXPECT_EQ(state("c1").pid(), static_cast<std::uint32_t>(pid));
+  EXPECT_EQ(sink.count(kTopicExecStarted), 0u);
+  start("c2");
+  remove("c5");
+  remove("c6");
+  for (const char* id : {"c1", "c2", "c3", "c4"}) end_container(id);
+}
+
+// Then its exit is made up: it is not lost.
+TEST_F(Patience, WithAnExitEndsAtTheDeletion) {
+  create("c1");
+  runtime.before("delete", "exit 0");
+  const api::DeleteResponse removed = remove("c1");
+  EXPECT_EQ(removed.exit_status(), 137u);
+  EXPECT_EQ(sink.history(), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
+  for (pid_t child : children()) ::kill(child, SIGKILL);
+  until([] { return children().empty(); });
+  EXPECT_EQ(sink.history().size(), 3u) << "only once";
+}
+
 }  // namespace
 }  // namespace thinshim::test

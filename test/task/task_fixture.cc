@@ -63,6 +63,8 @@ TaskTest::TaskTest() : TaskCalls(loop, socket) {
   settings.containerd_namespace = kNamespace;
   settings.address = "unix://" + socket;
   settings.read_options = [this](const wire::Any&) { return options; };
+  settings.patience = kPatience;
+  settings.farewell = kFarewell;
   settings.shut_down = [this] { ++shutdowns; };
   service_under_test.emplace(*reaper, sink, std::move(settings));
   service_under_test->serve(*server);

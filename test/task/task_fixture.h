@@ -67,6 +67,11 @@ struct TaskTestGround {
 
 class TaskTest : public testing::Test, protected TaskTestGround, protected TaskCalls {
  protected:
+  // How long a runtime may take without its client.
+  static constexpr std::chrono::milliseconds kPatience = 3s;
+  // How long the shim stays after its last container, where it was asked to go before.
+  static constexpr std::chrono::milliseconds kFarewell = 300ms;
+
   TaskTest();
   void TearDown() override;
 
