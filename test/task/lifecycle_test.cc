@@ -119,6 +119,8 @@ TEST_F(Lifecycle, NamesItsOwnProcessesWithoutACgroupOfItsOwn) {
   containerd::runc::v1::ProcessDetails details;
   ASSERT_TRUE(details.ParseFromString(pids.processes(1).info().value()));
   EXPECT_EQ(details.exec_id(), "e1");
+  kill("c1", SIGKILL, "e1");
+  wait("c1", "e1");
   end_container("c1");
 }
 
