@@ -73,12 +73,14 @@ SkipReason Parts::make_publisher() {
 
 SkipReason Parts::make_task() {
   reaper_.emplace(loop_);
-  task_.emplace(
-      *reaper_, *publisher_,
-      TaskService::Settings{
-          arguments_.containerd_namespace, address_of_path(socket_.path()),
-          [this](const wire::Any& options) { return resolve_options(options, config_).options; },
-          [this] { shutdown_->ask(); }});
+  TaskService::Settings settings;
+  settings.containerd_namespace = arguments_.containerd_namespace;
+  settings.address = address_of_path(socket_.path());
+  settings.read_options = [this](const wire::Any& options) {
+    return resolve_options(options, config_).options;
+  };
+  settings.shut_down = [this] { shutdown_->ask(); };
+  task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);
   return std::nullopt;
 }
