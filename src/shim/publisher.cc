@@ -21,9 +21,14 @@ using namespace std::chrono_literals;
 constexpr Duration kCallLimit = 5s;  // the stock shim's
 constexpr Duration kFirstPause = 50ms;
 constexpr Duration kLongestPause = 1s;
+constexpr Duration kLongestPauseRefused = 30s;
 
 // What a message may hold, less what goes around the event.
 constexpr std::size_t kLargestEvent = kMaxFrameData - 4096;
+
+// Whether containerd has answered: a connection that fails, or an answer that does not come in
+// time, says nothing about the event (ttrpc/client.h).
+bool is_refusal(Code code) { return code != Code::unavailable && code != Code::deadline_exceeded; }
 
 bool is_dispensable(std::string_view topic) { return topic != kTopicExit && topic != kTopicDelete; }
 
@@ -31,7 +36,7 @@ bool is_dispensable(std::string_view topic) { return topic != kTopicExit && topi
 
 Publisher::Publisher(Loop& loop, Settings settings)
     : loop_(loop), settings_(std::move(settings)), client_(loop, settings_.address) {
-  emptied_.set();
+  settled_.set();
   tasks_.spawn(forward_all(), "publish events");
 }
 
@@ -54,7 +59,7 @@ void Publisher::publish(const char* topic, const google::protobuf::MessageLite& 
   }
   make_room();
   queue_.push_back({topic, std::move(bytes)});
-  emptied_.clear();
+  if (last_ != Outcome::refused) settled_.clear();
   filled_.set();
 }
 
@@ -71,46 +76,49 @@ Task<> Publisher::forward_all() {
   Duration pause = kFirstPause;
   for (;;) {
     while (queue_.empty()) {
-      emptied_.set();
+      settled_.set();
       filled_.clear();
       co_await filled_.wait();
     }
-    Task<bool> forwarding = forward(queue_.front().request);
-    bool done = co_await std::move(forwarding);
-    if (done) {
+    Task<Outcome> forwarding = forward(queue_.front().request);
+    const Outcome outcome = co_await std::move(forwarding);
+    if (outcome != std::exchange(last_, outcome)) pause = kFirstPause;
+    if (outcome == Outcome::refused)
+      settled_.set();
+    else
+      settled_.clear();
+    if (outcome == Outcome::done) {
       queue_.pop_front();
-      pause = kFirstPause;
       continue;
     }
     co_await sleep(loop_, pause);
-    pause = std::min(2 * pause, kLongestPause);
+    pause = std::min(2 * pause, outcome == Outcome::refused ? kLongestPauseRefused : kLongestPause);
   }
 }
 
-// Whether the event needs no further try.
-Task<bool> Publisher::forward(std::string request) {
+Task<Publisher::Outcome> Publisher::forward(std::string request) {
+  Outcome outcome = Outcome::refused;
   try {
     Task<std::string> calling = client_.call("containerd.services.events.ttrpc.v1.Events",
                                              "Forward", std::move(request), kCallLimit);
     co_await std::move(calling);
-    failing_ = false;
-    co_return true;
+    co_return Outcome::done;
   } catch (const std::exception& error) {  // whatever it is, the events behind this one must go on
+    const Error* failure = dynamic_cast<const Error*>(&error);
+    if (failure && !is_refusal(failure->code())) outcome = Outcome::unreachable;
     // containerd will not like it better the next time.
-    const Error* refusal = dynamic_cast<const Error*>(&error);
-    const bool for_good = refusal && refusal->code() == Code::invalid_argument;
+    if (failure && failure->code() == Code::invalid_argument) outcome = Outcome::done;
     // An outage may last for days: one line is enough.
-    if (for_good || !std::exchange(failing_, true))
+    if (outcome == Outcome::done || outcome != last_)
       log::warning("forward event", {{"error", error.what()}});
-    if (for_good) co_return true;
   }
-  co_return false;
+  co_return outcome;
 }
 
 Task<> Publisher::drain(Duration limit) {
-  if (queue_.empty()) co_return;
-  bool empty = co_await TimedWait(loop_, emptied_, limit);
-  if (!empty) log::error("events were not delivered", {{"count", std::to_string(queue_.size())}});
+  co_await TimedWait(loop_, settled_, limit);
+  if (!queue_.empty())
+    log::error("events were not delivered", {{"count", std::to_string(queue_.size())}});
 }
 
 }  // namespace thinshim

@@ -7,8 +7,10 @@
 // stock shim drops an event after five tries, some twenty seconds, and lets newer ones pass it).
 // Nobody waits for the queue but the shim's own end.
 //
-// An event that containerd calls invalid, or that is above the 4 MiB of a message, is given up: the
-// log says so.
+// A containerd that is away is asked again after a second at most. One that answers with an error
+// is not in want of a reminder: it is asked after twice the time each time, up to half a minute,
+// and at its end the shim doesn't wait for it. An event that it calls invalid, or that is above the
+// 4 MiB of a message, is given up: the log says so.
 //
 // Where containerd never comes back the queue is bounded: over the bound, the oldest event goes
 // that is neither an exit nor a deletion, and the log says so. Exits and deletions are kept in any
@@ -36,7 +38,8 @@ class Publisher : public EventSink {
 
   void publish(const char* topic, const google::protobuf::MessageLite& event) override;
 
-  // Waits until every event is delivered, for at most `limit`.
+  // Waits until every event is delivered, for at most `limit`, and only as long as containerd does
+  // not answer with an error. What stays is told in the log.
   Task<> drain(Duration limit);
   std::size_t queued() const { return queue_.size(); }
 
@@ -46,16 +49,17 @@ class Publisher : public EventSink {
     std::string request;  // a ForwardRequest
   };
   Task<> forward_all();
-  Task<bool> forward(std::string request);
+  enum class Outcome { done, unreachable, refused };
+  Task<Outcome> forward(std::string request);
   void make_room();
 
   Loop& loop_;
   Settings settings_;
   Client client_;
   std::deque<Item> queue_;  // the first is being sent
-  bool failing_ = false;    // the last attempt did, and the log says so
+  Outcome last_ = Outcome::done;
   Event filled_;
-  Event emptied_;
+  Event settled_;  // nothing is to be waited for: no event, or the last one was refused
   TaskSet tasks_;
 };
 

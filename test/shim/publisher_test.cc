@@ -32,7 +32,7 @@ using Lines = std::vector<std::string>;
 // containerd's end: takes events, or does with the next ones what it is told.
 class Containerd {
  public:
-  enum class Mood { take, refuse_for_now, refuse_for_good, be_silent, take_silently };
+  enum class Mood { take, refuse, refuse_for_now, refuse_for_good, be_silent, take_silently };
 
   Containerd(Loop& loop, std::string path) : loop_(loop), path_(std::move(path)) { up(); }
 
@@ -69,6 +69,7 @@ class Containerd {
       mood = moods.front();
       moods.pop_front();
     }
+    if (mood == Mood::refuse) throw Error::unknown("I would rather not");
     if (mood == Mood::refuse_for_now) throw Error::unavailable("not now");
     if (mood == Mood::refuse_for_good) throw Error::invalid_argument("what is that");
     if (mood == Mood::be_silent) co_await never_.wait();
@@ -207,6 +208,20 @@ TEST_F(PublisherTest, LetsNoNewerEventPassOneThatIsRefused) {
   EXPECT_EQ(containerd->taken, numbers(0, 5));
 }
 
+// An error is an answer, and asking again each second will not change it soon.
+TEST_F(PublisherTest, TakesItsTimeWithAContainerdThatRefuses) {
+  come();
+  containerd->moods.assign(100, Mood::refuse);
+  exits(0, 3);
+  until([&] { return containerd->asked.size() == 6; });  // after 1.5 s
+  const std::uint64_t before = loop.now();
+  until([&] { return containerd->asked.size() == 7; });
+  EXPECT_GE(loop.now() - before, 1500u) << "an outage has it ask each second";
+  containerd->moods.clear();
+  until_empty();
+  EXPECT_EQ(containerd->taken, numbers(0, 3));
+}
+
 TEST_F(PublisherTest, GivesUpAnEventThatIsRefusedForGood) {
   come();
   containerd->moods = {Mood::take, Mood::refuse_for_good};
@@ -303,6 +318,25 @@ TEST_F(PublisherTest, DrainEndsWhereNobodyTakesThem) {
   EXPECT_GE(loop.now() - began, 95u);
   EXPECT_LT(loop.now() - began, 5000u);
   EXPECT_EQ(publisher->queued(), 10u);
+}
+
+TEST_F(PublisherTest, DrainDoesNotWaitForAContainerdThatRefuses) {
+  come();
+  containerd->moods.assign(100, Mood::refuse);
+  exits(0, 3);
+  std::uint64_t began = loop.now();
+  loop.run(publisher->drain(30s));
+  EXPECT_LT(loop.now() - began, 5000u) << "refused while it waits";
+  began = loop.now();
+  exits(3, 5);
+  loop.run(publisher->drain(30s));
+  EXPECT_LT(loop.now() - began, 5000u) << "refused before";
+  EXPECT_EQ(publisher->queued(), 5u);
+  // It thinks better of it.
+  containerd->moods.clear();
+  until([&] { return !containerd->taken.empty(); });
+  loop.run(publisher->drain(30s));
+  EXPECT_EQ(containerd->taken, numbers(0, 5));
 }
 
 TEST_F(PublisherTest, EndsInTheMiddleOfACall) {
