@@ -2,7 +2,6 @@
 #include "shim/arguments.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <string_view>
 #include <variant>
@@ -21,9 +20,12 @@ struct Parsed : Arguments {
   bool info = false;
 };
 
+// A flag with a value that nobody reads.
+struct Unused {};
+
 struct Flag {
   std::string_view name;
-  std::variant<std::string Arguments::*, bool Arguments::*, bool Parsed::*> target;
+  std::variant<Unused, std::string Arguments::*, bool Arguments::*, bool Parsed::*> target;
   std::string_view help;
 };
 
@@ -31,18 +33,19 @@ constexpr Flag kFlags[] = {
     {"address", &Arguments::address, "containerd's gRPC socket"},
     {"bundle", &Arguments::bundle, "path of the bundle if it is not the working directory"},
     {"debug", &Arguments::debug, "log at level debug"},
-    {"debug-socket", &Arguments::debug_socket, "accepted for compatibility; not used"},
+    {"debug-socket", Unused(), "accepted for compatibility; not used"},
     {"id", &Arguments::id, "id of the task"},
     {"info", &Parsed::info, "read options from stdin, print the runtime's features, exit"},
     {"namespace", &Arguments::containerd_namespace, "containerd's namespace of the task"},
-    {"publish-binary", &Arguments::publish_binary, "accepted for compatibility; not used"},
+    {"publish-binary", Unused(), "accepted for compatibility; not used"},
     {"socket", &Arguments::socket, "path of the socket to serve"},
     {"v", &Parsed::version, "the same as -version"},
     {"version", &Parsed::version, "print the version, exit"},
 };
 
 bool takes_value(const Flag& flag) {
-  return std::holds_alternative<std::string Arguments::*>(flag.target);
+  return std::holds_alternative<std::string Arguments::*>(flag.target) ||
+         std::holds_alternative<Unused>(flag.target);
 }
 
 Error refusal(const std::string& message) { return {Code::invalid_argument, message}; }
@@ -99,7 +102,8 @@ bool parse_flag(Words& words, Parsed& parsed) {
   if (takes_value(*flag)) {
     if (!value && words.at_end()) throw refusal("flag needs an argument: -" + std::string(name));
     if (!value) value = words.take();
-    parsed.*std::get<std::string Arguments::*>(flag->target) = *value;
+    if (auto* member = std::get_if<std::string Arguments::*>(&flag->target))
+      parsed.*(*member) = *value;
     return true;
   }
   std::optional<bool> on = value ? parse_bool(*value) : true;
@@ -122,27 +126,15 @@ Action parse_action(Words& words) {
   throw refusal("unknown action " + quoted(action) + ": expected start, delete or none");
 }
 
-int parse_version(const std::string& text) {
-  int version = 0;
-  const char* end = text.data() + text.size();
-  auto [stop, problem] = std::from_chars(text.data(), end, version);
-  if (problem != std::errc() || stop != end || version < 0)
-    throw refusal("MAX_SHIM_VERSION is not a number: " + quoted(text));
-  return version;
-}
-
 void read_environment(const Lookup& environment, Arguments& arguments) {
   auto get = [&](const char* name) {
     const char* value = environment(name);
     return std::string(value ? value : "");
   };
   arguments.ttrpc_address = get("TTRPC_ADDRESS");
-  arguments.grpc_address = get("GRPC_ADDRESS");
-  arguments.environment_namespace = get("NAMESPACE");
+  if (arguments.address.empty()) arguments.address = get("GRPC_ADDRESS");
   arguments.sched_core = !get("SCHED_CORE").empty();
   arguments.config_file = get("THINSHIM_CONFIG");
-  if (std::string version = get("MAX_SHIM_VERSION"); !version.empty())
-    arguments.max_shim_version = parse_version(version);
 }
 
 }  // namespace

@@ -28,20 +28,17 @@ struct Arguments {
 
   std::string containerd_namespace;  // -namespace
   std::string id;                    // -id: of the container, or of the sandbox when serving
-  std::string address;               // -address: containerd's gRPC socket
-  std::string publish_binary;        // -publish-binary: unused since events go over ttrpc
+  std::string address;               // -address: containerd's gRPC socket; else GRPC_ADDRESS
   std::string bundle;                // -bundle: empty where the bundle is the working directory
   std::string socket;                // -socket: where to listen; empty: the listener is fd 3
-  std::string debug_socket;          // -debug-socket
   bool debug = false;                // -debug
 
-  // The environment that containerd sets; empty, 0 or false where it doesn't.
-  std::string ttrpc_address;          // TTRPC_ADDRESS: where events go
-  std::string grpc_address;           // GRPC_ADDRESS: the same as -address, from 1.7 on
-  std::string environment_namespace;  // NAMESPACE: the same as -namespace, from 1.7 on
-  int max_shim_version = 0;           // MAX_SHIM_VERSION: 2 from every containerd so far
-  bool sched_core = false;            // SCHED_CORE: set to anything, a core scheduling domain
-  std::string config_file;            // THINSHIM_CONFIG, which is our own: see shim/config.h
+  // The environment that containerd sets; empty or false where it doesn't. Of its other variables,
+  // NAMESPACE says the same as -namespace, and MAX_SHIM_VERSION is 2 from every containerd, also
+  // from those that speak version 3: no stock shim reads them (1.6 to main).
+  std::string ttrpc_address;  // TTRPC_ADDRESS: where events go
+  bool sched_core = false;    // SCHED_CORE: set to anything, a core scheduling domain
+  std::string config_file;    // THINSHIM_CONFIG, which is our own: see shim/config.h
 };
 
 // getenv, or what a test puts in its place.
