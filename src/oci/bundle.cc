@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <charconv>
-#include <climits>
 #include <cstdio>
 
 #include "base/error.h"
@@ -174,16 +173,6 @@ void Bundle::write_socket_dir(const std::string& directory) const {
   std::string link = in("s");
   if (::unlink(link.c_str()) != 0 && errno != ENOENT) throw_errno("unlink " + link);
   if (::symlink(directory.c_str(), link.c_str()) != 0) throw_errno("symlink " + link);
-}
-
-std::optional<std::string> Bundle::read_socket_dir() const {
-  std::string link = in("s");
-  char target[PATH_MAX];
-  ssize_t size = ::readlink(link.c_str(), target, sizeof target);
-  // EINVAL: something else has this name.
-  if (size < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EINVAL)) return std::nullopt;
-  if (size < 0) throw_errno("readlink " + link);
-  return std::string(target, static_cast<std::size_t>(size));
 }
 
 void Bundle::write_runtime(const std::string& binary_name) const {

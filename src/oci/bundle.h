@@ -33,8 +33,6 @@ class Bundle {
   const std::string& path() const { return path_; }
   std::string config() const { return in("config.json"); }
   std::string rootfs() const { return in("rootfs"); }
-  std::string work() const { return in("work"); }
-  std::string log() const { return in("log"); }
   std::string runtime_log() const { return in("log.json"); }
   std::string init_pid() const { return in("init.pid"); }
   std::string exec_pid(const std::string& exec_id) const { return in(exec_id + ".pid"); }
@@ -45,7 +43,6 @@ class Bundle {
   std::optional<std::string> read_address() const;
 
   void write_socket_dir(const std::string& directory) const;
-  std::optional<std::string> read_socket_dir() const;
 
   // The runtime's name as the client gave it; empty stands for the default.
   void write_runtime(const std::string& binary_name) const;
