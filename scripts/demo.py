@@ -182,12 +182,20 @@ def command_line(process):
 
 
 def server_of(container):
-    """The process that serves the container: containerd's shims carry its id in their command line."""
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
+    """The process that serves the container: containerd's shims carry its id in their command line. A program that has
+    just been started has none for a moment, so it is waited for."""
+    found = []
+
+    def serves(process):
         words = command_line(process)
-        if "-id" in words and words[words.index("-id") + 1] == container and words[-1] not in ("start", "delete"):
-            return process
-    return None
+        return "-id" in words and words[words.index("-id") + 1] == container and words[-1] not in ("start", "delete")
+
+    def is_there():
+        found[:] = filter(serves, pathlib.Path("/proc").glob("[0-9]*"))
+        return found
+
+    wait_until(is_there, f"a shim that serves {container}")
+    return found[0]
 
 
 def memory_and_threads(process):
@@ -224,9 +232,8 @@ def timed(argv, bundle, environment, text):
 
 
 def end_server(container):
-    """Ends the shim that `start` has left. It may not have got so far as to show its command line or to mind
-    SIGTERM, which Go's shim then takes without ending."""
-    wait_until(lambda: server_of(container), "a shim to serve")
+    """Ends the shim that `start` has left. It may not have got so far as to mind SIGTERM, which Go's shim then takes
+    without ending."""
     server = server_of(container)
 
     def has_ended():
