@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a shim listens. containerd's tools compute the same path (containerd,
-// pkg/shim/shim_linux.go, CreateSocketAddress), so it must be theirs to the letter:
-// unix://DIRECTORY/ and in hex the SHA-256 of GRPC-ADDRESS/NAMESPACE/GROUP, cleaned as Go's
-// path/filepath does.
+// Where a shim listens: unix://DIRECTORY/HASH, the hash in hex being the SHA-256 of
+// GRPC-ADDRESS/NAMESPACE/GROUP, cleaned as Go's path/filepath does. containerd's tools compute the
+// same path (containerd, pkg/shim/shim_linux.go, CreateSocketAddress), so it must be theirs to the
+// letter.
 #pragma once
 
 #include <sys/types.h>

@@ -34,8 +34,8 @@ std::string own_executable() {
   ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
   if (size <= 0 || size == static_cast<ssize_t>(sizeof path)) return "/proc/self/exe";
   std::string name(path, static_cast<std::size_t>(size));
-  return ::access(name.c_str(), X_OK) == 0 ? name
-                                           : "/proc/self/exe";  // it may have been replaced since
+  // It may have been replaced since.
+  return ::access(name.c_str(), X_OK) == 0 ? name : "/proc/self/exe";
 }
 
 // A core scheduling domain for the shim and all that it starts (prctl(2), PR_SCHED_CORE).

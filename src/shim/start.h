@@ -3,7 +3,8 @@
 // where.
 //
 // Two protocols are spoken, told apart by what stands on stdin, because 1.7 to 2.2 cannot be told
-// apart by anything else (compatibility.md 0.1, 3.1):
+// apart by anything else (containerd, pkg/shim: util.go writes it, compat.go of 2.3 and later reads
+// it):
 //
 // - Up to 2.2: nothing, or the runtime options as a google.protobuf.Any. The answer is the bare
 //   address, which every one of them takes as task API version 2.
