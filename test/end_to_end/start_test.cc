@@ -194,10 +194,11 @@ TEST_F(Start, GivesTheServerNoDescriptorButItsOwn) {
   int sockets = 0;
   for (const std::string& line : open_files(pid)) {
     const std::string target = line.substr(line.find(" -> ") + 4);
-    if (target.rfind("socket:", 0) == 0)
-      ++sockets;                             // the listener, and this client's
-    else if (target.rfind("pipe:", 0) != 0)  // libuv's, for signals
+    if (target.rfind("socket:", 0) == 0) {
+      ++sockets;                                 // the listener, and this client's
+    } else if (target.rfind("pipe:", 0) != 0) {  // libuv's, for signals
       EXPECT_EQ(known.count(target), 1u) << line;
+    }
   }
   EXPECT_EQ(sockets, 2);
   EXPECT_LE(open_files(pid).size(), 20u);
