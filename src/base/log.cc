@@ -60,7 +60,6 @@ void set_sink(Fd fd) {
   sink.fd = std::move(fd);
 }
 void set_level(Level level) { sink.level = level; }
-bool enabled(Level level) { return sink.fd && level <= sink.level; }
 
 std::string format(Level level, std::string_view message, Fields fields, long seconds, long nanos) {
   tm utc{};
@@ -87,7 +86,7 @@ std::string format(Level level, std::string_view message, Fields fields, long se
 }
 
 void write(Level level, std::string_view message, Fields fields) noexcept {
-  if (!enabled(level)) return;
+  if (!sink.fd || level > sink.level) return;
   try {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);

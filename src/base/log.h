@@ -30,7 +30,6 @@ using Fields = std::initializer_list<std::pair<std::string_view, std::string_vie
 // Makes it non-blocking; throws Error where that cannot be done.
 void set_sink(Fd sink);
 void set_level(Level level);
-bool enabled(Level level);
 
 void write(Level level, std::string_view message, Fields fields = {}) noexcept;
 inline void error(std::string_view message, Fields fields = {}) noexcept {
