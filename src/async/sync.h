@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What coroutines wait for among themselves, and who owns those that nobody awaits: Event,
-// Queue<T>, TaskSet.
+// What coroutines wait for among themselves (Event, Queue<T>, Mutex), and who owns those that
+// nobody awaits (TaskSet).
 #pragma once
 
 #include <deque>
@@ -81,7 +81,8 @@ class Queue {
   Event filled_;
 };
 
-// One at a time, in the order in which they came.
+// One at a time, in the order in which they came: who leaves hands it to the one that has waited
+// longest, and nobody can come in between. It outlives whoever holds it or waits for it.
 class Mutex {
  public:
   class Guard {
@@ -96,24 +97,53 @@ class Mutex {
    private:
     Mutex* mutex_;
   };
-  // `Mutex::Guard guard = co_await mutex.lock();`
-  Task<Guard> lock() {
-    while (locked_) {
-      unlocked_.clear();
-      co_await unlocked_.wait();
+
+  class Locking {
+   public:
+    explicit Locking(Mutex& mutex) : turn_(mutex) {}
+    bool await_ready() {
+      if (turn_.mutex.locked_) return false;
+      turn_.mutex.locked_ = true;
+      turn_.mine = true;
+      return true;
     }
-    locked_ = true;
-    co_return Guard(*this);
-  }
+    void await_suspend(std::coroutine_handle<> frame) {
+      turn_.frame = frame;
+      turn_.mutex.waiting_.push(turn_);
+    }
+    Guard await_resume() {
+      turn_.mine = false;
+      return Guard(turn_.mutex);
+    }
+
+   private:
+    friend class Mutex;
+    struct Turn final : Wakeup {
+      explicit Turn(Mutex& owner) : mutex(owner) {}
+      ~Turn() override {
+        if (mine) mutex.unlock();  // cancelled when it had come, but before it was taken
+      }
+      void run() override { frame.resume(); }
+      Mutex& mutex;
+      std::coroutine_handle<> frame;
+      bool mine = false;
+    };
+    Turn turn_;
+  };
+  // `Mutex::Guard guard = co_await mutex.lock();`
+  Locking lock() { return Locking(*this); }
   bool locked() const { return locked_; }
 
  private:
   void unlock() {
-    locked_ = false;
-    unlocked_.set();
+    Wakeup* next = waiting_.pop();
+    locked_ = next != nullptr;
+    if (!next) return;
+    static_cast<Locking::Turn*>(next)->mine = true;
+    next->post();
   }
   bool locked_ = false;
-  Event unlocked_;
+  WakeupList waiting_;
 };
 
 // Owns tasks that run beside their owner. Destroying the set cancels all of them; a task that fails
@@ -133,7 +163,10 @@ class TaskSet {
   // Waits until no task is left.
   Task<> wait_empty();
   // Cancels all tasks. Not to be called from one of them.
-  void cancel() { members_.clear(); }
+  void cancel() {
+    members_.clear();
+    emptied_.set();
+  }
 
  private:
   struct Member final : Wakeup {

@@ -148,6 +148,18 @@ TEST(TaskSet, CancelEndsEveryMember) {
   EXPECT_TRUE(ready_queue.empty());
 }
 
+TEST(TaskSet, CancelEndsTheWaitForItsEnd) {
+  Loop loop;
+  TaskSet set, waiting;
+  Event event;
+  std::vector<int> order;
+  set.spawn(note_after(event, order, 1), "note");
+  waiting.spawn(set.wait_empty(), "wait");
+  set.cancel();
+  ASSERT_FALSE(ready_queue.empty()) << "nobody was told";
+  loop.run(waiting.wait_empty());
+}
+
 Task<int> finish_after(Event& event, int& finished, int result) {
   co_await event.wait();
   ++finished;
@@ -218,6 +230,24 @@ TEST(Mutex, LetsOneInAtATimeInTheOrderTheyCame) {
   EXPECT_FALSE(mutex.locked());
 }
 
+TEST(Mutex, LetsNobodyInBeforeTheOneWhoseTurnItIs) {
+  Loop loop;
+  Mutex mutex;
+  std::vector<int> order;
+  Event leave;
+  TaskSet set;
+  {
+    TaskSet first;
+    first.spawn(enter(mutex, order, 0, leave), "first");
+    set.spawn(enter(mutex, order, 1, leave), "second");
+  }  // the first has left, the second has not been told yet
+  set.spawn(enter(mutex, order, 2, leave), "newcomer");
+  leave.set();
+  loop.run(set.wait_empty());
+  EXPECT_EQ(order, (std::vector{0, 1, 2}));
+  EXPECT_FALSE(mutex.locked());
+}
+
 TEST(Mutex, PassesOverAWaiterThatIsCancelled) {
   Loop loop;
   Mutex mutex;
@@ -232,6 +262,26 @@ TEST(Mutex, PassesOverAWaiterThatIsCancelled) {
   loop.run(first.wait_empty());
   loop.run(third.wait_empty());
   EXPECT_EQ(order, (std::vector{0, 2}));
+}
+
+TEST(Mutex, PassesOverAWaiterThatIsCancelledWhenItIsItsTurn) {
+  Loop loop;
+  Mutex mutex;
+  std::vector<int> order;
+  Event leave;
+  TaskSet second, third;
+  {
+    TaskSet first;
+    first.spawn(enter(mutex, order, 0, leave), "first");
+    second.spawn(enter(mutex, order, 1, leave), "second");
+    third.spawn(enter(mutex, order, 2, leave), "third");
+  }  // the first has left, the second has not been told yet
+  second.cancel();
+  EXPECT_TRUE(mutex.locked());
+  leave.set();
+  loop.run(third.wait_empty());
+  EXPECT_EQ(order, (std::vector{0, 2}));
+  EXPECT_FALSE(mutex.locked());
 }
 
 }  // namespace
