@@ -43,6 +43,7 @@ ConsoleSocket::ConsoleSocket(Loop& loop, const std::string& bundle) : loop_(loop
             "/console-" + std::to_string(++sockets_made) + ".sock";
     listener_ = listen_at(path_);
   } catch (const Error& error) {
+    ::unlink(path_.c_str());  // which no destructor will do
     throw error.in("failed to create OCI runtime console socket");
   }
 }

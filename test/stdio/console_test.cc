@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "stdio/console.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <filesystem>
 #include <optional>
 
 #include "fake_runtime.h"
@@ -20,6 +27,33 @@ class ConsoleSocketTest : public StdioTest {
       return error.what();
     }
     return "none";
+  }
+
+  // What is left in the bundle by a child in which a system call fails, as its exit status.
+  int left_where_it_cannot(unsigned call) {
+    pid_t pid = check(::fork(), "fork");
+    if (pid == 0) {
+      sock_filter rules[] = {
+          BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      };
+      sock_fprog program{std::size(rules), rules};
+      if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        ::_exit(100);
+      try {
+        ConsoleSocket socket(loop_, dir_.path());
+      } catch (const Error&) {
+        std::filesystem::directory_iterator entries(dir_.path());
+        ::_exit(static_cast<int>(std::distance(begin(entries), end(entries))));
+      }
+      ::_exit(101);
+    }
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 };
 
@@ -74,6 +108,12 @@ TEST_F(ConsoleSocketTest, NamesTheReasonWhereItCannotBeMade) {
     EXPECT_EQ(std::string(error.what()), "failed to create OCI runtime console socket: open " +
                                              dir_ / "nowhere" + ": no such file or directory");
   }
+}
+
+TEST_F(ConsoleSocketTest, LeavesNothingBehindWhereItCannotBeMade) {
+  EXPECT_EQ(left_where_it_cannot(SYS_bind), 0);
+  EXPECT_EQ(left_where_it_cannot(SYS_chmod), 0);
+  EXPECT_EQ(left_where_it_cannot(SYS_listen), 0);
 }
 
 TEST_F(ConsoleSocketTest, ARuntimeThatConnectsAndSaysNothingIsNotWaitedForForever) {
