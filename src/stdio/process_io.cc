@@ -36,13 +36,21 @@ Target parse_target(const std::string& uri) {
   return {uri.substr(0, colon), uri.substr(colon + 3)};
 }
 
-bool is_fifo(const std::string& path) {
+bool is_fifo(const Fd& file) {
   struct stat status{};
-  return ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+  check(::fstat(file.get(), &status), "stat a stream");
+  return S_ISFIFO(status.st_mode);
 }
 
 Fd open_end(const std::string& path, int flags) {
   Fd end = try_open(path, flags);
+  if (!end) throw_errno("containerd-shim: opening " + path + " failed");
+  return end;
+}
+
+// Opens once more, in another way, what `file` is, whatever its path leads to by now.
+Fd reopen(const Fd& file, const std::string& path, int flags) {
+  Fd end = try_open("/proc/self/fd/" + std::to_string(file.get()), flags);
   if (!end) throw_errno("containerd-shim: opening " + path + " failed");
   return end;
 }
@@ -53,14 +61,16 @@ void open_output(const std::string& uri, Fd& sink, Fd& keeps_open) {
   Target target = parse_target(uri);
   if (target.scheme == "file") {
     make_directories(directory_of(target.path), 0755);
-    sink = open_file(target.path, O_WRONLY | O_APPEND | O_CREAT, 0644);
-  } else if (target.scheme != "fifo") {
-    throw Error::unknown("unknown STDIO scheme " + target.scheme);
-  } else if (is_fifo(target.path)) {
-    keeps_open = open_end(target.path, O_RDONLY | O_NONBLOCK);
-    sink = open_end(target.path, O_WRONLY | O_NONBLOCK);
+    sink = open_file(target.path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644);
+    return;
+  }
+  if (target.scheme != "fifo") throw Error::unknown("unknown STDIO scheme " + target.scheme);
+  Fd place = open_end(target.path, O_PATH);
+  if (is_fifo(place)) {
+    keeps_open = reopen(place, target.path, O_RDONLY | O_NONBLOCK);
+    sink = reopen(place, target.path, O_WRONLY | O_NONBLOCK);
   } else {
-    sink = open_end(target.path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
+    sink = reopen(place, target.path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
   }
 }
 
@@ -103,7 +113,7 @@ ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& setting
 void ProcessIo::open_stdin(const std::string& uri, bool terminal) {
   std::string path = parse_target(uri).path;
   Fd source = open_end(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!is_fifo(path)) {
+  if (!is_fifo(source)) {
     if (terminal) throw Error::invalid_argument("containerd-shim: stdin " + path + " is no fifo");
     set_nonblocking(source.get(), false);
     process_in_ = std::move(source);  // a file or a device needs no pump
@@ -111,9 +121,9 @@ void ProcessIo::open_stdin(const std::string& uri, bool terminal) {
   }
   input_.emplace();
   input_->name = "stdin of " + settings_.name;
-  input_->source = std::move(source);
   // Stands for the clients that are away. Opening it cannot fail while there is a reader (fifo(7)).
-  input_->keeps_open = open_end(path, O_WRONLY | O_NONBLOCK);
+  input_->keeps_open = reopen(source, path, O_WRONLY | O_NONBLOCK);
+  input_->source = std::move(source);
 }
 
 Fd ProcessIo::make_output_pipe(const std::string& name, const std::string& target) {

@@ -8,11 +8,17 @@
 // there is a process.
 //
 // - Output ends for the client when the process and all that it left behind have closed it, and not
-// before what is in the
-//   pipe has gone on; finish() bounds the wait. A terminal's output ends with the process itself.
+//   before what is in the pipe has gone on; finish() bounds the wait. A terminal's output ends with
+//   the process itself.
 // - A client that is away (a restart of containerd) loses nothing: the fifo is kept open while the
-// output lasts, and after its end until a reader comes or finish() is called.
+//   output lasts, and after its end until a reader comes or finish() is called.
 // - A client that goes away is no end of input. close_stdin() is.
+//
+// What can hold up the loop: nothing that a client can put behind a name. Whatever it is, it is
+// opened without waiting for its other end (a fifo without a reader, given as file://, is refused),
+// and pipes, fifos and terminals are moved as far as they are ready. Only a regular file, which
+// nobody can wait for (epoll refuses it), takes as long as its file system does: to make its
+// directories and to open it, and then for each piece of 16 KiB at most that is appended.
 #pragma once
 
 #include <sys/types.h>

@@ -157,6 +157,42 @@ TEST_F(ProcessIoTest, DirectoriesAndSocketsAreRefusedAsOutput) {
   EXPECT_NE(failure({"", "file://" + dir_.path(), ""}).find("is a directory"), std::string::npos);
 }
 
+// Somebody exchanges the fifo for a file all the time: what was opened is treated as what it is.
+TEST_F(ProcessIoTest, AFifoMayBeSwappedForAFileAtAnyMoment) {
+  std::string fifo = make_fifo("fifo"), file = dir_ / "file";
+  write_file(file, "as it was", 0600);
+  struct stat client{}, process{};
+  ASSERT_EQ(::stat(fifo.c_str(), &client), 0);
+  pid_t swapper = check(::fork(), "fork");
+  if (swapper == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) ::renameat2(AT_FDCWD, fifo.c_str(), AT_FDCWD, file.c_str(), RENAME_EXCHANGE);
+  }
+  std::string problem;
+  for (int round = 0; round < 2000 && problem.empty(); ++round) {
+    try {
+      start({fifo, fifo, ""});
+      ASSERT_EQ(::fstat(in_.get(), &process), 0);
+      if (process.st_ino == client.st_ino) problem = "the process was given the client's fifo";
+    } catch (const Error& error) {
+      problem = error.what();
+    }
+    streams_gone();
+  }
+  ::kill(swapper, SIGKILL);
+  ::waitpid(swapper, nullptr, 0);
+  EXPECT_EQ(problem, "");
+}
+
+TEST_F(ProcessIoTest, AFifoInThePlaceOfAFileHoldsNobodyUp) {
+  std::string fifo = make_fifo("log");
+  EXPECT_EQ(failure({"", "file://" + fifo, ""}), "open " + fifo + ": no such device or address");
+  Fd reader = open_reader(fifo);
+  start({"", "file://" + fifo, ""});
+  write(out_, "text");
+  EXPECT_EQ(read(reader, 4), "text");
+}
+
 // --- Output
 
 TEST_F(ProcessIoTest, OutputEndsForTheClientAfterItsLastByteAndNotBefore) {
