@@ -17,8 +17,9 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/mountinfo.h"
 #include "base/quote.h"
-#include "cgroup/text.h"
+#include "base/text.h"
 
 namespace thinshim {
 namespace {
@@ -29,42 +30,12 @@ bool lists(std::string_view commas, std::string_view word) {
   return false;
 }
 
-// Blanks, tabs, newlines and backslashes are \NNN, three octal digits (proc(5)).
-std::string unescaped(std::string_view text) {
-  std::string result;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '\\' && i + 3 < text.size() &&
-        std::from_chars(&text[i + 1], &text[i + 1] + 3, value, 8).ptr == &text[i + 1] + 3) {
-      result += static_cast<char>(value);
-      i += 3;
-    } else {
-      result += text[i];
-    }
-  }
-  return result;
-}
-
-// A mount of a cgroup file system: "ID PARENT DEV ROOT POINT OPTIONS [TAG...] - TYPE SOURCE
-// SUPER_OPTIONS", where a v1 hierarchy names its controllers among the super options.
+// A mount of a cgroup file system; a v1 hierarchy names its controllers among the super options.
 struct Mount {
   std::string root;
   std::string point;
-  std::string_view super_options;
-  CgroupVersion version;
+  std::string super_options;
 };
-std::optional<Mount> parse_mount(std::string_view line) {
-  for (int skipped = 0; skipped < 3; ++skipped) cut(line, ' ');
-  std::string_view root = cut(line, ' ');
-  std::string_view point = cut(line, ' ');
-  while (!line.empty() && cut(line, ' ') != "-") {
-  }
-  std::string_view type = cut(line, ' ');
-  cut(line, ' ');
-  if (type != "cgroup" && type != "cgroup2") return std::nullopt;
-  return Mount{unescaped(root), unescaped(point), line,
-               type == "cgroup" ? CgroupVersion::v1 : CgroupVersion::v2};
-}
 
 // Where the group `path` of a hierarchy lies below a mount of it. Both the path and the mount's
 // root are told as seen from our cgroup namespace, so they compare; a mount may show only a part of
@@ -83,10 +54,46 @@ std::optional<std::string> below(const Mount& mount, std::string_view path) {
 std::vector<Mount> parse_mounts(std::string_view mountinfo, CgroupVersion version) {
   std::vector<Mount> mounts;
   while (!mountinfo.empty()) {
-    std::optional<Mount> mount = parse_mount(cut(mountinfo, '\n'));
-    if (mount && mount->version == version) mounts.push_back(std::move(*mount));
+    MountinfoLine line = take_mount(mountinfo);
+    if (line.type == (version == CgroupVersion::v1 ? "cgroup" : "cgroup2"))
+      mounts.push_back(
+          {unescape_mount(line.root), unescape_mount(line.point), std::string(line.super_options)});
   }
   return mounts;
+}
+
+std::vector<Mount> read_mounts(CgroupVersion version) {
+  return parse_mounts(read_file("/proc/self/mountinfo", 256u << 20).value_or(""), version);
+}
+
+using Directories = std::vector<std::pair<std::string, std::string>>;
+
+// The directory of each controller; whether all of them were found.
+bool find_directories(CgroupVersion version, std::string_view memberships,
+                      const std::vector<Mount>& mounts, Directories& directories) {
+  bool complete = true;
+  directories.clear();
+  while (!memberships.empty()) {  // "ID:CONTROLLERS:PATH"; v2's has no controllers
+    std::string_view path = cut(memberships, '\n');
+    cut(path, ':');
+    std::string_view controllers = cut(path, ':');
+    if (controllers.empty() != (version == CgroupVersion::v2)) continue;
+    // The root group is nobody's own: that of all processes, or of one that is dead.
+    if (path.empty() || path == "/") continue;
+    std::string_view rest = controllers;
+    std::string_view first = cut(rest, ',');
+    std::optional<std::string> directory;
+    for (const Mount& mount : mounts) {
+      if (directory) break;
+      if (version == CgroupVersion::v2 || lists(mount.super_options, first))
+        directory = below(mount, path);
+    }
+    complete = complete && directory;
+    if (!directory) continue;
+    do directories.emplace_back(cut(controllers, ','), *directory);
+    while (!controllers.empty());
+  }
+  return complete;
 }
 
 bool climbs(std::string_view path) {
@@ -163,33 +170,21 @@ Cgroup Cgroup::of_process(pid_t pid) {
     if (error.errnum() != ESRCH) throw;
   }
   if (!memberships) return {};
-  std::optional<std::string> mountinfo = read_file("/proc/self/mountinfo", 256u << 20);
-  return parse(cgroup_version(), *memberships, mountinfo.value_or(""));
+  // A machine mounts its hierarchies when it boots, so this is read once, not for each container.
+  static std::vector<Mount> mounts;
+  Cgroup group;
+  group.version_ = cgroup_version();
+  if (find_directories(group.version_, *memberships, mounts, group.directories_)) return group;
+  mounts = read_mounts(group.version_);
+  find_directories(group.version_, *memberships, mounts, group.directories_);
+  return group;
 }
 
 Cgroup Cgroup::parse(CgroupVersion version, std::string_view memberships,
                      std::string_view mountinfo) {
   Cgroup group;
   group.version_ = version;
-  std::vector<Mount> mounts = parse_mounts(mountinfo, version);
-  while (!memberships.empty()) {  // "ID:CONTROLLERS:PATH"; v2's has no controllers
-    std::string_view path = cut(memberships, '\n');
-    cut(path, ':');
-    std::string_view controllers = cut(path, ':');
-    if (controllers.empty() != (version == CgroupVersion::v2)) continue;
-    // The root group is nobody's own: that of all processes, or of one that is dead.
-    if (path.empty() || path == "/") continue;
-    std::string_view rest = controllers;
-    std::string_view first = cut(rest, ',');
-    for (const Mount& mount : mounts) {
-      if (version == CgroupVersion::v1 && !lists(mount.super_options, first)) continue;
-      std::optional<std::string> directory = below(mount, path);
-      if (!directory) continue;
-      do group.directories_.emplace_back(cut(controllers, ','), *directory);
-      while (!controllers.empty());
-      break;
-    }
-  }
+  find_directories(version, memberships, parse_mounts(mountinfo, version), group.directories_);
   return group;
 }
 
@@ -229,9 +224,8 @@ void join_cgroup(std::string_view path, pid_t pid) {
   if (climbs(group)) throw Error::invalid_argument("cgroup " + quoted(path) + ": must not have ..");
   while (group.back() == '/' && group.size() > 1) group.pop_back();
   const CgroupVersion version = cgroup_version();
-  const std::string mountinfo = read_file("/proc/self/mountinfo", 256u << 20).value_or("");
   bool joined = false;
-  for (const Mount& mount : parse_mounts(mountinfo, version)) {
+  for (const Mount& mount : read_mounts(version)) {
     const bool is_machines = version == CgroupVersion::v2
                                  ? mount.point == "/sys/fs/cgroup"
                                  : mount.point.starts_with("/sys/fs/cgroup/");
@@ -246,13 +240,14 @@ void join_cgroup(std::string_view path, pid_t pid) {
 
 bool remove_empty_groups(std::string_view path) {
   if (path.size() < 2 || path.front() != '/' || path.back() == '/' || climbs(path)) return true;
-  const std::string mountinfo = read_file("/proc/self/mountinfo", 256u << 20).value_or("");
   bool left = false;
   for (CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
-    for (const Mount& mount : parse_mounts(mountinfo, version)) {
+    for (const Mount& mount : read_mounts(version)) {
       std::optional<std::string> directory = below(mount, path);
-      if (!directory || ::rmdir(directory->c_str()) == 0) continue;
-      if (errno == EBUSY || errno == ENOTEMPTY) left = true;
+      if (!directory) continue;
+      const std::vector<std::string> groups = group_tree(*directory);
+      for (auto group = groups.rbegin(); group != groups.rend(); ++group)
+        if (::rmdir(group->c_str()) != 0 && (errno == EBUSY || errno == ENOTEMPTY)) left = true;
     }
   }
   return !left;

@@ -32,7 +32,8 @@ class Cgroup {
   Cgroup() = default;
 
   // The group of a process; no group where there is no such process, or where its group cannot be
-  // reached. Throws Error where /proc cannot be read.
+  // reached. Throws Error where /proc cannot be read. Reads mountinfo once only, unless hierarchies
+  // were mounted since.
   static Cgroup of_process(pid_t pid);
   // The same from the texts of /proc/PID/cgroup and /proc/self/mountinfo.
   static Cgroup parse(CgroupVersion version, std::string_view memberships,
@@ -62,9 +63,9 @@ class Cgroup {
 // of the v2 one that is there. The group is made where it is missing. Throws Error.
 void join_cgroup(std::string_view path, pid_t pid);
 
-// Removes the group `path` ("/k8s.io/c1", as config.json names it) from every hierarchy of either
-// version, where nothing is in it. Whether none is left; one that holds processes or groups is.
-// Nothing is done for any other path.
+// Removes the group `path` ("/k8s.io/c1", as config.json names it) and those below it from every
+// hierarchy of either version, as far as no process is in them. Whether none is left. Nothing is
+// done for any other path. Throws Error.
 bool remove_empty_groups(std::string_view path);
 
 }  // namespace thinshim

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <memory>
 
-#include "cgroup/text.h"
+#include "base/text.h"
 
 namespace thinshim {
 namespace {

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
-#include "cgroup/text.h"
+#include "base/text.h"
 
 namespace thinshim {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "cgroup/text.h"
+#include "base/text.h"
 
 namespace thinshim {
 

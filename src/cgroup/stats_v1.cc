@@ -2,8 +2,8 @@
 #include "cgroup/stats_v1.h"
 
 #include "base/file.h"
+#include "base/text.h"
 #include "cgroup/rdma.h"
-#include "cgroup/text.h"
 
 namespace thinshim::v1 {
 namespace {

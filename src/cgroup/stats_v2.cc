@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cgroup/stats_v2.h"
 
+#include "base/text.h"
 #include "cgroup/rdma.h"
-#include "cgroup/text.h"
 
 namespace thinshim::v2 {
 namespace {

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/mountinfo.h"
 
 namespace thinshim {
 namespace {
@@ -42,24 +43,6 @@ bool unmount_once(const std::string& path, int flags, Patience& patience) {
     patience.left -= wait;
     patience.next = std::min<useconds_t>(2 * wait, 50'000);
   }
-}
-
-// mountinfo writes white space and backslashes as three octal digits.
-std::string decoded(std::string_view field) {
-  std::string path;
-  for (std::size_t i = 0; i < field.size(); ++i) {
-    auto digit = [&](std::size_t place, char highest) {
-      return i + place < field.size() && field[i + place] >= '0' && field[i + place] <= highest;
-    };
-    if (field[i] == '\\' && digit(1, '3') && digit(2, '7') && digit(3, '7')) {
-      path += static_cast<char>((field[i + 1] - '0') * 64 + (field[i + 2] - '0') * 8 +
-                                (field[i + 3] - '0'));
-      i += 3;
-    } else {
-      path += field[i];
-    }
-  }
-  return path;
 }
 
 // The path as mountinfo would show it; nothing where it is missing.
@@ -101,12 +84,7 @@ std::vector<std::string> mount_points_below(std::string_view mountinfo,
                                             std::string_view directory) {
   std::vector<std::string> points;
   while (!mountinfo.empty()) {
-    std::size_t end = std::min(mountinfo.find('\n'), mountinfo.size());
-    std::string_view field = mountinfo.substr(0, end);
-    mountinfo.remove_prefix(std::min(end + 1, mountinfo.size()));
-    for (int skipped = 0; skipped < 4; ++skipped)  // ids of mount and parent, device, root
-      field.remove_prefix(std::min(field.find(' '), field.size() - 1) + 1);
-    std::string point = decoded(field.substr(0, field.find(' ')));
+    std::string point = unescape_mount(take_mount(mountinfo).point);
     bool below = point.size() > directory.size() && point[directory.size()] == '/';
     if ((below || point.size() == directory.size()) && point.starts_with(directory))
       points.push_back(std::move(point));

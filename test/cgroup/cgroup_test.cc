@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "own_groups.h"
+#include "support/temp_dir.h"
 
 namespace thinshim {
 namespace {
@@ -123,6 +125,23 @@ TEST_F(OwnGroups, AreFoundByTheProcessInThem) {
   EXPECT_TRUE(group.exists());
 }
 
+// The mounts are read once, and anew where nothing is found in them.
+TEST(Cgroup, IsFoundInAHierarchyThatWasMountedLater) {
+  if (cgroup_version() == CgroupVersion::v2) return;  // which has one only
+  test::TempDir dir;
+  Cgroup::of_process(::getpid());
+  const std::string name = "name=thinshim-test-" + std::to_string(::getpid());
+  ASSERT_EQ(::mount("cgroup", dir.path().c_str(), "cgroup", 0, ("none," + name).c_str()), 0);
+  const std::string group = dir / "group";
+  ASSERT_EQ(::mkdir(group.c_str(), 0755), 0);
+  const std::string self = std::to_string(::getpid());
+  write_file(group + "/cgroup.procs", self, 0);
+  EXPECT_EQ(Cgroup::of_process(::getpid()).directory(name), group);
+  write_file(dir / "cgroup.procs", self, 0);
+  EXPECT_EQ(::rmdir(group.c_str()), 0);
+  EXPECT_EQ(::umount(dir.path().c_str()), 0);
+}
+
 TEST_F(OwnGroups, HoldTheProcessesOfTheirSubGroups) {
   pid_t first = process_in(outer_);
   Cgroup group = Cgroup::of_process(first);
@@ -155,17 +174,28 @@ TEST_F(OwnGroups, ThatWereRemovedAreEmpty) {
   EXPECT_TRUE(group.pids().empty());
 }
 
-TEST_F(OwnGroups, AreRemovedByTheirPathWhereTheyAreEmpty) {
+TEST_F(OwnGroups, AreRemovedByTheirPathWithTheEmptyGroupsInThem) {
   const std::string path = outer_.substr(outer_.rfind('/'));
-  EXPECT_FALSE(remove_empty_groups(path)) << "a group is in it";
+  const std::string other = outer_ + "/other";
+  ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
   pid_t pid = process_in(inner_);
-  EXPECT_FALSE(remove_empty_groups(path + "/inner")) << "a process is in it";
+  EXPECT_FALSE(remove_empty_groups(path)) << "a process is in it";
+  EXPECT_TRUE(std::filesystem::exists(inner_));
+  EXPECT_FALSE(std::filesystem::exists(other)) << "nothing is in that one";
   end(pid);
-  EXPECT_TRUE(remove_empty_groups(path + "/inner"));
-  EXPECT_FALSE(std::filesystem::exists(inner_));
-  EXPECT_TRUE(std::filesystem::exists(outer_));
-  EXPECT_TRUE(remove_empty_groups(path + "/inner")) << "none is left";
   EXPECT_TRUE(remove_empty_groups(path));
+  EXPECT_FALSE(std::filesystem::exists(outer_));
+  EXPECT_TRUE(remove_empty_groups(path)) << "none is left";
+}
+
+TEST_F(OwnGroups, AreRemovedFromEveryHierarchy) {
+  const std::string path = outer_.substr(outer_.rfind('/'));
+  const std::string memory = "/sys/fs/cgroup/memory" + path;
+  if (cgroup_version() == CgroupVersion::v1) {
+    ASSERT_EQ(::mkdir(memory.c_str(), 0755), 0);
+  }
+  EXPECT_TRUE(remove_empty_groups(path));
+  EXPECT_FALSE(std::filesystem::exists(memory));
   EXPECT_FALSE(std::filesystem::exists(outer_));
 }
 
