@@ -21,8 +21,8 @@
 namespace thinshim {
 namespace {
 
-constexpr unsigned kRecursive =
-    0x8000;  // AT_RECURSIVE of <linux/fcntl.h>, which <fcntl.h> excludes
+// AT_RECURSIVE of <linux/fcntl.h>, which <fcntl.h> excludes.
+constexpr unsigned kRecursive = 0x8000;
 
 // Take what they name off the front of `text`; false where it is not there.
 bool take(std::string_view& text, std::uint32_t& number) {
@@ -110,7 +110,8 @@ void mount_idmapped(const std::string& source, const std::string& target, const 
   change.userns_fd = static_cast<std::uint64_t>(user_namespace.get());
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | kRecursive, &change, sizeof change) != 0)
     throw_errno("map the ids of " + quoted(source));
-  if (::move_mount(tree.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
+  if (::move_mount(tree.get(), "", AT_FDCWD, target.c_str(),
+                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) != 0)
     throw_errno("attach the mapped " + quoted(source) + " to " + quoted(target));
 }
 

@@ -26,7 +26,6 @@
 #include "oci/loop.h"
 #include "oci/mount_options.h"
 #include "oci/overlay.h"
-#include "oci/unmount.h"
 #include "process/command.h"
 
 namespace thinshim {
@@ -48,22 +47,32 @@ class InDirectory {
   Fd before_;
 };
 
-// The real path of `target` below `rootfs`, every link in it resolved as if `rootfs` were the root.
-std::string resolve(const std::string& rootfs, const std::string& target) {
-  if (target.empty()) return rootfs;
+// A place for a mount, held open: between two look-ups of its name, whoever may write in the root
+// file system could put a link there that leads out of it.
+struct Place {
+  Fd fd;
+  std::string name;  // at the time when it was opened
+  // For calls that take a path.
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd.get()); }
+};
+
+// `target` below `rootfs`, every link in it resolved as if `rootfs` were the root.
+Place find_place(const std::string& rootfs, const std::string& target) {
+  Fd root = open_file(rootfs, O_PATH | O_DIRECTORY);
+  if (target.empty()) return {std::move(root), rootfs};
   std::string what = "failed to join path " + quoted(target) + " with root " + quoted(rootfs);
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  Fd root = open_file(rootfs, O_PATH | O_DIRECTORY);
-  Fd place(static_cast<int>(
+  Fd fd(static_cast<int>(
       ::syscall(SYS_openat2, root.get(), target.c_str(), &how, sizeof how)));  // Linux 5.6
-  if (!place) throw_errno(what);
-  char path[PATH_MAX];
-  std::string link = "/proc/self/fd/" + std::to_string(place.get());
-  ssize_t size = ::readlink(link.c_str(), path, sizeof path);
-  if (size <= 0 || path[0] != '/') throw Error::unknown(what + ": it has no path");
-  return std::string(path, static_cast<std::size_t>(size));
+  if (!fd) throw_errno(what);
+  Place place{std::move(fd), ""};
+  char name[PATH_MAX];
+  ssize_t size = ::readlink(place.path().c_str(), name, sizeof name);
+  if (size <= 0 || name[0] != '/') throw Error::unknown(what + ": it has no path");
+  place.name.assign(name, static_cast<std::size_t>(size));
+  return place;
 }
 
 // A 0 byte would end a string early and mount something else.
@@ -79,13 +88,13 @@ void check_text(const Mount& mount) {
 }
 
 // One of the listed mounts, made in up to four steps. Each mount that a step leaves on the target
-// is noted in `made`, so that it can be undone.
+// is kept in `made`, so that it can be undone.
 class Component {
  public:
-  Component(const Mount& mount, const std::string& rootfs, std::vector<std::string>& made)
+  Component(const Mount& mount, const std::string& rootfs, std::vector<Place>& made)
       : mount_(mount),
         rootfs_(rootfs),
-        target_(resolve(rootfs, mount.target())),
+        target_(find_place(rootfs, mount.target())),
         overlay_(mount.type() == "overlay"),
         made_(made) {}
 
@@ -111,17 +120,23 @@ class Component {
     if (!(options_.flags & MS_REMOUNT) || !options_.data.empty()) mount_file_system();
     if ((options_.flags & (MS_BIND | MS_RDONLY)) == (MS_BIND | MS_RDONLY)) make_bind_read_only();
     if (user_namespace && !overlay_) {
-      mount_idmapped(target_, target_, user_namespace);
-      made_.push_back(target_);
+      mount_idmapped(target_.path(), target_.path(), user_namespace);
+      mounted();
     }
     if (options_.propagation) {
       unsigned long flags = options_.propagation | (options_.flags & MS_SILENT);
-      if (::mount("", target_.c_str(), "", flags, "") != 0)
-        throw_errno("set the propagation of " + quoted(target_));
+      if (::mount("", target_.path().c_str(), "", flags, "") != 0)
+        throw_errno("set the propagation of " + quoted(target_.name));
     }
   }
 
  private:
+  // The target is the root of the new mount from now on, where it was what lies below.
+  void mounted() {
+    target_ = find_place(rootfs_, mount_.target());
+    made_.push_back({target_.fd.duplicate(), target_.name});
+  }
+
   // Puts mapped copies in the place of the overlay's lower directories.
   void map_layers(const Fd& user_namespace, std::optional<IdmappedLayers>& layers) {
     std::size_t place = find_lowerdir(options_.data);
@@ -151,7 +166,7 @@ class Component {
       call_mount(source, join_data(compact->data));
     } else if (overlay_) {
       try {
-        mount_long_overlay(source, target_, options_.flags, options_.data);
+        mount_long_overlay(source, target_.path(), options_.flags, options_.data);
       } catch (const Error& failure) {
         fail(source, data, std::string("options larger than a page: ") + failure.what(),
              failure.errnum());
@@ -159,11 +174,11 @@ class Component {
     } else {
       fail(source, data, "mount options is too long", E2BIG);
     }
-    made_.push_back(target_);
+    if (!(options_.flags & MS_REMOUNT)) mounted();
   }
 
   void call_mount(const std::string& source, const std::string& data) {
-    if (::mount(source.c_str(), target_.c_str(), mount_.type().c_str(), options_.flags,
+    if (::mount(source.c_str(), target_.path().c_str(), mount_.type().c_str(), options_.flags,
                 data.c_str()) != 0)
       fail(source, data, errno_text(errno), errno);
   }
@@ -171,35 +186,37 @@ class Component {
   [[noreturn]] void fail(const std::string& source, const std::string& data,
                          const std::string& reason, int errnum) {
     throw Error(Code::unknown,
-                "mount source: " + quoted(source) + ", target: " + quoted(target_) + ", fstype: " +
-                    escaped(mount_.type()) + ", flags: " + std::to_string(options_.flags) +
-                    ", data: " + quoted(data) + ", err: " + reason,
+                "mount source: " + quoted(source) + ", target: " + quoted(target_.name) +
+                    ", fstype: " + escaped(mount_.type()) + ", flags: " +
+                    std::to_string(options_.flags) + ", data: " + quoted(data) + ", err: " + reason,
                 errnum);
   }
 
   // The first mount(2) of a bind ignores "ro". In a user namespace, flags that the source's mount
   // came with are locked and must be given again.
   void make_bind_read_only() {
+    const std::string path = target_.path();
     unsigned long flags = options_.flags | MS_REMOUNT;
-    if (::mount("", target_.c_str(), "", flags, "") == 0) return;
+    if (::mount("", path.c_str(), "", flags, "") == 0) return;
     struct statvfs status{};
-    if (errno != EPERM || ::statvfs(target_.c_str(), &status) != 0)
-      throw_errno("make " + quoted(target_) + " read-only");
+    if (errno != EPERM || ::statvfs(path.c_str(), &status) != 0)
+      throw_errno("make " + quoted(target_.name) + " read-only");
     static constexpr std::pair<unsigned long, unsigned long> kLocked[] = {
         {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},           {ST_NOEXEC, MS_NOEXEC},
         {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME},
     };
     for (auto [set, flag] : kLocked)
       if (status.f_flag & set) flags |= flag;
-    if (::mount("", target_.c_str(), "", flags, "") != 0)
-      throw_errno("make " + quoted(target_) + " read-only");
+    if (::mount("", path.c_str(), "", flags, "") != 0)
+      throw_errno("make " + quoted(target_.name) + " read-only");
   }
 
-  // mount.fuse3 SOURCE TARGET -o OPTION... -t TYPE
+  // mount.fuse3 SOURCE TARGET -o OPTION... -t TYPE. It has no use for our descriptors, so this one
+  // does go by the name.
   void make_with_helper(const std::string& helper, const std::string& type) {
     Command command;
     command.program = helper;
-    command.arguments = {mount_.source(), target_};
+    command.arguments = {mount_.source(), target_.name};
     for (const std::string& option : mount_.options()) {
       command.arguments.push_back("-o");
       command.arguments.push_back(option);
@@ -214,7 +231,7 @@ class Component {
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0)
       if (errno != EINTR) throw_errno("wait for mount helper " + helper);
-    if (status == 0) return made_.push_back(target_);
+    if (status == 0) return mounted();
     std::string text(4096, '\0');
     text.resize(static_cast<std::size_t>(
         std::max<ssize_t>(0, ::pread(output.get(), text.data(), text.size(), 0))));
@@ -227,22 +244,18 @@ class Component {
 
   const Mount& mount_;
   const std::string& rootfs_;
-  const std::string target_;
+  Place target_;
   const bool overlay_;
-  std::vector<std::string>& made_;
+  std::vector<Place>& made_;
   MountOptions options_;
 };
 
-// Returns what went wrong, if something did.
-std::string undo(const std::vector<std::string>& made) {
+// Returns what went wrong, if something did. Detaches, because each place is held open here.
+std::string undo(const std::vector<Place>& made) {
   std::string failures;
-  for (auto target = made.rbegin(); target != made.rend(); ++target) {
-    try {
-      unmount_once(*target);
-    } catch (const Error& failure) {
-      failures += std::string("; ") + failure.what();
-    }
-  }
+  for (auto place = made.rbegin(); place != made.rend(); ++place)
+    if (::umount2(place->path().c_str(), MNT_DETACH) != 0 && errno != EINVAL)
+      failures += "; failed to unmount target " + place->name + ": " + errno_text(errno);
   return failures;
 }
 
@@ -251,7 +264,7 @@ std::string undo(const std::vector<std::string>& made) {
 void mount_all(const MountList& mounts, const std::string& rootfs) {
   if (mounts.empty()) return;
   if (::mkdir(rootfs.c_str(), 0711) != 0 && errno != EEXIST) throw_errno("mkdir " + rootfs);
-  std::vector<std::string> made;
+  std::vector<Place> made;
   for (const Mount& mount : mounts) {
     try {
       check_text(mount);

@@ -16,8 +16,9 @@ namespace thinshim {
 using MountList = google::protobuf::RepeatedPtrField<containerd::types::Mount>;
 
 // Mounts all of them in order, each on `rootfs` (absolute; made with mode 0711 where it is missing)
-// or on the directory below it that its `target` names; links in there never lead out of it. None
-// listed: nothing is done.
+// or on the directory below it that its `target` names. Links in there never lead out of it, not
+// even ones that are put there meanwhile; only FUSE's helpers are given a name and must see for
+// themselves. None listed: nothing is done.
 //
 // Where one fails, those before it are taken off again, last first, and Error "failed to mount
 // rootfs component: mount source: ..., err: reason" is thrown, containerd's words.

@@ -2,7 +2,11 @@
 #include "oci/rootfs.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -224,6 +228,72 @@ TEST_F(RootfsTest, KeepsTargetsInsideOfItself) {
             "failed to mount rootfs component: failed to join path \"missing\" with root \"" +
                 rootfs_ + "\": no such file or directory");
   EXPECT_EQ(new_mounts(), 0);
+}
+
+// Whoever may write in the root file system exchanges a directory on the way for a link that leads
+// out of it, all the time.
+class SwappedRootfs : public test::RootfsFixture {
+ protected:
+  void SetUp() override {
+    RootfsFixture::SetUp();
+    make("source/way/place");
+    make("outside/place");
+    std::string way = dir_ / "source/way", link = dir_ / "source/link";
+    check(symlink((dir_ / "outside").c_str(), link.c_str()), "symlink");
+    swapper_ = check(fork(), "fork");
+    if (swapper_ != 0) return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) renameat2(AT_FDCWD, way.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE);
+  }
+  void TearDown() override {
+    kill(swapper_, SIGKILL);
+    waitpid(swapper_, nullptr, 0);
+    RootfsFixture::TearDown();
+  }
+  void clean_up() {
+    kill(swapper_, SIGSTOP);
+    waitpid(swapper_, nullptr, WUNTRACED);
+    unmount_recursive(rootfs_);
+    kill(swapper_, SIGCONT);
+  }
+
+  const std::string outside_ = dir_ / "outside/place";
+
+ private:
+  pid_t swapper_ = -1;
+};
+
+TEST_F(SwappedRootfs, HasNoMountOutsideOfItself) {
+  add("bind", dir_ / "source", {"bind"}).add("tmpfs", "tmpfs", {}, "way/place");
+  for (int round = 0; round < 300; ++round) {
+    failure();
+    ASSERT_EQ(mount_line(outside_), "") << round;
+    clean_up();
+  }
+  EXPECT_EQ(new_mounts(), 0);
+}
+
+TEST_F(SwappedRootfs, TakesNothingOffOutsideOfItself) {
+  ASSERT_EQ(mount("tmpfs", outside_.c_str(), "tmpfs", 0, ""), 0);
+  add("bind", dir_ / "source", {"bind"})
+      .add("tmpfs", "tmpfs", {}, "way/place")
+      .add("tmpfs", "tmpfs", {}, "missing");
+  for (int round = 0; round < 300; ++round) {
+    EXPECT_NE(failure(), "");
+    ASSERT_NE(mount_line(outside_), "") << round;
+    ASSERT_EQ(new_mounts(), 1) << round;
+  }
+}
+
+TEST_F(RootfsTest, TakesOffNoMoreThanItHasMounted) {
+  make("rootfs");
+  make("source");
+  ASSERT_EQ(mount("tmpfs", rootfs_.c_str(), "tmpfs", 0, ""), 0);
+  add("tmpfs", "tmpfs", {"size=1m"})
+      .add("tmpfs", "tmpfs", {"remount", "size=2m"})
+      .add("tmpfs", "tmpfs", {}, "missing");
+  EXPECT_NE(failure(), "");
+  EXPECT_EQ(new_mounts(), 1);
 }
 
 }  // namespace
