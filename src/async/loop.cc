@@ -136,8 +136,8 @@ Timer::Timer(Loop& loop, Duration delay, Wakeup& wakeup) {
   handle->timer.data = handle.get();
   handle->wakeup = &wakeup;
   handle_.reset(handle.release());
-  uv_update_time(
-      loop.raw());  // what ran since the last round of the loop must not shorten the delay
+  // What ran since the last round of the loop must not shorten the delay.
+  uv_update_time(loop.raw());
   uv_timer_start(&handle_->timer, &Handle::on_time,
                  delay.count() < 0 ? 0 : static_cast<std::uint64_t>(delay.count()), 0);
 }

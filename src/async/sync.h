@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What coroutines wait for among themselves (Event, Queue<T>, Mutex), and who owns those that
-// nobody awaits (TaskSet).
+// What coroutines wait for among themselves (Event, Mutex), and who owns those that nobody
+// awaits (TaskSet).
 #pragma once
 
-#include <deque>
 #include <exception>
 #include <functional>
 #include <list>
@@ -54,31 +53,6 @@ class Event {
 struct EventWakeup final : Wakeup {
   Event event;
   void run() override { event.set(); }
-};
-
-// First in, first out; one or more may wait in pop().
-template <class T>
-class Queue {
- public:
-  bool empty() const { return items_.empty(); }
-  std::size_t size() const { return items_.size(); }
-  void push(T item) {
-    items_.push_back(std::move(item));
-    filled_.set();
-  }
-  Task<T> pop() {
-    while (items_.empty()) {
-      filled_.clear();
-      co_await filled_.wait();
-    }
-    T item = std::move(items_.front());
-    items_.pop_front();
-    co_return item;
-  }
-
- private:
-  std::deque<T> items_;
-  Event filled_;
 };
 
 // One at a time, in the order in which they came: who leaves hands it to the one that has waited

@@ -2,15 +2,13 @@
 // Task<T>: a coroutine that runs when it is awaited and belongs to whoever holds it.
 //
 // - Lazy: nothing runs before `co_await std::move(task)`, which runs it on the caller's stack up to
-// its first real wait.
-//   A task that finishes without waiting never leaves that stack, so awaiting a million ready tasks
-//   in a row needs no more of it than one (GCC 12 gives no guaranteed tail call for symmetric
-//   transfer without optimisation: PR 100897).
+//   its first real wait. A task that finishes without waiting never leaves that stack, so awaiting
+//   a million ready tasks in a row needs no more of it than one (GCC 12 gives no guaranteed tail
+//   call for symmetric transfer without optimisation: PR 100897).
 // - Awaited once. The result, or the exception that left it, comes out of the co_await.
 // - Destroying a task that waits cancels it: its frame's locals are destroyed, innermost first. A
-// task must not destroy
-//   itself, neither directly nor through the object that owns it; hand that to a TaskSet or post
-//   it.
+//   task must not destroy itself, neither directly nor through the object that owns it; hand that
+//   to a TaskSet or post it.
 // - One thread: no synchronisation.
 //
 // Parameters are taken by value, or by reference to something that outlives the task
@@ -110,7 +108,6 @@ class [[nodiscard]] Task {
     frame_.promise().set_waiter(waiter);
     return false;
   }
-  bool finished() const { return frame_.promise().finished(); }
   // The result of a finished task, or its exception.
   T take() { return frame_.promise().take(); }
 

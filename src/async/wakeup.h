@@ -72,7 +72,6 @@ class WakeupList {
   void post_all() {
     while (Wakeup* node = pop()) node->post();
   }
-  bool holds(const Wakeup& node) const { return node.list_ == this; }
 
  private:
   struct End final : Wakeup {

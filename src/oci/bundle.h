@@ -44,7 +44,8 @@ class Bundle {
 
   void write_socket_dir(const std::string& directory) const;
 
-  // The runtime's name as the client gave it; empty stands for the default.
+  // The OCI runtime's name or path, as it is called for this container. Empty, as the stock shim
+  // writes it where its client named none, stands for the default.
   void write_runtime(const std::string& binary_name) const;
   std::optional<std::string> read_runtime() const;
 

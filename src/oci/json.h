@@ -3,9 +3,8 @@
 // rest: a visitor sees each value with its path, skips what it does not care for and stops the
 // reading as soon as it knows enough. What stands behind that point is not even read from the file.
 //
-// The one user of RapidJSON in this room (its SAX reader; code for one kind of input only, because
-// each kind is another 30 kB). Documents are untrusted: nesting is bounded, sizes are bounded.
-// A document ends with its first value, whatever follows it, as for Go's json.Decoder.
+// RapidJSON's SAX reader does the work (code for one kind of input only, because each kind is
+// another 30 kB). Documents are untrusted: nesting is bounded, sizes are bounded. A document ends with its first value, whatever follows it, as for Go's json.Decoder.
 #pragma once
 
 #include <cstdint>

@@ -54,8 +54,6 @@ class Runtime {
   // Whether it keeps state of a container.
   bool knows(const std::string& id) const;
 
-  const Settings& settings() const { return settings_; }
-
  private:
   struct Call {
     std::string what;

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <string_view>
 
 #include "base/error.h"
@@ -56,13 +58,12 @@ std::optional<std::string> error_in(std::string_view line) {
 }
 
 // The part of the file that may be looked at; it may begin in the middle of a line.
-std::string read_tail(const std::string& path, std::uint64_t from) {
+std::string read_tail(const std::string& path) {
   Fd file = try_open(path, O_RDONLY | O_NONBLOCK);
   struct stat status{};
   if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
   std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
-  std::uint64_t begin = from <= size ? from : 0;
-  if (size - begin > kWindow) begin = size - kWindow;
+  std::uint64_t begin = size - std::min(size, kWindow);
 
   std::string tail(size - begin, '\0');
   std::size_t filled = 0;
@@ -79,14 +80,8 @@ std::string read_tail(const std::string& path, std::uint64_t from) {
 
 }  // namespace
 
-std::uint64_t runtime_log_size(const std::string& path) {
-  struct stat status{};
-  if (::stat(path.c_str(), &status) != 0) return 0;
-  return static_cast<std::uint64_t>(status.st_size);
-}
-
-std::optional<std::string> last_runtime_error(const std::string& path, std::uint64_t from) {
-  std::string tail = read_tail(path, from);
+std::optional<std::string> last_runtime_error(const std::string& path) {
+  std::string tail = read_tail(path);
   std::string_view rest = tail;
   while (!rest.empty()) {
     std::size_t newline = rest.rfind('\n');

@@ -8,18 +8,12 @@
 // read.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 
 namespace thinshim {
 
-// Where the next entry will begin; 0 where there is no file. Runtimes append to their log, so the
-// size before an operation tells its errors from those of earlier ones.
-std::uint64_t runtime_log_size(const std::string& path);
-
-// The last error at or behind `from` (from the beginning where the file is shorter than that),
-// without white space around it. Nothing where there is none, or no readable file.
-std::optional<std::string> last_runtime_error(const std::string& path, std::uint64_t from = 0);
+// Without white space around it. Nothing where there is none, or no readable file.
+std::optional<std::string> last_runtime_error(const std::string& path);
 
 }  // namespace thinshim

@@ -10,10 +10,10 @@
 namespace thinshim {
 
 // Takes everything off that is mounted on `target` or below it, stacks of mounts included, as
-// containerd's mount.UnmountRecursive. What is not mounted, or not there, is done
-// already. Busy mounts are tried again for two and a half seconds in all. `flags` are those of
-// umount2(2), MNT_DETACH or 0; UMOUNT_NOFOLLOW is always added, so a link in the place of `target`
-// is left alone.
+// containerd's mount.UnmountRecursive. What is not mounted, or not there, is done already. Busy
+// mounts are tried again for two and a half seconds in all. `flags` are those of umount2(2),
+// MNT_DETACH or 0; UMOUNT_NOFOLLOW is always added, so a link in the place of `target` is left
+// alone.
 //
 // Tries all, then throws the first failure: Error "failed to unmount target PATH: reason".
 void unmount_recursive(const std::string& target, int flags = 0);

@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <stdexcept>
-
 #include <string>
 #include <vector>
 
@@ -65,39 +63,6 @@ TEST(TimedWait, ReportsWhetherTheEventCameInTime) {
   set.spawn(Local::set_later(loop, soon), "set");
   EXPECT_TRUE(loop.run(Local::wait(loop, soon, 10s)));
   loop.run(set.wait_empty());
-}
-
-Task<> consume(Queue<int>& queue, std::vector<int>& seen, int count) {
-  for (int i = 0; i < count; ++i) {
-    int item = co_await queue.pop();
-    seen.push_back(item);
-  }
-}
-
-TEST(Queue, DeliversInOrderToWhoeverWaits) {
-  Loop loop;
-  Queue<int> queue;
-  std::vector<int> seen;
-  TaskSet set;
-  queue.push(1);
-  set.spawn(consume(queue, seen, 3), "consume");
-  queue.push(2);
-  queue.push(3);
-  loop.run(set.wait_empty());
-  EXPECT_EQ(seen, (std::vector{1, 2, 3}));
-}
-
-TEST(Queue, ServesTwoConsumersWithoutLosingAnItem) {
-  Loop loop;
-  Queue<int> queue;
-  std::vector<int> seen;
-  TaskSet set;
-  set.spawn(consume(queue, seen, 2), "a");
-  set.spawn(consume(queue, seen, 2), "b");
-  for (int i = 0; i < 4; ++i) queue.push(i);
-  loop.run(set.wait_empty());
-  std::sort(seen.begin(), seen.end());
-  EXPECT_EQ(seen, (std::vector{0, 1, 2, 3}));
 }
 
 Task<> fail() {

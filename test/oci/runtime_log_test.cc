@@ -16,9 +16,9 @@ using Found = std::optional<std::string>;
 
 class RuntimeLogTest : public testing::Test {
  protected:
-  Found last_error(const std::string& log, std::uint64_t from = 0) {
+  Found last_error(const std::string& log) {
     write_file(path_, log, 0600);
-    return last_runtime_error(path_, from);
+    return last_runtime_error(path_);
   }
   TempDir dir_;
   const std::string path_ = dir_ / "log.json";
@@ -58,20 +58,8 @@ TEST_F(RuntimeLogTest, PassesOverWhatIsNoEntry) {
   }
 }
 
-TEST_F(RuntimeLogTest, LooksOnlyAtWhatWasWrittenSince) {
-  std::string before = error_line("earlier");
-  write_file(path_, before, 0600);
-  std::uint64_t from = runtime_log_size(path_);
-  EXPECT_EQ(from, before.size());
-  EXPECT_EQ(last_runtime_error(path_, from), std::nullopt);
-  EXPECT_EQ(last_error(before + kInfoLine, from), std::nullopt);
-  EXPECT_EQ(last_error(before + error_line("now"), from), "now");
-  EXPECT_EQ(last_error(error_line("new"), 1000), "new") << "the file was replaced";
-}
-
 TEST_F(RuntimeLogTest, WithoutAFileIsAnOutcome) {
   EXPECT_EQ(last_runtime_error(path_), std::nullopt);
-  EXPECT_EQ(runtime_log_size(path_), 0u);
   EXPECT_EQ(last_runtime_error(dir_.path()), std::nullopt);
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
   EXPECT_EQ(last_runtime_error(path_), std::nullopt);
