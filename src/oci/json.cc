@@ -4,15 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-// RapidJSON 1.1.0 adds to a null pointer before its stack's first growth, which is harmless.
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((no_sanitize("pointer-overflow"))), apply_to = function)
-#endif
 #include <rapidjson/error/en.h>
 #include <rapidjson/reader.h>
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
 
 #include <cerrno>
 #include <charconv>
