@@ -13,7 +13,7 @@
 
 namespace thinshim {
 
-// Without white space around it. Nothing where there is none, or no readable file.
+// The last error, without white space around it. Nothing where there is none, or no readable file.
 std::optional<std::string> last_runtime_error(const std::string& path);
 
 }  // namespace thinshim
