@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// The output of processes on its way to the client.
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <memory>
+
+#include "process_io_fixture.h"
+
+namespace thinshim {
+namespace {
+
+using namespace test;
+
+TEST_F(ProcessIoTest, OutputEndsForTheClientAfterItsLastByteAndNotBefore) {
+  Streams streams{"", make_fifo("out"), ""};
+  make_io(streams);
+  Fd client = open_reader(streams.out);
+  start();
+  TaskSet process;
+  std::string data = pattern(400'000);
+  process.spawn(write_and_close(loop_, std::move(out_), data), "process");
+  std::string begin = read(client, 1000);
+  settle();
+  EXPECT_TRUE(begin + read_to_end(client) == data);
+  finish();
+}
+
+TEST_F(ProcessIoTest, OutputGoesOnWhileLeftOversHoldIt) {
+  Streams streams{"", make_fifo("out"), ""};
+  make_io(streams);
+  Fd client = open_reader(streams.out);
+  start();
+  Fd held_by_a_child = out_.duplicate();
+  process_ends();
+  settle();
+  write(held_by_a_child, "still here");
+  EXPECT_EQ(read(client, 10), "still here");
+  held_by_a_child.reset();
+  EXPECT_EQ(read_to_end(client), "");
+}
+
+TEST_F(ProcessIoTest, TheProcessOutlivesItsReader) {
+  Streams streams{"", make_fifo("out"), ""};
+  make_io(streams);
+  Fd client = open_reader(streams.out);
+  start();
+  write(out_, "one");
+  EXPECT_EQ(read(client, 3), "one");
+  client.reset();
+  write(out_, "two");
+  settle();
+  client = open_reader(streams.out);
+  EXPECT_EQ(read(client, 3), "two");
+  write(out_, "three");
+  EXPECT_EQ(read(client, 5), "three");
+}
+
+TEST_F(ProcessIoTest, AReaderThatComesBackToAFullFifoMissesNothing) {
+  Streams streams{"", make_fifo("out"), ""};
+  start(streams);
+  std::string data = pattern(300'000);
+  TaskSet process;
+  process.spawn(write_and_close(loop_, std::move(out_), data), "process");
+  settle();
+  EXPECT_FALSE(process.empty()) << "it is held up";
+  EXPECT_LT(busy_milliseconds(), 10);
+  Fd client = open_reader(streams.out);
+  EXPECT_TRUE(read_to_end(client) == data);
+}
+
+// containerd opens its fifos as most programs do: the call returns once there is a writer.
+TEST_F(ProcessIoTest, AReaderThatComesAfterTheEndFindsTheOutputAndItsEnd) {
+  Streams streams{"", make_fifo("out"), make_fifo("err")};
+  start(streams);
+  write(out_, "last words");
+  process_ends();
+  settle();
+  for (const auto& [fifo, text] :
+       {std::pair(streams.out, "last words"), std::pair(streams.err, "")}) {
+    Pipe result = make_pipe();
+    pid_t cat = ::fork();
+    if (cat == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::dup2(result.write.get(), 1);
+      ::execlp("cat", "cat", fifo.c_str(), static_cast<char*>(nullptr));
+      ::_exit(127);
+    }
+    result.write.reset();
+    std::string found = "nothing";
+    try {
+      found = read_to_end(result.read);
+    } catch (const std::runtime_error&) {
+      ::kill(cat, SIGKILL);
+    }
+    EXPECT_EQ(found, text);
+    ::waitpid(cat, nullptr, 0);
+  }
+  finish();
+}
+
+TEST_F(ProcessIoTest, WaitingForAReaderThatIsAwayIsHardlyWork) {
+  Streams streams{"", make_fifo("out"), ""};
+  start(streams);
+  write(out_, "last words");
+  process_ends();
+  EXPECT_LT(busy_milliseconds(), 10);
+}
+
+TEST_F(ProcessIoTest, OutputGoesToFilesBehindWhatIsThere) {
+  std::string file = dir_ / "a/b/log";
+  start({"", "file://" + file, "file://" + file});
+  write(out_, "one\n");
+  settle();
+  write(err_, "two\n");
+  settle();
+  write(out_, "three\n");
+  process_ends();
+  finish();
+  EXPECT_EQ(read_file(file), "one\ntwo\nthree\n");
+  start({"", "file://" + file, ""});
+  write(out_, "four\n");
+  process_ends();
+  finish();
+  EXPECT_EQ(read_file(file), "one\ntwo\nthree\nfour\n");
+  struct stat status{};
+  ASSERT_EQ(::stat(file.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0644u);
+}
+
+TEST_F(ProcessIoTest, APathThatIsAFileIsAppendedTo) {
+  std::string file = dir_ / "log";
+  write_file(file, "before\n", 0600);
+  start({"", file, ""});
+  write(out_, "after\n");
+  process_ends();
+  finish();
+  EXPECT_EQ(read_file(file), "before\nafter\n");
+}
+
+TEST_F(ProcessIoTest, OutputToNowhereAndToAFullDiskNeverHoldsTheProcess) {
+  start({"/dev/null", "/dev/null", "/dev/full"});
+  EXPECT_TRUE(at_end(in_));
+  run(write_and_close(loop_, std::move(out_), pattern(300'000)));
+  run(write_and_close(loop_, std::move(err_), pattern(300'000)));
+  process_ends();
+  finish();
+}
+
+TEST_F(ProcessIoTest, BothStreamsMayGoToOneFifo) {
+  std::string fifo = make_fifo("both");
+  make_io({"", fifo, fifo});
+  Fd client = open_reader(fifo);
+  start();
+  write(out_, "out ");
+  EXPECT_EQ(read(client, 4), "out ");
+  out_.reset();
+  settle();
+  write(err_, "err");
+  err_.reset();
+  EXPECT_EQ(read_to_end(client), "err");
+}
+
+}  // namespace
+}  // namespace thinshim

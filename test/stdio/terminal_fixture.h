@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// A process with a terminal, played by the test or real, and its client.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "fake_runtime.h"
+#include "stdio/process_io.h"
+#include "stdio_fixture.h"
+
+namespace thinshim::test {
+
+class TerminalTest : public StdioTest {
+ protected:
+  void make_io(bool with_output = true) {
+    if (streams_.in.empty()) {
+      streams_ = {make_fifo("in"), make_fifo("out"), "", true};
+      client_in_ = open_writer_and_reader(streams_.in);
+      client_out_ = open_reader(streams_.out);
+    }
+    Streams streams = streams_;
+    if (!with_output) streams.out.clear();
+    io_ = std::make_unique<ProcessIo>(loop_, streams, ProcessIo::Settings{dir_.path(), "c1", 0, 0});
+  }
+  // The test plays the process: it holds the slave.
+  void start(bool with_output = true) {
+    make_io(with_output);
+    terminal_ = hand_over_terminal(io_->console_socket().value());
+    make_raw(terminal_.slave);
+    attach();
+  }
+  // A real process, which has the terminal as its controlling one.
+  void run_process(const std::string& script) {
+    make_io();
+    process_.emplace(io_->console_socket().value(), script);
+    attach();
+  }
+  void attach() {
+    run(io_->attach());
+    // The client has its own end of the fifo only.
+    client_in_ = open_writer(streams_.in);
+  }
+  void wait_for_exit() {
+    run(process_->exited(loop_));
+    io_->process_exited();
+  }
+  void finish(Duration limit = kPatience) { run(io_->finish(limit)); }
+  std::string attach_failure() {
+    try {
+      run(io_->attach());
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "none";
+  }
+  void streams_gone() override {
+    io_.reset();
+    process_.reset();
+    terminal_ = {};
+    client_in_.reset();
+    client_out_.reset();
+  }
+  // Opening the write end of a fifo needs a reader, which the shim is not yet.
+  static Fd open_writer_and_reader(const std::string& fifo) {
+    return open_file(fifo, O_RDWR | O_NONBLOCK);
+  }
+
+  Streams streams_;
+  std::unique_ptr<ProcessIo> io_;
+  TerminalPair terminal_;
+  std::optional<TerminalProcess> process_;
+  Fd client_in_, client_out_;
+};
+
+}  // namespace thinshim::test
