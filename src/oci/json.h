@@ -4,7 +4,8 @@
 // reading as soon as it knows enough. What stands behind that point is not even read from the file.
 //
 // RapidJSON's SAX reader does the work (code for one kind of input only, because each kind is
-// another 30 kB). Documents are untrusted: nesting is bounded, sizes are bounded. A document ends with its first value, whatever follows it, as for Go's json.Decoder.
+// another 30 kB). Documents are untrusted: nesting is bounded, sizes are bounded. A document ends
+// with its first value, whatever follows it, as for Go's json.Decoder.
 #pragma once
 
 #include <cstdint>
