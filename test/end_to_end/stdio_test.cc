@@ -89,7 +89,9 @@ TEST_F(Stdio, OfInputGoesOnUntilCloseIO) {
   for (int i = 0; i < 5; ++i) {
     write_to("in", std::to_string(i) + "\n");  // a client that comes and goes
     wanted += std::to_string(i) + "\n";
-    if (i == 2) EXPECT_EQ(read_until(*shim, out, "2\n"), wanted);
+    if (i == 2) {
+      EXPECT_EQ(read_until(*shim, out, "2\n"), wanted);
+    }
   }
   shim->pass(50ms);
   EXPECT_EQ(shim->state("c1").status(), types::RUNNING);
@@ -130,7 +132,9 @@ TEST_F(Stdio, OfFourMegabytesArrivesWholeAtASlowReader) {
     if (n > 0) {
       size += static_cast<std::size_t>(n);
       last.assign(chunk + std::max<ssize_t>(0, n - 4), chunk + n);
-      if (size % 16 == 0) EXPECT_NE(shim->state("c1").pid(), 0u);
+      if (size % 16 == 0) {
+        EXPECT_NE(shim->state("c1").pid(), 0u);
+      }
     }
     return n == 0;
   });
