@@ -170,7 +170,10 @@ void start(const Arguments& arguments, const std::string& input,
     lock.reset();  // whoever is to read the answer may not do so
     print(answer(request, version, address));
   } catch (...) {
-    if (server > 0) ::kill(server, SIGKILL);
+    if (server > 0) {
+      ::kill(server, SIGKILL);
+      ::waitpid(server, nullptr, 0);
+    }
     socket.remove();
     throw;
   }
