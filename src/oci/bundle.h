@@ -10,6 +10,7 @@
 //   options.json  runtime                      how to call the OCI runtime for this container
 //   init.pid  EXEC.pid                         written by the OCI runtime
 //   log.json                                   the OCI runtime's log
+//   criu-dump.log                              why a checkpoint failed
 #pragma once
 
 #include <optional>
@@ -34,6 +35,9 @@ class Bundle {
   std::string config() const { return in("config.json"); }
   std::string rootfs() const { return in("rootfs"); }
   std::string runtime_log() const { return in("log.json"); }
+  std::string criu_log() const { return in("criu-dump.log"); }
+  // Where criu works unless the client names a place.
+  std::string criu_work() const { return in("criu-work"); }
   std::string init_pid() const { return in("init.pid"); }
   std::string exec_pid(const std::string& exec_id) const { return in(exec_id + ".pid"); }
 

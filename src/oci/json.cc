@@ -150,6 +150,22 @@ void visit_json_file(const std::string& path, JsonVisitor& visitor) {
   }
 }
 
+void check_json_object(std::string_view text, const std::string& what) {
+  struct Outermost final : JsonVisitor {
+    Step value(const JsonPath& path, const JsonValue& value) override {
+      if (path.empty()) is_object = value.kind == JsonKind::object;
+      return Step::go_on;
+    }
+    bool is_object = false;
+  } outermost;
+  try {
+    visit_json(text, outermost);
+  } catch (const Error& error) {
+    throw Error::invalid_argument(what + ": " + error.what());
+  }
+  if (!outermost.is_object) throw Error::invalid_argument(what + ": a JSON object is expected");
+}
+
 void refuse_json(const JsonPath& path, const char* expected) {
   std::string name;
   for (const std::string& key : path) name += (name.empty() ? "" : ".") + key;

@@ -46,6 +46,9 @@ void visit_json(std::string_view text, JsonVisitor& visitor);
 // The same for a file of at most 16 MiB; throws Error "open PATH: ..." or "read PATH: ..." too.
 void visit_json_file(const std::string& path, JsonVisitor& visitor);
 
+// Throws Error invalid_argument, "WHAT: ..." where the text is no JSON object.
+void check_json_object(std::string_view text, const std::string& what);
+
 // For visitors: throws Error{unknown, "a.b: KIND expected"}.
 [[noreturn]] void refuse_json(const JsonPath& path, const char* expected);
 // The value as a number without fraction; null is 0, anything else is refused.

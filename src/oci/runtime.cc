@@ -21,8 +21,11 @@ constexpr int kLogFd = 3;
 constexpr int kProcessFd = 4;
 std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
-Fd memory_file(const char* name) {
-  return Fd(check(::memfd_create(name, MFD_CLOEXEC), "make a file in memory"));
+Fd memory_file(const char* name, const std::string& content = {}) {
+  Fd file(check(::memfd_create(name, MFD_CLOEXEC), "make a file in memory"));
+  if (::write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size()))
+    throw_errno("write a file in memory");
+  return file;
 }
 
 // What goes to a container must not be our own pipe for the runtime's complaints.
@@ -54,6 +57,10 @@ void append_start_options(std::vector<std::string>& arguments, const Runtime::St
   arguments.insert(arguments.end(), {"--pid-file", start.pid_file});
   if (start.console_socket)
     arguments.insert(arguments.end(), {"--console-socket", *start.console_socket});
+}
+
+void append(std::vector<std::string>& arguments, const char* option, const std::string& value) {
+  if (!value.empty()) arguments.insert(arguments.end(), {option, value});
 }
 
 }  // namespace
@@ -114,10 +121,60 @@ Task<> Runtime::start(std::string id, Event* stop) {
   co_await call(std::move(request));
 }
 
+Task<> Runtime::pause(std::string id, Event* stop) {
+  Call request{"OCI runtime pause failed", {"pause", id}, {}, {}, stop};
+  co_await call(std::move(request));
+}
+
+Task<> Runtime::resume(std::string id, Event* stop) {
+  Call request{"OCI runtime resume failed", {"resume", id}, {}, {}, stop};
+  co_await call(std::move(request));
+}
+
+Task<> Runtime::update(std::string id, std::string resources, Event* stop) {
+  Fd memory = memory_file("resources", resources);
+  check(static_cast<int>(::lseek(memory.get(), 0, SEEK_SET)), "rewind the resources");
+  Call request{
+      "OCI runtime update failed", {"update", "--resources", "-", id}, {memory.get()}, {}, stop};
+  co_await call(std::move(request));
+}
+
+Task<> Runtime::checkpoint(std::string id, Checkpoint options, Event* stop) {
+  Call request{"", {"checkpoint"}, {}, {}, stop};
+  append(request.arguments, "--image-path", options.image_path);
+  append(request.arguments, "--work-path", options.work_path);
+  append(request.arguments, "--parent-path", options.parent_path);
+  if (options.open_tcp) request.arguments.push_back("--tcp-established");
+  if (options.external_unix_sockets) request.arguments.push_back("--ext-unix-sk");
+  if (options.terminal) request.arguments.push_back("--shell-job");
+  if (options.file_locks) request.arguments.push_back("--file-locks");
+  append(request.arguments, "--manage-cgroups-mode", options.cgroups_mode);
+  for (const std::string& name : options.empty_namespaces)
+    append(request.arguments, "--empty-ns", name);
+  if (options.leave_running) request.arguments.push_back("--leave-running");
+  request.arguments.push_back(id);
+  co_await call(std::move(request));
+}
+
+Task<> Runtime::restore(std::string id, Restore options) {
+  Call request{"OCI runtime restore failed",
+               {"restore", "--detach", "--no-subreaper", "--bundle", options.bundle},
+               options.start.fds,
+               {},
+               options.start.stop};
+  append(request.arguments, "--image-path", options.image_path);
+  append(request.arguments, "--work-path", options.work_path);
+  append(request.arguments, "--parent-path", options.parent_path);
+  append_start_options(request.arguments, options.start);
+  if (options.no_pivot) request.arguments.push_back("--no-pivot");
+  request.arguments.push_back(id);
+  Fd null;
+  silence_missing(request.fds, null);
+  co_await call(std::move(request));
+}
+
 Task<> Runtime::exec(std::string id, std::string process, Start options) {
-  Fd memory = memory_file("process");
-  if (::write(memory.get(), process.data(), process.size()) != static_cast<ssize_t>(process.size()))
-    throw_errno("write the process of an exec");
+  Fd memory = memory_file("process", process);
   Call request{"OCI runtime exec failed",
                {"exec", "--process", fd_path(kProcessFd), "--detach"},
                options.fds,

@@ -40,6 +40,28 @@ class Runtime {
     Start start;
   };
 
+  // Of a checkpoint, which criu writes; the names are runc's (runc checkpoint --help).
+  struct Checkpoint {
+    std::string image_path;
+    std::string work_path;
+    std::string parent_path;
+    std::string cgroups_mode;
+    std::vector<std::string> empty_namespaces;
+    bool leave_running = false;
+    bool open_tcp = false;
+    bool external_unix_sockets = false;
+    bool terminal = false;
+    bool file_locks = false;
+  };
+  struct Restore {
+    std::string bundle;
+    std::string image_path;
+    std::string work_path;
+    std::string parent_path;
+    bool no_pivot = false;
+    Start start;
+  };
+
   // Each throws Error "WHAT: reason", with WHAT as the stock shim words it ("OCI runtime create
   // failed").
   Task<> create(std::string id, Create options);
@@ -47,7 +69,13 @@ class Runtime {
   // `process` is the JSON of an OCI process; it reaches the runtime in memory, not through a disk
   // that may be full.
   Task<> exec(std::string id, std::string process, Start options);
-  // This one throws the reason alone.
+  Task<> pause(std::string id, Event* stop = nullptr);
+  Task<> resume(std::string id, Event* stop = nullptr);
+  // `resources` is the JSON of OCI LinuxResources.
+  Task<> update(std::string id, std::string resources, Event* stop = nullptr);
+  Task<> restore(std::string id, Restore options);
+  // These two throw the reason alone.
+  Task<> checkpoint(std::string id, Checkpoint options, Event* stop = nullptr);
   Task<> kill(std::string id, int signal, bool all, Event* stop = nullptr);
   Task<> remove(std::string id, bool force, Event* stop = nullptr);
 

@@ -28,8 +28,8 @@ constexpr std::int64_t kGoZeroTime = -62135596800;
 InitProcess::Settings init_settings(const Container::Setup& setup, const ContainerSpec& spec) {
   const RuncOptions& options = setup.options;
   InitProcess::Settings settings{
-      setup.id,         setup.bundle,    options.no_pivot_root(), options.no_new_keyring(),
-      options.io_uid(), options.io_gid()};
+      setup.id,         setup.bundle,     options.no_pivot_root(), options.no_new_keyring(),
+      options.io_uid(), options.io_gid(), options.criu_work_path()};
   // Docker sends no owner to runtimes whose options it does not know (moby, runtime_unix.go).
   if (settings.io_uid == 0 && settings.io_gid == 0) {
     settings.io_uid = spec.root_uid.value_or(0);
@@ -69,16 +69,13 @@ std::shared_ptr<Process> Container::process(const std::string& exec_id) const {
   return exec->second;
 }
 
-Task<> Container::create(api::CreateTaskRequest request, Process::Stop stop) {
+Task<> Container::create(Process::Stop stop, api::CreateTaskRequest request) {
   Process::Turn turn = co_await init_->take_turn(std::move(stop));
-  Task<> creating = init_->create(request.rootfs());
+  std::optional<InitProcess::Image> image;
+  if (!request.checkpoint().empty())
+    image = InitProcess::Image{request.checkpoint(), request.parent_checkpoint()};
+  Task<> creating = init_->create(request.rootfs(), std::move(image));
   co_await std::move(creating);
-  try {
-    cgroup_ = Cgroup::of_process(init_->pid());
-  } catch (const Error& error) {
-    log::warning("the container's cgroup was not found", {{"id", id_}, {"error", error.what()}});
-  }
-
   events::TaskCreate event;
   event.set_container_id(id_);
   event.set_bundle(bundle_.path());
@@ -90,10 +87,36 @@ Task<> Container::create(api::CreateTaskRequest request, Process::Stop stop) {
   event.set_checkpoint(request.checkpoint());
   event.set_pid(static_cast<std::uint32_t>(init_->pid()));
   events_.publish(kTopicCreate, event);
+  if (init_->made()) take_charge();
+}
+
+// The runtime has made init: its cgroup is known, and its end may come.
+void Container::take_charge() {
+  try {
+    cgroup_ = Cgroup::of_process(init_->pid());
+    oom_.emplace(reaper_.loop(), cgroup_);
+    watches_.spawn(watch_memory(), "watch the memory of " + id_);
+  } catch (const Error& error) {
+    log::debug("nobody watches the container's memory", {{"id", id_}, {"error", error.what()}});
+  }
   watches_.spawn(watch_init(), "watch the init of " + id_);
 }
 
-Task<pid_t> Container::start(std::string exec_id, Process::Stop stop) {
+Task<> Container::watch_memory() {
+  for (;;) {
+    Task<> waiting = oom_->next();
+    co_await std::move(waiting);
+    tell_oom();
+  }
+}
+
+void Container::tell_oom() {
+  events::TaskOOM event;
+  event.set_container_id(id_);
+  events_.publish(kTopicOom, event);
+}
+
+Task<pid_t> Container::start(Process::Stop stop, std::string exec_id) {
   std::shared_ptr<Process> process = this->process(exec_id);
   Process::Turn turn = co_await process->take_turn(std::move(stop));
   // Until the start has been told, no exit is.
@@ -103,8 +126,10 @@ Task<pid_t> Container::start(std::string exec_id, Process::Stop stop) {
     co_await std::move(running);
     co_return process->pid();
   }
+  const bool restored = !init_->made();
   Task<> running = init_->start();
   co_await std::move(running);
+  if (restored) take_charge();
   events::TaskStart event;
   event.set_container_id(id_);
   event.set_pid(static_cast<std::uint32_t>(init_->pid()));
@@ -137,7 +162,7 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
   if (init_->dead() && !spec_.own_pid_namespace && !exec->dead()) exec->signal(SIGKILL);
 }
 
-Task<> Container::kill(api::KillRequest request, Process::Stop stop) {
+Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
   int signal = static_cast<int>(request.signal());
   std::shared_ptr<Process> process = this->process(request.exec_id());
   Process::Turn turn = co_await process->take_turn(std::move(stop));
@@ -158,7 +183,8 @@ void Container::exec(const api::ExecProcessRequest& request) {
     throw Error::invalid_argument("exec id " + exec_id +
                                   ": its exit would be taken for the container's");
   if (execs_.count(exec_id) != 0) throw Error::already_exists("id " + exec_id);
-  if (!next(kInitRules, init_->state(), Verb::exec)) throw refusal(init_->state(), Verb::exec);
+  if (!init_->made() || !next(kInitRules, init_->state(), Verb::exec))
+    throw refusal(init_->state(), Verb::exec);
   Streams streams{request.stdin(), request.stdout(), request.stderr(), request.terminal()};
   ExecProcess::Settings settings{id_, bundle_,
                                  with_terminal(request.spec().value(), request.terminal()),
@@ -171,7 +197,7 @@ void Container::exec(const api::ExecProcessRequest& request) {
   events_.publish(kTopicExecAdded, event);
 }
 
-Task<std::shared_ptr<Process>> Container::remove(std::string exec_id, Process::Stop stop) {
+Task<std::shared_ptr<Process>> Container::remove(Process::Stop stop, std::string exec_id) {
   std::shared_ptr<Process> process = this->process(exec_id);
   Process::Turn turn = co_await process->take_turn(std::move(stop));
   if (process->state() == State::deleted) co_return process;  // by whom we waited for
@@ -190,13 +216,15 @@ Task<> Container::remove_init() {
   co_await std::move(removing);
   // One that was never started is killed by its removal: its exit comes before the news of the
   // deletion.
-  bool told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
+  bool told = !init_->made();
+  if (!told) told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
   if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
   for (const auto& [id, exec] : execs_) {
     if (exec->state() == State::running) tell_exit(*exec, killed_now(exec->pid()));
     exec->let_go();  // those that were never started
   }
   if (!told) tell_exit(*init_, killed_now(init_->pid()));
+  init_->let_go();  // one that was never restored
   events::TaskDelete event;
   event.set_container_id(id_);
   event.set_pid(static_cast<std::uint32_t>(init_->pid()));
@@ -213,15 +241,66 @@ Task<> Container::remove_exec(std::shared_ptr<ExecProcess> exec) {
 
 std::vector<Container::Member> Container::members() const {
   std::map<pid_t, std::string> found;
-  if (cgroup_)
-    for (pid_t pid : cgroup_->pids()) found[pid];
+  for (pid_t pid : cgroup_.pids()) found[pid];
   if (found.count(::getpid()) != 0) found.clear();  // it is the shim's own
-  if (!init_->dead()) found[init_->pid()];
+  if (init_->made() && !init_->dead()) found[init_->pid()];
   for (const auto& [id, exec] : execs_)
     if (exec->state() == State::running && !exec->dead()) found[exec->pid()] = id;
   std::vector<Member> members;
   for (const auto& [pid, exec_id] : found) members.push_back({pid, exec_id});
   return members;
+}
+
+std::pair<std::string, std::string> Container::stats() {
+  if (!cgroup_.exists()) throw Error::not_found("cgroup does not exist");
+  if (!stats_) stats_.emplace(cgroup_);
+  return {stats_->type(), stats_->read()};
+}
+
+Task<> Container::pause(Process::Stop stop) {
+  Process::Turn turn = co_await init_->take_turn(std::move(stop));
+  Task<> pausing = init_->pause();
+  co_await std::move(pausing);
+  events::TaskPaused event;
+  event.set_container_id(id_);
+  events_.publish(kTopicPaused, event);
+}
+
+Task<> Container::resume(Process::Stop stop) {
+  Process::Turn turn = co_await init_->take_turn(std::move(stop));
+  Task<> resuming = init_->resume();
+  co_await std::move(resuming);
+  events::TaskResumed event;
+  event.set_container_id(id_);
+  events_.publish(kTopicResumed, event);
+}
+
+Task<> Container::update(Process::Stop stop, std::string resources) {
+  Process::Turn turn = co_await init_->take_turn(std::move(stop));
+  Task<> updating = init_->update(std::move(resources));
+  co_await std::move(updating);
+}
+
+Task<> Container::checkpoint(Process::Stop stop, std::string path, CheckpointOptions options) {
+  Process::Turn turn = co_await init_->take_turn(std::move(stop));
+  Runtime::Checkpoint settings;
+  settings.image_path = path;
+  settings.work_path = options.work_path();
+  settings.parent_path = options.parent_path();
+  settings.cgroups_mode = options.cgroups_mode();
+  settings.empty_namespaces = {options.empty_namespaces().begin(),
+                               options.empty_namespaces().end()};
+  settings.leave_running = !options.exit();
+  settings.open_tcp = options.open_tcp();
+  settings.external_unix_sockets = options.external_unix_sockets();
+  settings.terminal = options.terminal();
+  settings.file_locks = options.file_locks();
+  Task<> writing = init_->checkpoint(std::move(settings));
+  co_await std::move(writing);
+  events::TaskCheckpointed event;
+  event.set_container_id(id_);
+  event.set_checkpoint(path);
+  events_.publish(kTopicCheckpointed, event);
 }
 
 Task<> Container::watch_init() {
@@ -270,6 +349,7 @@ void Container::exec_is_over() {
 
 void Container::tell_exit(Process& process, const Exit& exit) {
   if (process.exit()) return;  // a deletion did not wait for it
+  if (oom_ && oom_->look()) tell_oom();
   process.set_exited(exit);
   events::TaskExit event;
   event.set_container_id(id_);

@@ -6,6 +6,7 @@
 // - Every exec's exit is told before init's. Once init is dead no exec is started any more, and
 //   execs that run in a pid namespace that outlives init are killed with it (containerd issues
 //   9719, 9999, 10603).
+// - What killed a process for want of memory is told before its exit.
 // - Each process that was started has exactly one exit; one that could not be started has none.
 //
 // - A runtime that hangs holds back nobody's exit: an exec that is still being started when init is
@@ -23,6 +24,8 @@
 
 #include "async/sync.h"
 #include "cgroup/cgroup.h"
+#include "cgroup/oom.h"
+#include "cgroup/stats.h"
 #include "oci/spec.h"
 #include "process/reaper.h"
 #include "runc_options.pb.h"
@@ -34,6 +37,7 @@
 namespace thinshim {
 
 namespace api = containerd::task::v3;
+using CheckpointOptions = containerd::runc::v1::CheckpointOptions;
 
 class Container {
  public:
@@ -51,16 +55,22 @@ class Container {
 
   const std::string& id() const { return id_; }
   const Bundle& bundle() const { return bundle_; }
+  bool pausing() const { return init_->pausing(); }
   // Init where `exec_id` is empty. Throws Error not_found.
   std::shared_ptr<Process> process(const std::string& exec_id) const;
 
-  Task<> create(api::CreateTaskRequest request, Process::Stop stop);
+  Task<> create(Process::Stop stop, api::CreateTaskRequest request);
   // Returns the pid.
-  Task<pid_t> start(std::string exec_id, Process::Stop stop);
-  Task<> kill(api::KillRequest request, Process::Stop stop);
+  Task<pid_t> start(Process::Stop stop, std::string exec_id);
+  Task<> kill(Process::Stop stop, api::KillRequest request);
   void exec(const api::ExecProcessRequest& request);
   // Returns the process, which then has its last state. A second call joins the first.
-  Task<std::shared_ptr<Process>> remove(std::string exec_id, Process::Stop stop);
+  Task<std::shared_ptr<Process>> remove(Process::Stop stop, std::string exec_id);
+  Task<> pause(Process::Stop stop);
+  Task<> resume(Process::Stop stop);
+  // `resources` is the JSON of OCI LinuxResources.
+  Task<> update(Process::Stop stop, std::string resources);
+  Task<> checkpoint(Process::Stop stop, std::string path, CheckpointOptions options);
 
   struct Member {
     pid_t pid;
@@ -68,8 +78,14 @@ class Container {
   };
   // What is in the container's cgroup; where it has none of its own, what is known without it.
   std::vector<Member> members() const;
+  // Type and bytes of io.containerd.cgroups.v1.Metrics or v2.Metrics. Throws Error not_found where
+  // the container has no cgroup of its own.
+  std::pair<std::string, std::string> stats();
 
  private:
+  void take_charge();
+  Task<> watch_memory();
+  void tell_oom();
   Task<> start_exec(std::shared_ptr<ExecProcess> exec);
   Task<> remove_init();
   Task<> remove_exec(std::shared_ptr<ExecProcess> exec);
@@ -88,7 +104,9 @@ class Container {
   InitProcess::Settings init_settings_;
   std::shared_ptr<InitProcess> init_;
   std::map<std::string, std::shared_ptr<ExecProcess>> execs_;
-  std::optional<Cgroup> cgroup_;
+  Cgroup cgroup_;
+  std::optional<StatsReader> stats_;
+  std::optional<OomWatch> oom_;
   // Execs that were started, or are being started, and whose exit has not been told.
   int execs_in_flight_ = 0;
   Event execs_over_;

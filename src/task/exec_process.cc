@@ -38,7 +38,8 @@ Task<> ExecProcess::start_in_container() {
   Maker maker = [this](Runtime::Start start) {
     return runtime_.exec(settings_.container, settings_.process, std::move(start));
   };
-  Task<> making = make(std::move(io), bundle.exec_pid(id()), std::move(maker));
+  open_io(std::move(io));
+  Task<> making = make(bundle.exec_pid(id()), std::move(maker));
   co_await std::move(making);
 }
 

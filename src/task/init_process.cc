@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "oci/criu_files.h"
+#include "oci/json.h"
 #include "oci/unmount.h"
 #include "process/run.h"
 
@@ -33,7 +35,8 @@ InitProcess::InitProcess(Reaper& reaper, Runtime runtime, Settings settings, Str
       runtime_(std::move(runtime)),
       settings_(std::move(settings)) {}
 
-Task<> InitProcess::create(MountList rootfs) {
+Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
+  image_ = std::move(image);
   Task<> mounting = mount(std::move(rootfs));
   co_await std::move(mounting);
   // Another's, of which the runtime will tell us; it is not ours to undo.
@@ -51,15 +54,19 @@ Task<> InitProcess::create(MountList rootfs) {
   std::rethrow_exception(failure);
 }
 
+ProcessIo::Settings InitProcess::io_settings() const {
+  return {settings_.bundle.path(), settings_.container, settings_.io_uid, settings_.io_gid};
+}
+
 Task<> InitProcess::create_container() {
-  const Bundle& bundle = settings_.bundle;
-  ProcessIo::Settings io{bundle.path(), settings_.container, settings_.io_uid, settings_.io_gid};
+  open_io(io_settings());
+  if (image_) co_return;
   Maker maker = [this](Runtime::Start start) {
     Runtime::Create options{settings_.bundle.path(), settings_.bundle.runtime_log(),
                             settings_.no_pivot, settings_.no_new_keyring, std::move(start)};
     return runtime_.create(settings_.container, std::move(options));
   };
-  Task<> making = make(std::move(io), bundle.init_pid(), std::move(maker));
+  Task<> making = make(settings_.bundle.init_pid(), std::move(maker));
   co_await std::move(making);
 }
 
@@ -100,9 +107,99 @@ Task<> InitProcess::start() {
   require(kInitRules, Verb::start);
   // Its exit may be told while the runtime tries.
   if (dead()) throw refusal(State::stopped, Verb::start);
-  Task<> running = runtime_.start(settings_.container, stop());
+  Task<> running = image_ ? restore() : runtime_.start(settings_.container, stop());
   co_await std::move(running);
   state_ = State::running;
+}
+
+Task<> InitProcess::restore() {
+  Maker maker = [this](Runtime::Start start) {
+    Runtime::Restore options{settings_.bundle.path(), image_->path,       settings_.criu_work,
+                             image_->parent,          settings_.no_pivot, std::move(start)};
+    if (options.work_path.empty()) options.work_path = settings_.bundle.criu_work();
+    return runtime_.restore(settings_.container, std::move(options));
+  };
+  if (!has_io()) open_io(io_settings());  // an earlier attempt failed
+  std::exception_ptr failure;
+  try {
+    Task<> making = make(settings_.bundle.init_pid(), std::move(maker));
+    co_await std::move(making);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  Task<> cleaning = clean_up_after_criu(settings_.criu_work, false);
+  co_await std::move(cleaning);
+  if (failure) std::rethrow_exception(failure);
+  image_.reset();
+}
+
+Task<> InitProcess::pause() {
+  require(kInitRules, Verb::pause);
+  pausing_ = true;
+  std::exception_ptr failure;
+  try {
+    Task<> running = runtime_.pause(settings_.container, stop());
+    co_await std::move(running);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  pausing_ = false;
+  if (failure) std::rethrow_exception(failure);
+  if (state_ == State::running) state_ = State::paused;  // it may have ended meanwhile
+}
+
+Task<> InitProcess::resume() {
+  require(kInitRules, Verb::resume);
+  Task<> running = runtime_.resume(settings_.container, stop());
+  co_await std::move(running);
+  if (state_ == State::paused) state_ = State::running;
+}
+
+Task<> InitProcess::update(std::string resources) {
+  require(kInitRules, Verb::update);
+  check_json_object(resources, "resources");
+  Task<> running = runtime_.update(settings_.container, std::move(resources), stop());
+  co_await std::move(running);
+}
+
+Task<> InitProcess::checkpoint(Runtime::Checkpoint options) {
+  require(kInitRules, Verb::checkpoint);
+  const std::string work = options.work_path;
+  if (work.empty()) options.work_path = settings_.bundle.criu_work();
+  std::optional<Error> failure;
+  try {
+    Task<> running = runtime_.checkpoint(settings_.container, std::move(options), stop());
+    co_await std::move(running);
+  } catch (const Error& error) {
+    failure = error;
+  }
+  Task<> cleaning = clean_up_after_criu(work, failure.has_value());
+  co_await std::move(cleaning);
+  if (failure)
+    throw Error(failure->code(),
+                std::string(failure->what()) + " path= " + settings_.bundle.criu_log());
+}
+
+// `work` is the directory that the client named for criu, which stays.
+Task<> InitProcess::clean_up_after_criu(std::string work, bool failed) {
+  const Bundle& bundle = settings_.bundle;
+  try {
+    Task<> cleaning =
+        run_forked(reaper_, [work, own = bundle.criu_work(), log = bundle.criu_log(), failed] {
+          std::exception_ptr failure;
+          try {
+            if (failed) keep_criu_log(work.empty() ? own : work, log);
+          } catch (...) {
+            failure = std::current_exception();
+          }
+          if (work.empty()) remove_tree(own);
+          if (failure) std::rethrow_exception(failure);
+        });
+    co_await std::move(cleaning);
+  } catch (const Error& error) {
+    log::warning("failed to clean up after criu",
+                 {{"id", settings_.container}, {"error", error.what()}});
+  }
 }
 
 Task<> InitProcess::kill(int signal, bool all) {

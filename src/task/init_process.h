@@ -2,6 +2,7 @@
 // A container's first process: the verbs that go through the runtime by the container's id.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "oci/bundle.h"
@@ -20,13 +21,28 @@ class InitProcess : public Process {
     bool no_new_keyring = false;
     uid_t io_uid = 0;
     gid_t io_gid = 0;
+    std::string criu_work;  // empty: in the bundle, and only as long as criu works
+  };
+  // The image of a process that is to be restored.
+  struct Image {
+    std::string path;
+    std::string parent;
   };
   InitProcess(Reaper& reaper, Runtime runtime, Settings settings, Streams streams);
 
   // Mounts the root file system, where there is something to mount, and has the runtime create the
-  // container. Where it throws, nothing of that is left.
-  Task<> create(MountList rootfs);
+  // container; where there is an image to restore, start() does that. Where it throws, nothing of
+  // that is left.
+  Task<> create(MountList rootfs, std::optional<Image> image);
   Task<> start();
+  Task<> pause();
+  // While pause() is under way.
+  bool pausing() const { return pausing_; }
+  Task<> resume();
+  // `resources` is the JSON of OCI LinuxResources. Throws Error invalid_argument where it is none.
+  Task<> update(std::string resources);
+  // Where it throws, criu's own log is in the bundle, and the error says where.
+  Task<> checkpoint(Runtime::Checkpoint options);
   // Throws Error not_found where the process, or the container, is gone.
   Task<> kill(int signal, bool all);
   // Kills every process of the container, for one whose end the kernel does not see to.
@@ -40,11 +56,16 @@ class InitProcess : public Process {
  private:
   Task<> mount(MountList rootfs);
   Task<> unmount(Event* stop);
+  ProcessIo::Settings io_settings() const;
   Task<> create_container();
   Task<> undo_create(bool keep_container);
+  Task<> restore();
+  Task<> clean_up_after_criu(std::string work, bool failed);
 
   Runtime runtime_;
   Settings settings_;
+  std::optional<Image> image_;  // as long as it is to be restored
+  bool pausing_ = false;
 };
 
 }  // namespace thinshim

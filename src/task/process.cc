@@ -47,9 +47,13 @@ Process::Process(Reaper& reaper, std::string id, Streams streams)
   start_settled_.set();
 }
 
-Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker maker) {
+void Process::open_io(ProcessIo::Settings settings) {
+  io_ = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
+  if (stdin_closed_) io_->close_stdin();
+}
+
+Task<> Process::make(std::string pid_file, Maker maker) {
   ended_.clear();  // an earlier attempt may have failed
-  auto io = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
   // A pid from an earlier attempt must not be taken for this one's.
   if (::unlink(pid_file.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + pid_file);
   Reaper::Hold hold = reaper_.hold();
@@ -57,22 +61,21 @@ Task<> Process::make(ProcessIo::Settings settings, std::string pid_file, Maker m
   std::exception_ptr failure;
   try {
     Task<> making =
-        maker(Runtime::Start{io->runtime_fds(), io->console_socket(), pid_file, stop()});
+        maker(Runtime::Start{io_->runtime_fds(), io_->console_socket(), pid_file, stop()});
     co_await std::move(making);
     child = adopt_from(reaper_, pid_file);
-    Task<> attaching = io->attach();
+    Task<> attaching = io_->attach();
     co_await std::move(attaching);
-    if (size_) io->resize(size_->first, size_->second);
+    if (size_) io_->resize(size_->first, size_->second);
   } catch (...) {
     failure = std::current_exception();
   }
   if (failure) {
     if (!child) child = adopt_leftover(reaper_, pid_file);
     if (child && !child->exited()) child->signal(SIGKILL);
+    io_.reset();
     std::rethrow_exception(failure);
   }
-  if (stdin_closed_) io->close_stdin();
-  io_ = std::move(io);
   pid_ = child->pid();
   child_ = std::move(child);
 }

@@ -55,6 +55,8 @@ class Process {
   void set_exited(const Exit& exit);
   // Lets them go where there will be no exit.
   void let_go() { ended_.set(); }
+  // Whether the runtime has made it.
+  bool made() const { return child_.has_value(); }
   // Whether it is dead, though perhaps nobody was told yet.
   bool dead() const { return child_ && child_->exited(); }
   // Sends a signal to this one process. Throws Error, not_found where it is dead.
@@ -83,11 +85,14 @@ class Process {
   }
 
  protected:
+  // Opens what the client named; before make(). Throws Error.
+  void open_io(ProcessIo::Settings settings);
+  bool has_io() const { return io_ != nullptr; }
   // Has the runtime make the process, by `maker`, and takes charge of it: streams, pid, child.
   // Where it throws, there is no process, or it is being killed: also one that was made before the
   // runtime failed.
   using Maker = std::function<Task<>(Runtime::Start)>;
-  Task<> make(ProcessIo::Settings settings, std::string pid_file, Maker maker);
+  Task<> make(std::string pid_file, Maker maker);
   // Of the verb whose turn it is; nullptr outside of one.
   Event* stop() const { return stop_.get(); }
   // Ends the streams: waits a little for output that is still held up, measured from the exit.

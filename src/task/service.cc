@@ -17,8 +17,9 @@ namespace {
 
 namespace types = containerd::v1::types;
 
-types::Status status_of(State state) {
-  switch (state) {
+types::Status status_of(const Container& container, const Process& process) {
+  if (container.pausing() && &process == container.process("").get()) return types::PAUSING;
+  switch (process.state()) {
     case State::created:
       return types::CREATED;
     case State::running:
@@ -48,6 +49,11 @@ void TaskService::serve(Server& server) {
     server.add(name, "Start", *this, &TaskService::start);
     server.add(name, "Delete", *this, &TaskService::remove);
     server.add(name, "Pids", *this, &TaskService::pids);
+    server.add(name, "Pause", *this, &TaskService::pause);
+    server.add(name, "Resume", *this, &TaskService::resume);
+    server.add(name, "Update", *this, &TaskService::update);
+    server.add(name, "Checkpoint", *this, &TaskService::checkpoint);
+    server.add(name, "Stats", *this, &TaskService::stats);
     server.add(name, "Kill", *this, &TaskService::kill);
     server.add(name, "Exec", *this, &TaskService::exec);
     server.add(name, "ResizePty", *this, &TaskService::resize_pty);
@@ -64,10 +70,25 @@ std::shared_ptr<Container> TaskService::container(const std::string& id) const {
   return entry->second;
 }
 
-template <class T>
-Task<T> TaskService::see_through(Task<T> work, Process::Stop stop, std::string what) {
-  auto abandoned = [this, stop] { operations_.spawn(stop_later(stop), "give up"); };
-  return complete(operations_, std::move(work), std::move(what), std::move(abandoned));
+template <class T, class... Arguments>
+Task<T> run_verb(std::shared_ptr<Container> container,
+                 Task<T> (Container::*verb)(Process::Stop, Arguments...), Process::Stop stop,
+                 Arguments... arguments) {
+  Task<T> running = (container.get()->*verb)(std::move(stop), std::move(arguments)...);
+  co_return co_await std::move(running);
+}
+
+template <class T, class... Arguments>
+Task<T> TaskService::see_through(std::shared_ptr<Container> container, const char* what,
+                                 Task<T> (Container::*verb)(Process::Stop, Arguments...),
+                                 Arguments... arguments) {
+  auto stop = std::make_shared<Event>();
+  Task<T> running = run_verb(std::move(container), verb, stop, std::move(arguments)...);
+  return complete(operations_, std::move(running), what, abandoned(stop));
+}
+
+std::function<void()> TaskService::abandoned(Process::Stop stop) {
+  return [this, stop] { operations_.spawn(stop_later(stop), "give up"); };
 }
 
 Task<> TaskService::stop_later(Process::Stop stop) {
@@ -82,7 +103,7 @@ Task<api::StateResponse> TaskService::state(api::StateRequest request) {
   response.set_id(process->id());
   response.set_bundle(owner->bundle().path());
   response.set_pid(static_cast<std::uint32_t>(process->pid()));
-  response.set_status(status_of(process->state()));
+  response.set_status(status_of(*owner, *process));
   response.set_stdin(process->streams().in);
   response.set_stdout(process->streams().out);
   response.set_stderr(process->streams().err);
@@ -112,29 +133,28 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   check_identifier(request.id(), "container id");
   if (request.bundle().empty() || request.bundle().front() != '/')
     throw Error::invalid_argument("bundle \"" + request.bundle() + "\" is no absolute path");
-  if (!request.checkpoint().empty()) throw Error::unimplemented("restoring a checkpoint");
   if (containers_.count(request.id()) != 0 || !being_created_.emplace(request.id(), true).second)
     throw Error::already_exists("container " + request.id());
   auto stop = std::make_shared<Event>();
-  auto abandoned = [this, id = request.id(), stop] {
+  auto given_up = [this, id = request.id(), stop] {
     create_given_up(id);
     operations_.spawn(stop_later(stop), "give up");
   };
-  Task<pid_t> creating = complete(operations_, create_container(std::move(request), stop), "create",
-                                  std::move(abandoned));
+  Task<pid_t> creating = complete(operations_, create_container(stop, std::move(request)), "create",
+                                  std::move(given_up));
   pid_t pid = co_await std::move(creating);
   api::CreateTaskResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
   co_return response;
 }
 
-Task<pid_t> TaskService::create_container(api::CreateTaskRequest request, Process::Stop stop) {
+Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskRequest request) {
   const std::string id = request.id();
   std::exception_ptr failure;
   std::shared_ptr<Container> made;
   try {
     made = set_up(request);
-    Task<> creating = made->create(std::move(request), std::move(stop));
+    Task<> creating = made->create(std::move(stop), std::move(request));
     co_await std::move(creating);
   } catch (...) {
     failure = std::current_exception();
@@ -149,27 +169,19 @@ Task<pid_t> TaskService::create_container(api::CreateTaskRequest request, Proces
 }
 
 Task<api::StartResponse> TaskService::start(api::StartRequest request) {
-  std::shared_ptr<Container> owner = container(request.id());
-  auto stop = std::make_shared<Event>();
   Task<pid_t> starting =
-      see_through(start_process(std::move(owner), request.exec_id(), stop), stop, "start");
+      see_through(container(request.id()), "start", &Container::start, request.exec_id());
   pid_t pid = co_await std::move(starting);
   api::StartResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
   co_return response;
 }
 
-Task<pid_t> TaskService::start_process(std::shared_ptr<Container> container, std::string exec_id,
-                                       Process::Stop stop) {
-  Task<pid_t> starting = container->start(std::move(exec_id), std::move(stop));
-  co_return co_await std::move(starting);
-}
-
 Task<api::DeleteResponse> TaskService::remove(api::DeleteRequest request) {
-  std::shared_ptr<Container> owner = container(request.id());
   auto stop = std::make_shared<Event>();
   Task<std::shared_ptr<Process>> removing =
-      see_through(remove_process(std::move(owner), request.exec_id(), stop), stop, "delete");
+      complete(operations_, remove_process(stop, container(request.id()), request.exec_id()),
+               "delete", abandoned(stop));
   std::shared_ptr<Process> process = co_await std::move(removing);
   api::DeleteResponse response;
   response.set_pid(static_cast<std::uint32_t>(process->pid()));
@@ -178,11 +190,11 @@ Task<api::DeleteResponse> TaskService::remove(api::DeleteRequest request) {
   co_return response;
 }
 
-Task<std::shared_ptr<Process>> TaskService::remove_process(std::shared_ptr<Container> container,
-                                                           std::string exec_id,
-                                                           Process::Stop stop) {
+Task<std::shared_ptr<Process>> TaskService::remove_process(Process::Stop stop,
+                                                           std::shared_ptr<Container> container,
+                                                           std::string exec_id) {
   bool whole = exec_id.empty();
-  Task<std::shared_ptr<Process>> removing = container->remove(std::move(exec_id), std::move(stop));
+  Task<std::shared_ptr<Process>> removing = container->remove(std::move(stop), std::move(exec_id));
   std::shared_ptr<Process> process = co_await std::move(removing);
   auto entry = containers_.find(container->id());
   if (whole && entry != containers_.end() && entry->second == container) {
@@ -208,18 +220,48 @@ Task<api::PidsResponse> TaskService::pids(api::PidsRequest request) {
 }
 
 Task<wire::Empty> TaskService::kill(api::KillRequest request) {
-  std::shared_ptr<Container> owner = container(request.id());
-  auto stop = std::make_shared<Event>();
   Task<> killing =
-      see_through(kill_process(std::move(owner), std::move(request), stop), stop, "kill");
+      see_through(container(request.id()), "kill", &Container::kill, std::move(request));
   co_await std::move(killing);
   co_return wire::Empty();
 }
 
-Task<> TaskService::kill_process(std::shared_ptr<Container> container, api::KillRequest request,
-                                 Process::Stop stop) {
-  Task<> killing = container->kill(std::move(request), std::move(stop));
-  co_await std::move(killing);
+Task<wire::Empty> TaskService::pause(api::PauseRequest request) {
+  Task<> pausing = see_through(container(request.id()), "pause", &Container::pause);
+  co_await std::move(pausing);
+  co_return wire::Empty();
+}
+
+Task<wire::Empty> TaskService::resume(api::ResumeRequest request) {
+  Task<> resuming = see_through(container(request.id()), "resume", &Container::resume);
+  co_await std::move(resuming);
+  co_return wire::Empty();
+}
+
+Task<wire::Empty> TaskService::update(api::UpdateTaskRequest request) {
+  Task<> updating = see_through(container(request.id()), "update", &Container::update,
+                                request.resources().value());
+  co_await std::move(updating);
+  co_return wire::Empty();
+}
+
+Task<wire::Empty> TaskService::checkpoint(api::CheckpointTaskRequest request) {
+  std::shared_ptr<Container> owner = container(request.id());
+  CheckpointOptions options;
+  if (!options.ParseFromString(request.options().value()))
+    throw Error::invalid_argument("the checkpoint's options cannot be understood");
+  Task<> writing = see_through(std::move(owner), "checkpoint", &Container::checkpoint,
+                               request.path(), std::move(options));
+  co_await std::move(writing);
+  co_return wire::Empty();
+}
+
+Task<api::StatsResponse> TaskService::stats(api::StatsRequest request) {
+  auto [type, bytes] = container(request.id())->stats();
+  api::StatsResponse response;
+  response.mutable_stats()->set_type_url(std::move(type));
+  response.mutable_stats()->set_value(std::move(bytes));
+  co_return response;
 }
 
 Task<wire::Empty> TaskService::exec(api::ExecProcessRequest request) {

@@ -48,6 +48,11 @@ class TaskService {
   Task<api::StartResponse> start(api::StartRequest request);
   Task<api::DeleteResponse> remove(api::DeleteRequest request);
   Task<api::PidsResponse> pids(api::PidsRequest request);
+  Task<wire::Empty> pause(api::PauseRequest request);
+  Task<wire::Empty> resume(api::ResumeRequest request);
+  Task<wire::Empty> update(api::UpdateTaskRequest request);
+  Task<wire::Empty> checkpoint(api::CheckpointTaskRequest request);
+  Task<api::StatsResponse> stats(api::StatsRequest request);
   Task<wire::Empty> kill(api::KillRequest request);
   Task<wire::Empty> exec(api::ExecProcessRequest request);
   Task<wire::Empty> resize_pty(api::ResizePtyRequest request);
@@ -59,16 +64,16 @@ class TaskService {
   // Throws Error not_found "container not created".
   std::shared_ptr<Container> container(const std::string& id) const;
   std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request);
-  Task<pid_t> create_container(api::CreateTaskRequest request, Process::Stop stop);
-  static Task<pid_t> start_process(std::shared_ptr<Container> container, std::string exec_id,
-                                   Process::Stop stop);
-  static Task<> kill_process(std::shared_ptr<Container> container, api::KillRequest request,
-                             Process::Stop stop);
-  Task<std::shared_ptr<Process>> remove_process(std::shared_ptr<Container> container,
-                                                std::string exec_id, Process::Stop stop);
-  // Runs work to its end: in any case when `patience` is over after its request was.
-  template <class T>
-  Task<T> see_through(Task<T> work, Process::Stop stop, std::string what);
+  Task<pid_t> create_container(Process::Stop stop, api::CreateTaskRequest request);
+  Task<std::shared_ptr<Process>> remove_process(Process::Stop stop,
+                                                std::shared_ptr<Container> container,
+                                                std::string exec_id);
+  // Runs a verb to its end, but gives it up `patience` after its request has gone.
+  template <class T, class... Arguments>
+  Task<T> see_through(std::shared_ptr<Container> container, const char* what,
+                      Task<T> (Container::*verb)(Process::Stop, Arguments...),
+                      Arguments... arguments);
+  std::function<void()> abandoned(Process::Stop stop);
   Task<> stop_later(Process::Stop stop);
   void create_given_up(const std::string& id);
   bool has_no_work() const;

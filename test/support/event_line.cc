@@ -30,6 +30,10 @@ std::string event_line(const std::string& topic, const std::string& message) {
   const auto status = [](const auto& event) { return " " + std::to_string(event.exit_status()); };
   if (topic == kTopicCreate) return line<events::TaskCreate>(topic, message, nothing);
   if (topic == kTopicStart) return line<events::TaskStart>(topic, message, nothing);
+  if (topic == kTopicPaused) return line<events::TaskPaused>(topic, message, nothing);
+  if (topic == kTopicResumed) return line<events::TaskResumed>(topic, message, nothing);
+  if (topic == kTopicOom) return line<events::TaskOOM>(topic, message, nothing);
+  if (topic == kTopicCheckpointed) return line<events::TaskCheckpointed>(topic, message, nothing);
   if (topic == kTopicDelete) return line<events::TaskDelete>(topic, message, status);
   if (topic == kTopicExecAdded)
     return line<events::TaskExecAdded>(topic, message, with_exec<events::TaskExecAdded>);

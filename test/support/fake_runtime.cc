@@ -37,12 +37,17 @@ while :; do
 done
 verb=$1
 shift
+arguments=$*
 while :; do
   case $1 in
     --bundle) bundle=$2; shift 2 ;;
     --pid-file) pid_file=$2; shift 2 ;;
     --process) process=$2; shift 2 ;;
-    --console-socket) shift 2 ;;
+    --console-socket | --resources | --parent-path | --manage-cgroups-mode | --empty-ns) shift 2 ;;
+    --image-path) image=$2; shift 2 ;;
+    --work-path) work=$2; shift 2 ;;
+    --leave-running) leave_running=yes; shift ;;
+    --tcp-established | --ext-unix-sk | --shell-job | --file-locks | --no-subreaper) shift ;;
     --all) all="--all "; shift ;;
     --force) force="--force "; shift ;;
     --detach | --no-pivot | --no-new-keyring) shift ;;
@@ -84,6 +89,38 @@ case $verb in
     launch "$code"
     printf %s "${pid_text-$pid}" > "$pid_file"
     ;;
+  pause)
+    must_exist
+    kill_all STOP
+    ;;
+  resume)
+    must_exist
+    kill_all CONT
+    ;;
+  update)
+    must_exist
+    cat > "$base/resources"
+    ;;
+  checkpoint)
+    must_exist
+    echo "$arguments" > "$base/checkpoint"
+    mkdir -p "$work" "$image"
+    echo "what criu says" > "$work/dump.log"
+    hook within-checkpoint
+    if [ -z "$leave_running" ]; then
+      kill_all 9
+      rm -r "$state"
+    fi
+    ;;
+  restore)
+    [ -d "$image" ] || fail "no such image"
+    echo "$arguments" > "$base/restore"
+    mkdir -p "$state" "$work"
+    code="exec sleep 60"
+    hook "program-$id"
+    launch "$code"
+    printf %s "$pid" > "$pid_file"
+    ;;
   kill)
     must_exist
     if [ -n "$all" ]; then
@@ -111,6 +148,11 @@ exit 0
 
 FakeRuntime::FakeRuntime() {
   write("runc", "#!/bin/sh\nbase=" + directory_.path() + kScript, 0755);
+}
+
+std::string FakeRuntime::read(const std::string& name) const {
+  std::ifstream file(directory_ / name);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 void FakeRuntime::write(const std::string& name, const std::string& text, unsigned mode) const {

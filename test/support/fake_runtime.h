@@ -29,9 +29,13 @@ class FakeRuntime {
   // Whether it keeps state of a container in this containerd namespace.
   bool knows(const std::string& containerd_namespace, const std::string& id) const;
 
+  // What it was told with `update`; the arguments of the last `checkpoint` and `restore`.
+  std::string resources() const { return read("resources"); }
+  std::string arguments_of(const std::string& verb) const { return read(verb); }
+
   // What else it does, in shell: first of all, or as the last thing before it returns. Variables
-  // are there for both: $id, $log, $bundle, $pid_file; behind the work $pid too. What is set here
-  // changes what follows: pid_file=/dev/null, code=exec...
+  // are there for both: $id, $log, $bundle, $pid_file, $work, $image; behind the work $pid too.
+  // What is set here changes what follows: pid_file=/dev/null, code=exec...
   void before(const std::string& verb, const std::string& shell);
   void after(const std::string& verb, const std::string& shell);
   // No more of that.
@@ -47,6 +51,7 @@ class FakeRuntime {
   static std::string wait_until_dead();
 
  private:
+  std::string read(const std::string& name) const;
   void write(const std::string& name, const std::string& text, unsigned mode = 0644) const;
 
   TempDir directory_;

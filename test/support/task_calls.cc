@@ -80,6 +80,38 @@ CallPtr<api::PidsResponse> TaskCalls::pids_begin(const std::string& id) {
   request.set_id(id);
   return begin<api::PidsResponse>("Pids", std::move(request));
 }
+CallPtr<Empty> TaskCalls::pause_begin(const std::string& id) {
+  api::PauseRequest request;
+  request.set_id(id);
+  return begin<Empty>("Pause", std::move(request));
+}
+CallPtr<Empty> TaskCalls::resume_begin(const std::string& id) {
+  api::ResumeRequest request;
+  request.set_id(id);
+  return begin<Empty>("Resume", std::move(request));
+}
+CallPtr<Empty> TaskCalls::update_begin(const std::string& id, const std::string& resources) {
+  api::UpdateTaskRequest request;
+  request.set_id(id);
+  request.mutable_resources()->set_type_url(
+      "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources");
+  request.mutable_resources()->set_value(resources);
+  return begin<Empty>("Update", std::move(request));
+}
+CallPtr<Empty> TaskCalls::checkpoint_begin(const std::string& id, const std::string& path,
+                                           const containerd::runc::v1::CheckpointOptions& options) {
+  api::CheckpointTaskRequest request;
+  request.set_id(id);
+  request.set_path(path);
+  request.mutable_options()->set_type_url(options.GetTypeName());
+  request.mutable_options()->set_value(options.SerializeAsString());
+  return begin<Empty>("Checkpoint", std::move(request));
+}
+CallPtr<api::StatsResponse> TaskCalls::stats_begin(const std::string& id) {
+  api::StatsRequest request;
+  request.set_id(id);
+  return begin<api::StatsResponse>("Stats", std::move(request));
+}
 CallPtr<api::ConnectResponse> TaskCalls::connect_begin(const std::string& id) {
   api::ConnectRequest request;
   request.set_id(id);

@@ -15,6 +15,7 @@
 
 #include "async/loop.h"
 #include "base/error.h"
+#include "runc_options.pb.h"
 #include "task.pb.h"
 #include "ttrpc/client.h"
 #include "wire.pb.h"
@@ -110,6 +111,12 @@ class TaskCalls {
   CallPtr<api::StateResponse> state_begin(const std::string& id, const std::string& exec = "");
   api::StateResponse state(const std::string& id, const std::string& exec = "");
   CallPtr<api::PidsResponse> pids_begin(const std::string& id);
+  CallPtr<Empty> pause_begin(const std::string& id);
+  CallPtr<Empty> resume_begin(const std::string& id);
+  CallPtr<Empty> update_begin(const std::string& id, const std::string& resources);
+  CallPtr<Empty> checkpoint_begin(const std::string& id, const std::string& path,
+                                  const containerd::runc::v1::CheckpointOptions& options = {});
+  CallPtr<api::StatsResponse> stats_begin(const std::string& id);
   CallPtr<api::ConnectResponse> connect_begin(const std::string& id);
   CallPtr<Empty> close_begin(const std::string& id, const std::string& exec = "");
   CallPtr<Empty> resize_begin(const std::string& id, const std::string& exec, unsigned width,

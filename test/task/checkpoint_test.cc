@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoint and restore as far as the shim decides. criu itself is tried end to end.
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "task/task_fixture.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Checkpoint : public TaskTest {
+ protected:
+  std::string image() const { return directory / "image"; }
+  std::string bundle(const std::string& id) const { return directory / id; }
+  api::CreateTaskRequest restore_request(const std::string& id) {
+    make_bundle(id);
+    api::CreateTaskRequest request = create_request(id);
+    request.set_checkpoint(image());
+    return request;
+  }
+};
+
+TEST_F(Checkpoint, LeavesTheContainerRunningAndIsTold) {
+  run("c1");
+  end(checkpoint_begin("c1", image()));
+  EXPECT_EQ(state("c1").status(), types::RUNNING);
+  EXPECT_EQ(runtime.arguments_of("checkpoint"), "--image-path " + image() + " --work-path " +
+                                                    bundle("c1") +
+                                                    "/criu-work --leave-running c1\n");
+  EXPECT_FALSE(fs::exists(bundle("c1") + "/criu-work"));
+  EXPECT_EQ(sink.get<events::TaskCheckpointed>(kTopicCheckpointed).checkpoint(), image());
+  end_container("c1");
+}
+
+TEST_F(Checkpoint, PassesEveryOptionOn) {
+  run("c1");
+  containerd::runc::v1::CheckpointOptions options;
+  options.set_exit(true);
+  options.set_open_tcp(true);
+  options.set_external_unix_sockets(true);
+  options.set_terminal(true);
+  options.set_file_locks(true);
+  options.add_empty_namespaces("network");
+  options.add_empty_namespaces("ipc");
+  options.set_cgroups_mode("soft");
+  options.set_work_path(directory / "work");
+  options.set_parent_path("../parent");
+  end(checkpoint_begin("c1", image(), options));
+  EXPECT_EQ(runtime.arguments_of("checkpoint"),
+            "--image-path " + image() + " --work-path " + (directory / "work") +
+                " --parent-path ../parent --tcp-established --ext-unix-sk --shell-job "
+                "--file-locks --manage-cgroups-mode soft --empty-ns network --empty-ns ipc c1\n");
+  EXPECT_TRUE(fs::exists(directory / "work/dump.log")) << "the client's own directory stays";
+  EXPECT_EQ(wait("c1"), 137u) << "the runtime has ended it";
+  remove("c1");
+  EXPECT_EQ(sink.history().back(), "delete c1 137");
+}
+
+TEST_F(Checkpoint, ThatFailsSaysWhereCriusLogIs) {
+  runtime.before("checkpoint", "mkdir -p $work; echo why > $work/dump.log; " +
+                                   FakeRuntime::fail("criu failed: type NOTIFY errno 0"));
+  run("c1");
+  const std::string log = bundle("c1") + "/criu-dump.log";
+  EXPECT_REFUSED(checkpoint_begin("c1", image()), unknown,
+                 "criu failed: type NOTIFY errno 0 path= " + log);
+  EXPECT_EQ(read_file(log), "why\n");
+  EXPECT_FALSE(fs::exists(bundle("c1") + "/criu-work"));
+  EXPECT_EQ(state("c1").status(), types::RUNNING);
+  EXPECT_EQ(sink.count(kTopicCheckpointed), 0u);
+  end_container("c1");
+}
+
+// The image's directory may come from anywhere.
+TEST_F(Checkpoint, FollowsNoLinkForCriusLog) {
+  write_file(directory / "secret", "secret", 0600);
+  write_file(directory / "victim", "whole", 0600);
+  run("c1");
+  fs::create_symlink(directory / "victim", bundle("c1") + "/criu-dump.log");
+  runtime.before("checkpoint", "mkdir -p $work; ln -s " + (directory / "secret") +
+                                   " $work/dump.log; " + FakeRuntime::fail("no"));
+  EXPECT_REFUSED(checkpoint_begin("c1", image()), unknown,
+                 "no path= " + bundle("c1") + "/criu-dump.log");
+  EXPECT_EQ(read_file(directory / "victim"), "whole");
+  runtime.before("checkpoint",
+                 "mkdir -p $work; echo why > $work/dump.log; " + FakeRuntime::fail("no"));
+  EXPECT_EQ(refusal_of(checkpoint_begin("c1", image())).code(), Code::unknown);
+  EXPECT_EQ(read_file(directory / "victim"), "whole");
+  EXPECT_EQ(read_file(bundle("c1") + "/criu-dump.log"), "why\n");
+  EXPECT_TRUE(fs::exists(directory / "secret"));
+  end_container("c1");
+}
+
+TEST_F(Checkpoint, IsRestoredByStart) {
+  fs::create_directory(image());
+  api::CreateTaskRequest request = restore_request("c1");
+  EXPECT_EQ(end(create_begin(request)).pid(), 0u);
+  EXPECT_EQ(state("c1").status(), types::CREATED);
+  EXPECT_TRUE(sink.get<events::TaskCreate>(kTopicCreate).checkpoint() == image());
+  EXPECT_REFUSED(exec_begin("c1", "e1", "true"), unknown, "cannot exec in a created state");
+  EXPECT_EQ(end(pids_begin("c1")).processes_size(), 0);
+  auto waiting = wait_begin("c1");
+  const pid_t pid = start("c1");
+  EXPECT_GT(pid, 0);
+  EXPECT_EQ(state("c1").status(), types::RUNNING);
+  EXPECT_EQ(state("c1").pid(), static_cast<std::uint32_t>(pid));
+  EXPECT_EQ(runtime.arguments_of("restore"), "--detach --no-subreaper --bundle " + bundle("c1") +
+                                                 " --image-path " + image() + " --work-path " +
+                                                 bundle("c1") + "/criu-work --pid-file " +
+                                                 bundle("c1") + "/init.pid c1\n");
+  EXPECT_FALSE(fs::exists(bundle("c1") + "/criu-work"));
+  EXPECT_FALSE(waiting->done.is_set());
+  kill("c1", SIGTERM);
+  EXPECT_EQ(end(waiting).exit_status(), 143u);
+  remove("c1");
+  EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exit c1 143", "delete c1 143"}));
+}
+
+TEST_F(Checkpoint, IsDeletedWithoutARestore) {
+  fs::create_directory(image());
+  end(create_begin(restore_request("c1")));
+  auto waiting = wait_begin("c1");
+  EXPECT_EQ(remove("c1").pid(), 0u);
+  EXPECT_EQ(end(waiting).exit_status(), 0u);
+  EXPECT_EQ(sink.history(), (Lines{"create c1", "delete c1 0"}));
+}
+
+TEST_F(Checkpoint, CanBeRestoredAgainWhereThatFailed) {
+  end(create_begin(restore_request("c1")));
+  EXPECT_REFUSED(start_begin("c1"), unknown, "OCI runtime restore failed: no such image");
+  EXPECT_EQ(state("c1").status(), types::CREATED);
+  fs::create_directory(image());
+  start("c1");
+  end_container("c1");
+}
+
+TEST_F(Checkpoint, OptionsThatCannotBeReadAreRefused) {
+  run("c1");
+  api::CheckpointTaskRequest request;
+  request.set_id("c1");
+  request.mutable_options()->set_value("\xff");
+  EXPECT_REFUSED(begin<Empty>("Checkpoint", request), invalid_argument,
+                 "the checkpoint's options cannot be understood: invalid argument");
+  end_container("c1");
+}
+
+}  // namespace
+}  // namespace thinshim::test
