@@ -31,6 +31,13 @@ std::vector<fs::path> hierarchies() {
   return found;
 }
 
+// Nobody frozen dies of a signal with cgroup v1, and a pid namespace with such a process never
+// ends.
+void thaw(const fs::path& group) {
+  if (fs::exists(group / "freezer.state")) std::ofstream(group / "freezer.state") << "THAWED";
+  if (fs::exists(group / "cgroup.freeze")) std::ofstream(group / "cgroup.freeze") << "0";
+}
+
 void kill_members(const fs::path& group) {
   std::ifstream members(group / "cgroup.procs");
   for (pid_t pid; members >> pid;) {
@@ -43,6 +50,7 @@ bool remove_tree(const fs::path& group) {
   for (const auto& entry : fs::directory_iterator(group, ignored)) {
     if (entry.is_directory(ignored)) remove_tree(entry.path());
   }
+  thaw(group);
   kill_members(group);
   return rmdir(group.c_str()) == 0 || !fs::exists(group, ignored);
 }

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pause, Resume, Update, Stats and the news of a kill for want of memory, on real containers. What
+// the figures are is tested where they are read (test/cgroup).
+#include <signal.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "cgroup/cgroup.h"
+#include "support/shim_under_test.h"
+
+namespace thinshim::test {
+namespace {
+
+class Resources : public ShimTest {
+ protected:
+  // How often the container has counted so far; it counts in a file.
+  int count() const {
+    const std::string text = read(bundle("c1") / "count");
+    return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+  }
+  ContainerConfig counting() const {
+    ContainerConfig config;
+    config.args = {"/bin/sh", "-c", "while :; do echo; sleep 0.01; done"};
+    return config;
+  }
+  // Creates and starts it with its output in a file.
+  pid_t run_counting(TaskCalls& shim) {
+    api::CreateTaskRequest request = create_request("c1");
+    request.set_stdout("file://" + (bundle("c1") / "count").string());
+    const auto pid = static_cast<pid_t>(shim.end(shim.create_begin(request)).pid());
+    shim.start("c1");
+    shim.until([&] { return count() > 3; });
+    return pid;
+  }
+  static std::string file_of(const Cgroup& group, const char* v1_name, const char* v2_name) {
+    const bool is_v2 = group.version() == CgroupVersion::v2;
+    std::string text = read_file(group.directory("memory") + "/" + (is_v2 ? v2_name : v1_name))
+                           .value_or("missing");
+    if (!text.empty() && text.back() == '\n') text.pop_back();
+    return text;
+  }
+};
+
+TEST_F(Resources, APausedContainerStandsStillUntilItIsResumed) {
+  auto shim = start_shim("c1", counting());
+  run_counting(*shim);
+  shim->end(shim->pause_begin("c1"));
+  EXPECT_EQ(shim->state("c1").status(), types::PAUSED);
+  shim->pass(30ms);  // for what was on its way through the pipe
+  const int before = count();
+  shim->pass(200ms);
+  EXPECT_EQ(count(), before);
+  EXPECT_REFUSED_BY(*shim, shim->remove_begin("c1"), unknown, "cannot delete a paused process");
+  shim->end(shim->resume_begin("c1"));
+  shim->until([&] { return count() > before; });
+  shim->end_container("c1");
+  EXPECT_EQ(history(), (Lines{"create c1", "start c1", "paused c1", "resumed c1", "exit c1 137",
+                              "delete c1 137"}));
+  end_shim(*shim);
+}
+
+TEST_F(Resources, AKillReachesAPausedContainer) {
+  auto shim = start_shim("c1");
+  run(*shim, "c1");
+  shim->end(shim->pause_begin("c1"));
+  shim->kill("c1", SIGKILL);
+  EXPECT_EQ(shim->wait("c1"), 137u);
+  shim->remove("c1");
+  end_shim(*shim);
+}
+
+TEST_F(Resources, AnUpdateReachesTheKernel) {
+  auto shim = start_shim("c1");
+  const pid_t pid = run(*shim, "c1");
+  shim->end(shim->update_begin("c1", R"({"memory":{"limit":67108864},"pids":{"limit":77}})"));
+  const Cgroup group = Cgroup::of_process(pid);
+  EXPECT_EQ(file_of(group, "memory.limit_in_bytes", "memory.max"), "67108864");
+  Error error = shim->refusal_of(shim->update_begin("c1", R"({"memory":{"limit":4096}})"));
+  EXPECT_EQ(std::string(error.what()).rfind("OCI runtime update failed: ", 0), 0u) << error.what();
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+TEST_F(Resources, AKillForWantOfMemoryIsToldBeforeTheExit) {
+  auto shim = start_shim("c1");
+  run(*shim, "c1");
+  shim->end(shim->update_begin("c1", R"({"memory":{"limit":16777216,"swap":16777216}})"));
+  exec(*shim, "c1", "e1", {"/bin/tail", "/dev/zero"});  // keeps all in memory
+  shim->start("c1", "e1");
+  EXPECT_EQ(shim->wait("c1", "e1"), 137u);
+  shim->until([&] { return history().size() >= 6; });
+  EXPECT_EQ(history(), (Lines{"create c1", "start c1", "exec-added c1 e1", "exec-started c1 e1",
+                              "oom c1", "exit c1 e1 137"}));
+  EXPECT_EQ(shim->state("c1").status(), types::RUNNING);
+  shim->remove("c1", "e1");
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+TEST_F(Resources, StatsOfNobodyAndOfTheDeadAreNotFound) {
+  auto shim = start_shim("c1");
+  EXPECT_REFUSED_BY(*shim, shim->stats_begin("c1"), not_found, "container not created: not found");
+  run(*shim, "c1");
+  EXPECT_FALSE(shim->end(shim->stats_begin("c1")).stats().value().empty());
+  shim->end_container("c1");
+  EXPECT_REFUSED_BY(*shim, shim->stats_begin("c1"), not_found, "container not created: not found");
+  end_shim(*shim);
+}
+
+}  // namespace
+}  // namespace thinshim::test
