@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -24,14 +25,23 @@ bool is_pollable(int fd) {
   return ::fstat(fd, &status) < 0 || !(S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
 }
 
+// False for what is no pipe, is as large already, or may not be larger.
+bool grow_pipe(int fd, std::size_t size) {
+  const int now = ::fcntl(fd, F_GETPIPE_SZ);
+  if (now < 0 || static_cast<std::size_t>(now) >= size) return false;
+  return ::fcntl(fd, F_SETPIPE_SZ, static_cast<int>(size)) >= 0;
+}
+
 }  // namespace
 
-Pump::Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string name)
+Pump::Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string name,
+           std::size_t pipe_size)
     : loop_(loop),
       source_(source),
       sink_(sink),
       broken_sink_(broken_sink),
       name_(std::move(name)),
+      pipe_size_(pipe_size),
       source_watch_(loop, source) {
   spliceable_ = !::isatty(source) && !::isatty(sink);
   // /dev/null and its like refuse epoll (EPERM) as regular files do; writing to them does not
@@ -45,6 +55,11 @@ Pump::Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string
   }
 }
 
+Pump::~Pump() {
+  if (dropped_ != 0)
+    log::warning("output was lost", {{"stream", name_}, {"bytes", std::to_string(dropped_)}});
+}
+
 Task<> Pump::run() { return move(false); }
 Task<> Pump::run_dry() { return move(true); }
 
@@ -54,6 +69,7 @@ Task<> Pump::move(bool until_dry) {
     if (done == Step::ended) co_return;
     if (done == Step::source_empty && until_dry) co_return;
     if (done == Step::source_empty) co_await source_watch_.readable();
+    if (done == Step::sink_full && grow()) continue;
     if (done == Step::sink_full) co_await sink_watch_->writable();
     if (done == Step::moved && steps % kStepsPerTurn == 0) co_await yield(loop_);
   }
@@ -88,7 +104,10 @@ Pump::Step Pump::copy_step() {
     if (n < 0 && errno == EINTR) return Step::moved;
     if (n < 0 && errno == EAGAIN) return Step::source_empty;
     if (n <= 0) return Step::ended;  // EIO is how a terminal ends
-    if (sink_broken_) return Step::moved;
+    if (sink_broken_) {
+      dropped_ += static_cast<std::size_t>(n);
+      return Step::moved;
+    }
     data = chunk;
     size = static_cast<std::size_t>(n);
   }
@@ -105,12 +124,23 @@ Pump::Step Pump::copy_step() {
 }
 
 Pump::Step Pump::sink_failed(int errnum) {
+  const std::size_t lost = pending_.size();
   pending_.clear();
   if (broken_sink_ == BrokenSink::stop) return Step::ended;
-  log::warning("output is dropped from here on",
-               {{"stream", name_}, {"error", errno_text(errnum)}});
-  sink_broken_ = true;
+  if (dropped_ == 0)
+    log::warning("output is dropped", {{"stream", name_}, {"error", errno_text(errnum)}});
+  dropped_ += lost;
+  // Nobody comes back to a pipe whose last reader has gone.
+  sink_broken_ = sink_watch_.has_value();
   return Step::moved;
+}
+
+// True where there is more room now.
+bool Pump::grow() {
+  const std::size_t size = std::exchange(pipe_size_, 0);
+  if (size == 0) return false;
+  grow_pipe(source_, size);
+  return grow_pipe(sink_, size);
 }
 
 }  // namespace thinshim

@@ -4,9 +4,13 @@
 //
 // A pipe to a fifo is spliced. Terminals and files opened for appending are not spliceable (EINVAL,
 // splice(2)); there bytes are read and written, and what a write did not take is kept for the next.
+//
+// Pipes and fifos begin as the kernel makes them (64 KiB) and grow once, when the sink is full for
+// the first time: most never are, and the room for a megabyte costs the kernel 16 kB of each pipe.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -17,13 +21,18 @@ namespace thinshim {
 class Pump {
  public:
   // What to do when the sink takes no more: a log on a full disk must not stop the container
-  // (containerd issue 12462), so output goes on being read and is dropped; input has nobody left to
-  // read it.
+  // (containerd issue 12462), so output goes on being read and is dropped; a file is tried again
+  // with what comes next, for disks are cleaned up. Input has nobody left to read it.
   enum class BrokenSink { drop, stop };
 
   // Both descriptors become non-blocking and must outlive the pump. `name` is for the log ("stdout
-  // of c1").
-  Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string name);
+  // of c1"). Where the sink is too slow, pipes grow to `pipe_size` bytes, as far as the kernel
+  // permits.
+  Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string name,
+       std::size_t pipe_size = 0);
+  ~Pump();  // tells the log what was dropped
+  Pump(const Pump&) = delete;
+  Pump& operator=(const Pump&) = delete;
 
   // Until the source ends (end of file; a terminal whose other side is closed for good), or a
   // broken sink stops it.
@@ -39,15 +48,18 @@ class Pump {
   Step splice_step();
   Step copy_step();
   Step sink_failed(int errnum);
+  bool grow();
 
   Loop& loop_;
   int source_;
   int sink_;
   BrokenSink broken_sink_;
   std::string name_;
+  std::size_t pipe_size_;
   bool spliceable_ = true;
   bool sink_broken_ = false;
-  std::string pending_;  // read, but not yet written
+  std::uint64_t dropped_ = 0;  // bytes
+  std::string pending_;        // read, but not yet written
   Watch source_watch_;
   std::optional<Watch> sink_watch_;  // none for a regular file, which is always ready
 };
