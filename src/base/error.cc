@@ -16,6 +16,9 @@ Error Error::not_found(const std::string& message) {
 Error Error::already_exists(const std::string& message) {
   return {Code::already_exists, message + ": already exists"};
 }
+Error Error::permission_denied(const std::string& message) {
+  return {Code::permission_denied, message + ": permission denied"};
+}
 Error Error::failed_precondition(const std::string& message) {
   return {Code::failed_precondition, message + ": failed precondition"};
 }

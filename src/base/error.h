@@ -48,6 +48,7 @@ class Error : public std::runtime_error {
   static Error invalid_argument(const std::string& message);
   static Error not_found(const std::string& message);
   static Error already_exists(const std::string& message);
+  static Error permission_denied(const std::string& message);
   static Error failed_precondition(const std::string& message);
   static Error unimplemented(const std::string& message);
   static Error unavailable(const std::string& message);

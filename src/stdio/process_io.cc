@@ -26,21 +26,12 @@ constexpr Duration kTerminalLimit = 30s;
 constexpr Duration kFirstLook = 20ms;
 constexpr Duration kSlowestLook = 1s;
 
-struct Target {
-  std::string scheme;
-  std::string path;
-};
-Target parse_target(const std::string& uri) {
-  std::size_t colon = uri.find("://");
-  if (colon == std::string::npos) return {"fifo", uri};
-  return {uri.substr(0, colon), uri.substr(colon + 3)};
-}
-
-bool is_fifo(const Fd& file) {
+mode_t mode_of(const Fd& file) {
   struct stat status{};
   check(::fstat(file.get(), &status), "stat a stream");
-  return S_ISFIFO(status.st_mode);
+  return status.st_mode;
 }
+bool is_fifo(const Fd& file) { return S_ISFIFO(mode_of(file)); }
 
 Fd open_end(const std::string& path, int flags) {
   Fd end = try_open(path, flags);
@@ -53,25 +44,6 @@ Fd reopen(const Fd& file, const std::string& path, int flags) {
   Fd end = try_open("/proc/self/fd/" + std::to_string(file.get()), flags);
   if (!end) throw_errno("containerd-shim: opening " + path + " failed");
   return end;
-}
-
-// Opens where output goes. A fifo's read end is opened first, so that opening the write end neither
-// blocks nor fails.
-void open_output(const std::string& uri, Fd& sink, Fd& keeps_open) {
-  Target target = parse_target(uri);
-  if (target.scheme == "file") {
-    make_directories(directory_of(target.path), 0755);
-    sink = open_file(target.path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644);
-    return;
-  }
-  if (target.scheme != "fifo") throw Error::unknown("unknown STDIO scheme " + target.scheme);
-  Fd place = open_end(target.path, O_PATH);
-  if (is_fifo(place)) {
-    keeps_open = reopen(place, target.path, O_RDONLY | O_NONBLOCK);
-    sink = reopen(place, target.path, O_WRONLY | O_NONBLOCK);
-  } else {
-    sink = reopen(place, target.path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
-  }
 }
 
 // Whether somebody reads the pipe or fifo of which `end` is a write end; true for what is none.
@@ -95,23 +67,26 @@ ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& setting
     Stream& output = outputs_.emplace_back();
     output.name = "terminal of " + settings.name;
     // A terminal that nobody reads would stop the process.
-    open_output(streams.out.empty() ? "/dev/null" : streams.out, output.sink, output.keeps_open);
+    output.target = streams.out.empty() ? "/dev/null" : streams.out;
+    open_output(output, &LoggerPlan::out);
     return;
   }
   if (input_) {
     Pipe pipe = make_pipe();
     give_to(settings_, pipe.read);
     process_in_ = std::move(pipe.read);
-    input_->sink = std::move(pipe.write);
+    input_->sink = std::make_shared<Fd>(std::move(pipe.write));
   }
   if (!streams.out.empty())
-    process_out_ = make_output_pipe("stdout of " + settings.name, streams.out);
-  if (!streams.err.empty())
-    process_err_ = make_output_pipe("stderr of " + settings.name, streams.err);
+    process_out_ = make_output_pipe("stdout of " + settings.name, streams.out, &LoggerPlan::out);
+  const bool only_logger = streams.err.empty() && !planned_loggers_.empty();
+  const std::string& err = only_logger ? streams.out : streams.err;
+  if (!err.empty())
+    process_err_ = make_output_pipe("stderr of " + settings.name, err, &LoggerPlan::err);
 }
 
 void ProcessIo::open_stdin(const std::string& uri, bool terminal) {
-  std::string path = parse_target(uri).path;
+  std::string path = parse_stream_uri(uri).path;
   Fd source = open_end(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!is_fifo(source)) {
     if (terminal) throw Error::invalid_argument("containerd-shim: stdin " + path + " is no fifo");
@@ -126,14 +101,72 @@ void ProcessIo::open_stdin(const std::string& uri, bool terminal) {
   input_->source = std::move(source);
 }
 
-Fd ProcessIo::make_output_pipe(const std::string& name, const std::string& target) {
+Fd ProcessIo::make_output_pipe(const std::string& name, const std::string& target,
+                               Fd LoggerPlan::* end) {
   Stream& output = outputs_.emplace_back();
   output.name = name;
-  open_output(target, output.sink, output.keeps_open);
+  output.target = target;
+  open_output(output, end);
   Pipe pipe = make_pipe();
   give_to(settings_, pipe.write);
   output.source = std::move(pipe.read);
   return std::move(pipe.write);
+}
+
+// A fifo's read end is opened first, so that opening the write end neither blocks nor fails.
+void ProcessIo::open_output(Stream& output, Fd LoggerPlan::* end) {
+  const StreamUri uri = parse_stream_uri(output.target);
+  if (uri.scheme == "file") {
+    output.sink = open_log_file(output, uri.path);
+    return;
+  }
+  output.sink = std::make_shared<Fd>();
+  if (names_logger(uri)) {
+    *output.sink = plan_logger(output.target, uri, end);
+    return;
+  }
+  if (uri.scheme != "fifo") throw Error::unknown("unknown STDIO scheme " + uri.scheme);
+  Fd place = open_end(uri.path, O_PATH);
+  if (is_fifo(place)) {
+    output.keeps_open = reopen(place, uri.path, O_RDONLY | O_NONBLOCK);
+    *output.sink = reopen(place, uri.path, O_WRONLY | O_NONBLOCK);
+  } else {
+    *output.sink = reopen(place, uri.path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
+  }
+}
+
+// Only a regular file can be shared: what can be waited for has one watch per descriptor.
+std::shared_ptr<Fd> ProcessIo::open_log_file(const Stream& output, const std::string& path) {
+  for (const Stream& other : outputs_)
+    if (&other != &output && other.target == output.target && S_ISREG(mode_of(*other.sink)))
+      return other.sink;
+  make_directories(directory_of(path), 0755);
+  return std::make_shared<Fd>(
+      open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644));
+}
+
+Fd ProcessIo::plan_logger(const std::string& target, const StreamUri& uri, Fd LoggerPlan::* end) {
+  const auto& allows = settings_.options.allows_logger;
+  if (allows && !allows(uri.path))
+    throw Error::permission_denied("the logger " + uri.path + " is not among those allowed");
+  auto plan = std::ranges::find(planned_loggers_, target, &LoggerPlan::target);
+  if (plan == planned_loggers_.end()) plan = planned_loggers_.insert(plan, {target, uri, {}, {}});
+  Pipe pipe = make_pipe();
+  (*plan).*end = std::move(pipe.read);
+  return std::move(pipe.write);
+}
+
+Task<> ProcessIo::start_loggers(Event* stop) {
+  for (LoggerPlan& plan : planned_loggers_) {
+    // A pipe that nobody writes to is at its end.
+    if (!plan.out) plan.out = make_pipe().read;
+    if (!plan.err) plan.err = make_pipe().read;
+    Loggers::Start start{plan.uri, settings_.id, settings_.name, plan.out.get(), plan.err.get()};
+    Task<Logger> starting = settings_.loggers->start(std::move(start), stop);
+    Logger logger = co_await std::move(starting);
+    loggers_.push_back({plan.target, std::move(logger)});
+  }
+  planned_loggers_.clear();
 }
 
 std::vector<int> ProcessIo::runtime_fds() const {
@@ -152,13 +185,13 @@ Task<> ProcessIo::attach() {
   if (console_socket_) co_await attach_terminal();
   attached_ = true;
   if (input_) {
-    input_->pump.emplace(loop_, input_->source.get(), input_->sink.get(), Pump::BrokenSink::stop,
+    input_->pump.emplace(loop_, input_->source.get(), input_->sink->get(), Pump::BrokenSink::stop,
                          input_->name);
     moving_in_.spawn(move_input(), input_->name);
   }
   for (Stream& output : outputs_) {
-    output.pump.emplace(loop_, output.source.get(), output.sink.get(), Pump::BrokenSink::drop,
-                        output.name);
+    output.pump.emplace(loop_, output.source.get(), output.sink->get(), Pump::BrokenSink::drop,
+                        output.name, settings_.options.pipe_size);
     moving_out_.spawn(move_output(output), output.name);
   }
   if (exited_) process_exited();
@@ -171,7 +204,7 @@ Task<> ProcessIo::attach_terminal() {
   terminal_ = co_await std::move(receiving);
   console_socket_.reset();
   terminal_peer_ = open_terminal_peer(terminal_.get());
-  if (input_) input_->sink = terminal_.duplicate();
+  if (input_) input_->sink = std::make_shared<Fd>(terminal_.duplicate());
   for (Stream& output : outputs_) output.source = terminal_.duplicate();
 }
 
@@ -184,17 +217,28 @@ Task<> ProcessIo::move_output(Stream& stream) {
 // Closing the sink tells a client that is there that this was all. One that is away would find
 // nothing: opening a fifo to read waits for a writer, so there has to be one when it comes back.
 void ProcessIo::end_output(Stream& stream) {
+  const bool may_come_back = static_cast<bool>(stream.keeps_open);
   stream.pump.reset();
   stream.source.reset();
   stream.keeps_open.reset();
-  if (has_reader(stream.sink))
-    stream.sink.reset();
-  else
+  if (may_come_back && !has_reader(*stream.sink))
     absent_readers_.spawn(wait_for_reader(stream), stream.name);
+  else
+    stream.sink.reset();
+  end_loggers_without_output();
+}
+
+void ProcessIo::end_loggers_without_output() {
+  for (RunningLogger& running : loggers_) {
+    auto feeds_it = [&](const Stream& output) {
+      return output.source && output.target == running.target;
+    };
+    if (std::ranges::none_of(outputs_, feeds_it)) running.logger.output_is_over();
+  }
 }
 
 Task<> ProcessIo::wait_for_reader(Stream& stream) {
-  for (Duration pause = kFirstLook; !has_reader(stream.sink);) {
+  for (Duration pause = kFirstLook; !has_reader(*stream.sink);) {
     co_await sleep(loop_, pause);
     pause = std::min(2 * pause, kSlowestLook);
   }
@@ -214,10 +258,10 @@ Task<> ProcessIo::move_input() {
 
 // Waits for room: the process may have much to read still.
 Task<> ProcessIo::end_terminal_input() {
-  Watch sink(loop_, input_->sink.get());
+  Watch sink(loop_, input_->sink->get());
   std::string end = end_of_input(terminal_.get());
   while (!end.empty()) {
-    ssize_t n = ::write(input_->sink.get(), end.data(), end.size());
+    ssize_t n = ::write(input_->sink->get(), end.data(), end.size());
     if (n < 0 && errno != EAGAIN && errno != EINTR) co_return;
     if (n < 0 && errno == EAGAIN) co_await sink.writable();
     if (n > 0) end.erase(0, static_cast<std::size_t>(n));
@@ -248,7 +292,15 @@ Task<> ProcessIo::drain_terminal() {
   }
 }
 
+Task<> ProcessIo::wait_for_loggers() {
+  for (RunningLogger& running : loggers_) {
+    Task<> ending = running.logger.ended();
+    co_await std::move(ending);
+  }
+}
+
 Task<> ProcessIo::finish(Duration limit) {
+  const std::uint64_t begin = loop_.now();
   Task<> ending = moving_out_.wait_empty();
   bool ended = co_await within(loop_, limit, std::move(ending));
   if (!ended)
@@ -259,6 +311,12 @@ Task<> ProcessIo::finish(Duration limit) {
   absent_readers_.cancel();
   input_.reset();
   outputs_.clear();
+  planned_loggers_.clear();
+  end_loggers_without_output();
+  const Duration left = std::max(Duration(0), limit - Duration(loop_.now() - begin));
+  Task<> flushing = wait_for_loggers();
+  co_await within(loop_, left, std::move(flushing));
+  loggers_.clear();
   console_socket_.reset();
   process_in_.reset();
   process_out_.reset();

@@ -2,10 +2,10 @@
 // The standard streams of one container process, from before the runtime makes it until the client
 // has deleted it.
 //
-// The client names fifos (or a file, or nothing) for each stream. The process gets pipes, or a
-// terminal, and pumps move the bytes between the two, so the container outlives its reader and
-// never writes to a broken pipe. Whatever can be refused is refused by the constructor, before
-// there is a process.
+// The client names fifos (or a file, a logging program, or nothing) for each stream
+// (stdio/stream_uri.h). The process gets pipes, or a terminal, and pumps move the bytes between the
+// two, so the container outlives its reader and never writes to a broken pipe. Whatever can be
+// refused is refused by the constructor or by start_loggers(), before there is a process.
 //
 // - Output ends for the client when the process and all that it left behind have closed it, and not
 //   before what is in the pipe has gone on; finish() bounds the wait. A terminal's output ends with
@@ -13,6 +13,8 @@
 // - A client that is away (a restart of containerd) loses nothing: the fifo is kept open while the
 //   output lasts, and after its end until a reader comes or finish() is called.
 // - A client that goes away is no end of input. close_stdin() is.
+// - A file or a logger that stdout and stderr both name is one file, one logger. A logger of stdout
+//   alone gets stderr too, as it does from the stock shim.
 //
 // What can hold up the loop: nothing that a client can put behind a name. Whatever it is, it is
 // opened without waiting for its other end (a fifo without a reader, given as file://, is refused),
@@ -23,6 +25,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -33,6 +36,7 @@
 #include "async/sync.h"
 #include "base/fd.h"
 #include "stdio/console.h"
+#include "stdio/logger.h"
 #include "stdio/pump.h"
 
 namespace thinshim {
@@ -45,6 +49,18 @@ struct Streams {
   bool terminal = false;
 };
 
+// What is configured for all.
+struct StdioOptions {
+  std::size_t pipe_size =
+      0;  // bytes, for output that meets a slow reader (stdio/pump.h); 0: as it is
+  // How long after the exit output may be held up, and a logger write, before Delete goes on. CRI
+  // gives up on a deletion after 10 s, so this must leave room for the rest of it (containerd issue
+  // 13377).
+  Duration drain_timeout = std::chrono::seconds(4);
+  // Whether this file may be run as a logger; none: any may.
+  std::function<bool(const std::string&)> allows_logger;
+};
+
 class ProcessIo {
  public:
   struct Settings {
@@ -52,12 +68,18 @@ class ProcessIo {
     std::string name;    // for the log
     uid_t uid = 0;       // who owns the pipes, for user namespaces; 0: as they are
     gid_t gid = 0;
+    StdioOptions options = {};
+    Loggers* loggers = nullptr;  // needed where a stream names one
+    std::string id = {};         // what they are told of whom the output is
   };
   // Opens what the client named. Throws Error "... opening PATH failed: reason", "unknown STDIO
-  // scheme X".
+  // scheme X", permission_denied for a logger that may not be run.
   ProcessIo(Loop& loop, const Streams& streams, const Settings& settings);
   ProcessIo(const ProcessIo&) = delete;
   ProcessIo& operator=(const ProcessIo&) = delete;
+
+  // Returns once they are ready. Throws Error where one isn't, or `stop` is set meanwhile.
+  Task<> start_loggers(Event* stop = nullptr);
 
   // Descriptors 0, 1, 2 for the runtime, which passes them on; -1: /dev/null.
   std::vector<int> runtime_fds() const;
@@ -74,20 +96,35 @@ class ProcessIo {
   void close_stdin();
   // The process is dead: a terminal's output ends with what it holds.
   void process_exited();
-  // Waits, for at most `limit`, until all output has gone into the client's fifo; then ends every
-  // stream.
+  // Waits, for at most `limit`, until all output has gone into the client's fifo and the loggers
+  // have ended; then ends every stream. Loggers that go on are seen to by `loggers`.
   Task<> finish(Duration limit);
 
  private:
   // One direction. The pump goes before the descriptors that it watches.
   struct Stream {
     std::string name;
+    std::string target;
     Fd source;
-    Fd sink;
+    std::shared_ptr<Fd> sink;
     Fd keeps_open;  // the other end of the client's fifo, in place of a client that is away
     std::optional<Pump> pump;
   };
-  Fd make_output_pipe(const std::string& name, const std::string& target);
+  // A logger that is still to be started, and what it will read.
+  struct LoggerPlan {
+    std::string target;
+    StreamUri uri;
+    Fd out;
+    Fd err;
+  };
+  struct RunningLogger {
+    std::string target;
+    Logger logger;
+  };
+  Fd make_output_pipe(const std::string& name, const std::string& target, Fd LoggerPlan::* end);
+  void open_output(Stream& output, Fd LoggerPlan::* end);
+  std::shared_ptr<Fd> open_log_file(const Stream& output, const std::string& path);
+  Fd plan_logger(const std::string& target, const StreamUri& uri, Fd LoggerPlan::* end);
   void open_stdin(const std::string& uri, bool terminal);
   Task<> attach_terminal();
   Task<> move_output(Stream& stream);
@@ -96,6 +133,8 @@ class ProcessIo {
   Task<> move_input();
   Task<> end_terminal_input();
   Task<> drain_terminal();
+  void end_loggers_without_output();
+  Task<> wait_for_loggers();
 
   Loop& loop_;
   Settings settings_;
@@ -106,6 +145,8 @@ class ProcessIo {
   Fd terminal_peer_;
   std::optional<Stream> input_;
   std::list<Stream> outputs_;
+  std::list<LoggerPlan> planned_loggers_;
+  std::list<RunningLogger> loggers_;
   bool attached_ = false;
   bool exited_ = false;
   TaskSet moving_in_;

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Logging programs: what they get, when they count as ready, how they end.
+#include "stdio/logger.h"
+
+#include "logger_fixture.h"
+
+namespace thinshim {
+namespace {
+
+using namespace test;
+
+// --- What it gets
+
+TEST_F(LoggerTest, GetsTheOutputOnDescriptors3And4) {
+  const std::string uri = logger("exec 5>&-; cat <&3 >$dir/out & cat <&4 >$dir/err; wait");
+  start_with({"", uri, uri});
+  write(out_, "to stdout\n");
+  EXPECT_TRUE(has_written("out", "to stdout\n")) << "and not only at the end";
+  write(err_, "to stderr\n");
+  write(out_, "more\n");
+  process_ends();
+  finish();
+  EXPECT_EQ(written("out"), "to stdout\nmore\n") << "it has ended when the streams have";
+  EXPECT_EQ(written("err"), "to stderr\n");
+}
+
+TEST_F(LoggerTest, GetsArgumentsFromTheQueryAndTwoVariables) {
+  const std::string uri =
+      logger(
+          "for word; do echo \"$word\"; done >$dir/arguments\n"
+          "tr '\\0' '\\n' </proc/$$/environ >$dir/environment\n"
+          "f=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2); echo \"$f\" >$dir/files") +
+      "?id=a%20b&-c=x+y&id=again&last";
+  start_with({"", uri, uri});
+  process_ends();
+  finish();
+  EXPECT_EQ(written("arguments"), "id\na b\n-c\nx y\nlast\n\n");
+  EXPECT_EQ(written("environment"), "CONTAINER_ID=e1\nCONTAINER_NAMESPACE=ns1\n");
+  EXPECT_EQ(written("files"), "/dev/null\n/dev/null\n/dev/null\n");
+}
+
+TEST_F(LoggerTest, IsGivenNoOtherDescriptorThanItsSix) {
+  Fd stray(check(::fcntl(2, F_DUPFD, 77), "dup"));  // not close-on-exec
+  start_with({"", logger("exec ls /proc/self/fd >$dir/numbers"), ""});
+  process_ends();
+  finish();
+  EXPECT_EQ(written("numbers"), "0\n1\n2\n3\n4\n5\n6\n") << "6 is the directory that it lists";
+}
+
+TEST_F(LoggerTest, OfStdoutAloneGetsStderrToo) {
+  start_with({"", logger("exec 5>&-; cat <&4 >$dir/err"), ""});
+  ASSERT_TRUE(err_);
+  write(err_, "complaint");
+  process_ends();
+  finish();
+  EXPECT_EQ(written("err"), "complaint");
+}
+
+TEST_F(LoggerTest, OfOneStreamSeesTheOtherAtItsEnd) {
+  const std::string fifo = make_fifo("client");
+  make({"", fifo, logger("exec 5>&-; cat <&3 >$dir/out; cat <&4 >$dir/err")});
+  Fd client = open_reader(fifo);
+  run(io_->start_loggers());
+  ProcessIoTest::start();
+  write(out_, "out");
+  write(err_, "err");
+  EXPECT_EQ(read(client, 3), "out");
+  EXPECT_TRUE(has_written("err", "err"));
+  EXPECT_EQ(written("out"), "");
+  process_ends();
+  finish();
+}
+
+TEST_F(LoggerTest, IsOneForEachUri) {
+  const std::string script = "exec 5>&-; cat <&3 >$dir/$1; cat <&4 >>$dir/$1";
+  const std::string uri = logger(script);
+  start_with({"", uri + "?a", uri + "?b"});
+  write(out_, "out");
+  write(err_, "err");
+  process_ends();
+  finish();
+  EXPECT_EQ(written("a"), "out");
+  EXPECT_EQ(written("b"), "err");
+}
+
+TEST_F(LoggerTest, LosesNoByteOfMuchOutput) {
+  const std::string uri = logger("exec 5>&-; cat <&3 >$dir/out & cat <&4 >$dir/err; wait");
+  options_.pipe_size = 1 << 20;
+  start_with({"", uri, uri});
+  const std::string data = pattern(5'000'000);
+  TaskSet process;
+  process.spawn(write_and_close(loop_, std::move(out_), data), "stdout");
+  process.spawn(write_and_close(loop_, std::move(err_), data), "stderr");
+  run(process.wait_empty());
+  process_ends();
+  finish();
+  EXPECT_TRUE(written("out") == data);
+  EXPECT_TRUE(written("err") == data);
+}
+
+// --- Ready
+
+TEST_F(LoggerTest, IsWaitedForUntilItIsReady) {
+  make({"", logger("while [ ! -e $dir/gate ]; do sleep 0.01; done; exec 5>&-; cat <&3"), ""});
+  TaskSet starting;
+  starting.spawn(io_->start_loggers(), "start");
+  loop_.run(pass_time(loop_, 100ms));
+  EXPECT_FALSE(starting.empty());
+  write_file(dir_ / "gate", "", 0600);
+  run(starting.wait_empty());
+  ProcessIoTest::start();
+}
+
+TEST_F(LoggerTest, IsReadyWhenItHasWrittenAByteThoughItClosesNothing) {
+  for (const char* scheme : {"binary", "binary-v2"}) {
+    start_with({"", logger("printf x >&5; exec cat <&3", scheme), ""});
+    process_ends();
+    finish();
+  }
+}
+
+TEST_F(LoggerTest, ThatEndsBeforeItIsReadyIsRefusedInVersion2Only) {
+  const std::string uri = logger("exit 3", "binary-v2");
+  EXPECT_EQ(start_failure({"", uri, ""}),
+            "the logger " + dir_.path() + "/logger-1 did not call ready: it ended with status 3");
+  EXPECT_EQ(start_failure({"", logger("exit 3"), ""}), "none");
+  const std::string closed = logger("exec 5>&-; exec sleep 5", "binary-v2");
+  EXPECT_EQ(start_failure({"", closed, ""}), "the logger " + dir_.path() +
+                                                 "/logger-3 did not call ready: it closed its "
+                                                 "descriptor 5");
+  io_.reset();
+  EXPECT_TRUE(eventually([] { return !has_children(); }, 1s)) << "it is killed at once";
+}
+
+TEST_F(LoggerTest, ThatIsNeverReadyIsGivenUp) {
+  const std::uint64_t began = loop_.now();
+  EXPECT_EQ(start_failure({"", logger("exec sleep 60"), ""}),
+            "the logger " + dir_.path() + "/logger-1 did not call ready: it took too long");
+  EXPECT_GE(loop_.now() - began, 1900u);
+  io_.reset();
+  EXPECT_TRUE(eventually([] { return !has_children(); }, 1s));
+}
+
+TEST_F(LoggerTest, ThatIsNotReadyIsGivenUpWithItsCreate) {
+  Event stop;
+  stop.set();
+  const std::uint64_t began = loop_.now();
+  EXPECT_EQ(start_failure({"", logger("exec sleep 60"), ""}, &stop),
+            "the logger " + dir_.path() + "/logger-1 did not call ready: it was given up");
+  EXPECT_LE(loop_.now() - began, 1000u);
+}
+
+TEST_F(LoggerTest, ThatCannotBeRunIsNamed) {
+  EXPECT_EQ(start_failure({"", "binary:///no/logger?a=b", ""}),
+            "failed to start the logger: fork/exec /no/logger: no such file or directory");
+  EXPECT_EQ(start_failure({"", "binary://" + dir_.path(), ""}),
+            "failed to start the logger: fork/exec " + dir_.path() + ": permission denied");
+  EXPECT_EQ(start_failure({"", "binary://sh", ""}),
+            "STDIO URI \"binary://sh\": no absolute path: invalid argument");
+}
+
+TEST_F(LoggerTest, ThatIsNotAllowedIsNotRun) {
+  options_.allows_logger = [](const std::string& path) { return path == "/bin/other"; };
+  EXPECT_EQ(
+      start_failure({"", logger("touch $dir/ran"), ""}),
+      "the logger " + dir_.path() + "/logger-1 is not among those allowed: permission denied");
+  EXPECT_EQ(
+      start_failure({"", "/dev/null", logger("touch $dir/ran")}),
+      "the logger " + dir_.path() + "/logger-2 is not among those allowed: permission denied");
+  EXPECT_EQ(written("ran"), "no file");
+}
+
+}  // namespace
+}  // namespace thinshim
