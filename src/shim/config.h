@@ -11,8 +11,9 @@
 //         root: /run/containerd/runc            the runtime's state; a directory per namespace
 //         systemd_cgroup: false
 //       stdio:
-//         pipe_size: 1MiB                       of the pipes and fifos, where the kernel permits
-//         drain_timeout: 4s                     for output that outlives its process, at Delete
+//         pipe_size: 1MiB                       what those of output grow to, where the kernel
+//         permits drain_timeout: 4s                     for output, and its logger, after the
+//         process, at Delete
 //       binary_logger:
 //         allow: ["/usr/local/bin/*"]           see allows_logger; without this line any may run
 //     io.containerd.event.v1.publisher:

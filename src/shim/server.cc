@@ -58,6 +58,20 @@ class Parts {
   TaskSet serving_;
 };
 
+// The file that a request's options may name counts for all that is read here.
+TaskService::Options read_options(const wire::Any& request, const Config& base) {
+  Settings settings = resolve_options(request, base);
+  const TaskConfig& task = settings.config.task;
+  TaskService::Options options{std::move(settings.options), {}};
+  options.stdio.pipe_size = task.stdio.pipe_size;
+  options.stdio.drain_timeout = task.stdio.drain_timeout;
+  if (task.allowed_loggers)
+    options.stdio.allows_logger = [task](const std::string& path) {
+      return allows_logger(task, path);
+    };
+  return options;
+}
+
 SkipReason Parts::make_shutdown() {
   shutdown_.emplace(loop_);
   return std::nullopt;
@@ -76,12 +90,13 @@ SkipReason Parts::make_task() {
   TaskService::Settings settings;
   settings.containerd_namespace = arguments_.containerd_namespace;
   settings.address = address_of_path(socket_.path());
-  settings.read_options = [this](const wire::Any& options) {
-    return resolve_options(options, config_).options;
+  settings.read_options = [this](const wire::Any& request) {
+    return read_options(request, config_);
   };
   settings.shut_down = [this] { shutdown_->ask(); };
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);
+  shutdown_->at_end("let loggers finish", [this] { return task_->loggers_finished(); });
   return std::nullopt;
 }
 

@@ -27,15 +27,20 @@ constexpr std::int64_t kGoZeroTime = -62135596800;
 
 InitProcess::Settings init_settings(const Container::Setup& setup, const ContainerSpec& spec) {
   const RuncOptions& options = setup.options;
-  InitProcess::Settings settings{
-      setup.id,         setup.bundle,     options.no_pivot_root(), options.no_new_keyring(),
-      options.io_uid(), options.io_gid(), options.criu_work_path()};
+  ProcessIo::Settings io{
+      setup.bundle.path(), setup.id, options.io_uid(), options.io_gid(), setup.stdio,
+      setup.loggers,       {}};
   // Docker sends no owner to runtimes whose options it does not know (moby, runtime_unix.go).
-  if (settings.io_uid == 0 && settings.io_gid == 0) {
-    settings.io_uid = spec.root_uid.value_or(0);
-    settings.io_gid = spec.root_gid.value_or(0);
+  if (io.uid == 0 && io.gid == 0) {
+    io.uid = spec.root_uid.value_or(0);
+    io.gid = spec.root_gid.value_or(0);
   }
-  return settings;
+  return {setup.id,
+          setup.bundle,
+          options.no_pivot_root(),
+          options.no_new_keyring(),
+          std::move(io),
+          options.criu_work_path()};
 }
 
 // The exit of a process that the kernel does not let go, though it was killed.
@@ -186,9 +191,9 @@ void Container::exec(const api::ExecProcessRequest& request) {
   if (!init_->made() || !next(kInitRules, init_->state(), Verb::exec))
     throw refusal(init_->state(), Verb::exec);
   Streams streams{request.stdin(), request.stdout(), request.stderr(), request.terminal()};
-  ExecProcess::Settings settings{id_, bundle_,
-                                 with_terminal(request.spec().value(), request.terminal()),
-                                 init_settings_.io_uid, init_settings_.io_gid};
+  ExecProcess::Settings settings{
+      id_, bundle_, with_terminal(request.spec().value(), request.terminal()), init_settings_.io};
+  settings.io.name = id_ + "/" + exec_id;
   execs_[exec_id] = std::make_shared<ExecProcess>(reaper_, init_->runtime(), exec_id,
                                                   std::move(settings), std::move(streams));
   events::TaskExecAdded event;

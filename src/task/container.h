@@ -47,6 +47,8 @@ class Container {
     Runtime::Settings runtime;
     RuncOptions options;
     Streams streams;
+    StdioOptions stdio;
+    Loggers* loggers = nullptr;
   };
   // Reads config.json; throws Error where it cannot.
   Container(Reaper& reaper, EventSink& events, Setup setup);

@@ -32,14 +32,12 @@ Task<> ExecProcess::start() {
 }
 
 Task<> ExecProcess::start_in_container() {
-  const Bundle& bundle = settings_.bundle;
-  ProcessIo::Settings io{bundle.path(), settings_.container + "/" + id(), settings_.io_uid,
-                         settings_.io_gid};
   Maker maker = [this](Runtime::Start start) {
     return runtime_.exec(settings_.container, settings_.process, std::move(start));
   };
-  open_io(std::move(io));
-  Task<> making = make(bundle.exec_pid(id()), std::move(maker));
+  Task<> opening = open_io(settings_.io);
+  co_await std::move(opening);
+  Task<> making = make(settings_.bundle.exec_pid(id()), std::move(maker));
   co_await std::move(making);
 }
 

@@ -16,8 +16,7 @@ class ExecProcess : public Process {
     std::string container;
     Bundle bundle;
     std::string process;  // the JSON of an OCI process, its terminal set as the streams say
-    uid_t io_uid = 0;
-    gid_t io_gid = 0;
+    ProcessIo::Settings io;
   };
   ExecProcess(Reaper& reaper, Runtime& runtime, std::string id, Settings settings, Streams streams);
 

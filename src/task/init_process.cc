@@ -54,12 +54,9 @@ Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
   std::rethrow_exception(failure);
 }
 
-ProcessIo::Settings InitProcess::io_settings() const {
-  return {settings_.bundle.path(), settings_.container, settings_.io_uid, settings_.io_gid};
-}
-
 Task<> InitProcess::create_container() {
-  open_io(io_settings());
+  Task<> opening = open_io(settings_.io);
+  co_await std::move(opening);
   if (image_) co_return;
   Maker maker = [this](Runtime::Start start) {
     Runtime::Create options{settings_.bundle.path(), settings_.bundle.runtime_log(),
@@ -119,7 +116,8 @@ Task<> InitProcess::restore() {
     if (options.work_path.empty()) options.work_path = settings_.bundle.criu_work();
     return runtime_.restore(settings_.container, std::move(options));
   };
-  if (!has_io()) open_io(io_settings());  // an earlier attempt failed
+  Task<> opening = open_io(settings_.io);
+  if (!has_io()) co_await std::move(opening);  // an earlier attempt failed
   std::exception_ptr failure;
   try {
     Task<> making = make(settings_.bundle.init_pid(), std::move(maker));

@@ -19,8 +19,7 @@ class InitProcess : public Process {
     Bundle bundle;
     bool no_pivot = false;
     bool no_new_keyring = false;
-    uid_t io_uid = 0;
-    gid_t io_gid = 0;
+    ProcessIo::Settings io;
     std::string criu_work;  // empty: in the bundle, and only as long as criu works
   };
   // The image of a process that is to be restored.
@@ -56,7 +55,6 @@ class InitProcess : public Process {
  private:
   Task<> mount(MountList rootfs);
   Task<> unmount(Event* stop);
-  ProcessIo::Settings io_settings() const;
   Task<> create_container();
   Task<> undo_create(bool keep_container);
   Task<> restore();

@@ -12,12 +12,6 @@
 namespace thinshim {
 namespace {
 
-using namespace std::chrono_literals;
-
-// How long output may still be held up after the exit before it is cut off. CRI gives up on a
-// deletion after 10 s, so this must leave room for the rest of it (containerd issue 13377).
-constexpr Duration kDrainLimit = 4s;
-
 // The process that the runtime has made, as it says.
 Child adopt_from(Reaper& reaper, const std::string& pid_file) {
   try {
@@ -47,8 +41,13 @@ Process::Process(Reaper& reaper, std::string id, Streams streams)
   start_settled_.set();
 }
 
-void Process::open_io(ProcessIo::Settings settings) {
-  io_ = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
+Task<> Process::open_io(ProcessIo::Settings settings) {
+  settings.id = id_;
+  drain_timeout_ = settings.options.drain_timeout;
+  auto io = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
+  Task<> starting = io->start_loggers(stop());
+  co_await std::move(starting);
+  io_ = std::move(io);
   if (stdin_closed_) io_->close_stdin();
 }
 
@@ -118,7 +117,7 @@ void Process::signal(int number) const {
 Task<> Process::finish_io() {
   if (!io_) co_return;
   std::uint64_t gone_by = exit_ ? reaper_.loop().now() - exit_recorded_ : 0;
-  Duration left = std::max(Duration(0), kDrainLimit - Duration(gone_by));
+  Duration left = std::max(Duration(0), drain_timeout_ - Duration(gone_by));
   Task<> finishing = io_->finish(left);
   co_await std::move(finishing);
 }

@@ -85,8 +85,8 @@ class Process {
   }
 
  protected:
-  // Opens what the client named; before make(). Throws Error.
-  void open_io(ProcessIo::Settings settings);
+  // Opens what the client named, and starts the loggers; before make(). Throws Error.
+  Task<> open_io(ProcessIo::Settings settings);
   bool has_io() const { return io_ != nullptr; }
   // Has the runtime make the process, by `maker`, and takes charge of it: streams, pid, child.
   // Where it throws, there is no process, or it is being killed: also one that was made before the
@@ -111,6 +111,7 @@ class Process {
   Streams streams_;
   pid_t pid_ = 0;
   std::optional<Exit> exit_;
+  Duration drain_timeout_{};
   std::uint64_t exit_recorded_ = 0;  // the loop's clock
   std::optional<Child> child_;
   std::unique_ptr<ProcessIo> io_;

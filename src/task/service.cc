@@ -40,7 +40,10 @@ std::uint32_t exit_status(const Process& process) {
 }  // namespace
 
 TaskService::TaskService(Reaper& reaper, EventSink& events, Settings settings)
-    : reaper_(reaper), events_(events), settings_(std::move(settings)) {}
+    : reaper_(reaper),
+      events_(events),
+      settings_(std::move(settings)),
+      loggers_(reaper, settings_.containerd_namespace) {}
 
 void TaskService::serve(Server& server) {
   for (const char* name : {"containerd.task.v2.Task", "containerd.task.v3.Task"}) {
@@ -116,7 +119,8 @@ Task<api::StateResponse> TaskService::state(api::StateRequest request) {
 // Writes what a later `delete`, of whatever shim, needs to know; creates nothing else.
 std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& request) {
   Bundle bundle(request.bundle());
-  RuncOptions options = settings_.read_options(request.options());
+  Options read = settings_.read_options(request.options());
+  RuncOptions& options = read.runc;
   Runtime::Settings runtime{options.binary_name().empty() ? "runc" : options.binary_name(),
                             join_path(options.root(), settings_.containerd_namespace),
                             options.systemd_cgroup()};
@@ -124,8 +128,9 @@ std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& req
   bundle.write_address(settings_.address);
   bundle.write_options(options);
   bundle.write_runtime(options.binary_name());
-  Container::Setup setup{request.id(), bundle, std::move(runtime), std::move(options),
-                         std::move(streams)};
+  Container::Setup setup{
+      request.id(),          bundle,   std::move(runtime), std::move(options), std::move(streams),
+      std::move(read.stdio), &loggers_};
   return std::make_shared<Container>(reaper_, events_, std::move(setup));
 }
 

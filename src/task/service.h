@@ -20,13 +20,18 @@ namespace thinshim {
 
 class TaskService {
  public:
+  // What a request's options say, complete with what is configured.
+  struct Options {
+    RuncOptions runc;
+    StdioOptions stdio;
+  };
   struct Settings {
     // Of containerd: part of the runtime's root directory.
     std::string containerd_namespace;
     // The shim's own, for the bundles of containers that came without a `start`.
     std::string address;
-    // Makes runc's options, complete with what is configured, of what came in Create. Throws Error.
-    std::function<RuncOptions(const wire::Any&)> read_options;
+    // Reads what came in Create. Throws Error.
+    std::function<Options(const wire::Any&)> read_options;
     // How long a runtime may still take once its client has gone or run out of time.
     Duration patience = std::chrono::seconds(10);
     // How long the shim stays for its clients after the last container, where the end was asked for
@@ -41,6 +46,9 @@ class TaskService {
 
   // Registers every method under both versions' names. The service must outlive the server.
   void serve(Server& server);
+
+  // Waits for the logging programs of containers that are gone, which is bounded.
+  Task<> loggers_finished() { return loggers_.finish(); }
 
  private:
   Task<api::StateResponse> state(api::StateRequest request);
@@ -83,6 +91,7 @@ class TaskService {
   Reaper& reaper_;
   EventSink& events_;
   Settings settings_;
+  Loggers loggers_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::map<std::string, bool> being_created_;  // and whether a client waits for it
   bool shutdown_asked_ = false;

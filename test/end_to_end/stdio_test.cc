@@ -146,7 +146,8 @@ TEST_F(Stdio, OfFourMegabytesArrivesWholeAtASlowReader) {
 }
 
 TEST_F(Stdio, OfAContainerOutlivesItsReader) {
-  auto shim = start_running("i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done");
+  // More than the pipe and the fifo hold, a megabyte each.
+  auto shim = start_running("seq 1 400000 | sed 's/^/line /'");
   std::string text;
   {
     Fd out = reader("out");
@@ -159,8 +160,8 @@ TEST_F(Stdio, OfAContainerOutlivesItsReader) {
   Fd out = reader("out");
   text += read_all(*shim, out.get());
   EXPECT_EQ(shim->wait("c1"), 0u);
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 30000);
-  EXPECT_EQ(text.substr(text.size() - 11), "line 29999\n");
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 400000);
+  EXPECT_EQ(text.substr(text.size() - 12), "line 400000\n");
   shim->remove("c1");
   end_shim(*shim);
 }

@@ -57,12 +57,13 @@ std::size_t RecordingSink::count(const std::string& topic) const {
 }
 
 TaskTest::TaskTest() : TaskCalls(loop, socket) {
+  ::signal(SIGPIPE, SIG_IGN);  // as the shim has it
   options.set_binary_name(runtime.binary());
   options.set_root(runtime.root());
   TaskService::Settings settings;
   settings.containerd_namespace = kNamespace;
   settings.address = "unix://" + socket;
-  settings.read_options = [this](const wire::Any&) { return options; };
+  settings.read_options = [this](const wire::Any&) { return TaskService::Options{options, stdio}; };
   settings.patience = kPatience;
   settings.farewell = kFarewell;
   settings.shut_down = [this] { ++shutdowns; };

@@ -98,6 +98,7 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   int shutdowns = 0;
   // What clients send for options is taken for this.
   RuncOptions options;
+  StdioOptions stdio;
   std::optional<TaskService> service_under_test;
   std::optional<Server> server{loop};
   TaskSet serving;
