@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Logging programs as `ctr` cannot have them: with a terminal, with a configuration, such as hang.
+#include <signal.h>
+
+#include "base/file.h"
+#include "runtime_options.pb.h"
+#include "support/shim_under_test.h"
+
+namespace thinshim::test {
+namespace {
+
+class LoggerOfShim : public ShimTest {
+ protected:
+  std::string logger(const std::string& shell) {
+    const std::string path = directory_ / "logger";
+    write_file(path,
+               "#!/bin/sh\nPATH=/usr/bin:/bin\ndir=" + directory_.string() + "\n" + shell + "\n",
+               0755);
+    return "binary://" + path;
+  }
+  std::string written(const std::string& name) const {
+    return read_file(directory_ / name).value_or("no file");
+  }
+  // A Create whose options name a configuration of this task section.
+  api::CreateTaskRequest request(const std::string& out, const std::string& section) {
+    api::CreateTaskRequest request = create_request("c1");
+    request.set_stdout(out);
+    write_file(directory_ / "config.yaml",
+               "version: 1\nplugins:\n  io.containerd.ttrpc.v1.task:\n" + section, 0600);
+    runtimeoptions::v1::Options options;
+    options.set_config_path(directory_ / "config.yaml");
+    request.mutable_options()->set_type_url("runtimeoptions.v1.Options");
+    request.mutable_options()->set_value(options.SerializeAsString());
+    return request;
+  }
+  std::unique_ptr<TaskCalls> start_running(const std::string& shell, bool terminal = false) {
+    ContainerConfig config;
+    config.terminal = terminal;
+    config.args = {"/bin/sh", "-c", shell};
+    return start_shim("c1", config);
+  }
+};
+
+TEST_F(LoggerOfShim, GetsWhatATerminalShows) {
+  auto shim = start_running("stty -opost; seq 1 5000; echo to stderr >&2", true);
+  api::CreateTaskRequest request = create_request("c1");
+  request.set_stdout(
+      logger("exec 5>&-; cat <&3 >$dir/out; cat <&4 >>$dir/out; echo end >>$dir/out"));
+  request.set_terminal(true);
+  shim->end(shim->create_begin(request));
+  shim->start("c1");
+  EXPECT_EQ(shim->wait("c1"), 0u);
+  shim->remove("c1");
+  const std::string text = written("out");
+  EXPECT_EQ(text.size(), 23893u + 10 + 4) << text;
+  EXPECT_TRUE(text.ends_with("5000\nto stderr\nend\n"));
+  end_shim(*shim);
+}
+
+TEST_F(LoggerOfShim, ThatIsNotInTheConfigurationIsRefused) {
+  auto shim = start_running("exit 0");
+  const std::string section = "    binary_logger: {allow: [\"/usr/local/bin/*\"]}\n";
+  const std::string uri = logger("touch $dir/ran");
+  EXPECT_REFUSED_BY(*shim, shim->create_begin(request(uri, section)), permission_denied,
+                    "the logger " + directory_.string() +
+                        "/logger is not among those allowed: permission denied");
+  EXPECT_EQ(written("ran"), "no file");
+  const std::string other =
+      "    binary_logger: {allow: [\"/usr/local/bin/*\", \"" + directory_.string() + "/*\"]}\n";
+  shim->end(shim->create_begin(request(uri, other)));
+  shim->start("c1");
+  shim->wait("c1");
+  shim->remove("c1");
+  EXPECT_EQ(written("ran"), "");
+  end_shim(*shim);
+}
+
+// Also beyond the last container, and the shim itself.
+TEST_F(LoggerOfShim, ThatTakesItsTimeDelaysNobodyAndIsSeenToItsEnd) {
+  auto shim = start_running("echo text; exit 4");
+  const std::string uri =
+      logger("exec 5>&-; cat <&3 >$dir/out; sleep 2; echo end >>$dir/out; echo $PPID >$dir/parent");
+  shim->end(shim->create_begin(request(uri, "    stdio: {drain_timeout: 200ms}\n")));
+  const pid_t shim_pid = only_shim().pid;
+  shim->start("c1");
+  const std::uint64_t began = loop_.now();
+  EXPECT_EQ(shim->wait("c1"), 4u);
+  EXPECT_EQ(shim->remove("c1").exit_status(), 4u);
+  EXPECT_LE(loop_.now() - began, 1500u);
+  EXPECT_EQ(written("out"), "text\n");
+  end_shim(*shim);
+  EXPECT_EQ(written("out"), "text\nend\n") << "the shim has waited for it";
+  EXPECT_EQ(written("parent"), std::to_string(shim_pid) + "\n");
+}
+
+TEST_F(LoggerOfShim, ThatNeverEndsIsEnded) {
+  auto shim = start_running("exit 0");
+  api::CreateTaskRequest request = this->request(
+      logger("trap 'echo term >$dir/out' TERM; exec 5>&-; while :; do sleep 0.1; done"),
+      "    stdio: {drain_timeout: 100ms}\n");
+  shim->end(shim->create_begin(request));
+  shim->start("c1");
+  shim->wait("c1");
+  shim->remove("c1");
+  const std::uint64_t began = loop_.now();
+  end_shim(*shim);
+  EXPECT_GE(loop_.now() - began, 10000u);
+  EXPECT_LE(loop_.now() - began, 16000u);
+  EXPECT_EQ(written("out"), "term\n");
+}
+
+}  // namespace
+}  // namespace thinshim::test
