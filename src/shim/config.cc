@@ -194,9 +194,15 @@ StdioConfig read_stdio(const Value& value) {
 }
 
 TaskConfig read_task(const Value& value) {
+  constexpr Limits kIdleTimeout{0, 24 * 3'600'000, "0s to 24h"};
   TaskConfig task;
+  auto idle_timeout = [&](const Value& v) {
+    task.idle_timeout = std::chrono::milliseconds(
+        read_amount(v, kTimes, "a duration such as 500ms or 4s", kIdleTimeout));
+  };
   auto allow = [&](const Value& v) { task.allowed_loggers = read_list(v); };
   read_map(value, {{"runtime", [&](const Value& v) { task.runtime = read_runtime(v); }},
+                   {"idle_timeout", idle_timeout},
                    {"stdio", [&](const Value& v) { task.stdio = read_stdio(v); }},
                    {"binary_logger", [&](const Value& v) { read_map(v, {{"allow", allow}}); }}});
   return task;

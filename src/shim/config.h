@@ -11,9 +11,9 @@
 //         root: /run/containerd/runc            the runtime's state; a directory per namespace
 //         systemd_cgroup: false
 //       stdio:
-//         pipe_size: 1MiB                       what those of output grow to, where the kernel
-//         permits drain_timeout: 4s                     for output, and its logger, after the
-//         process, at Delete
+//         pipe_size: 1MiB                       what pipes of output grow to, if permitted
+//         drain_timeout: 4s                     for output that outlives its process, at Delete
+//       idle_timeout: 30s                       without container and client, then the shim ends
 //       binary_logger:
 //         allow: ["/usr/local/bin/*"]           see allows_logger; without this line any may run
 //     io.containerd.event.v1.publisher:
@@ -52,6 +52,7 @@ struct StdioConfig {
 struct TaskConfig {
   RuntimeConfig runtime;
   StdioConfig stdio;
+  std::chrono::milliseconds idle_timeout{30000};
   std::optional<std::vector<std::string>> allowed_loggers;
 };
 

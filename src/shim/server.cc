@@ -44,6 +44,8 @@ class Parts {
   void run(Fd listener);
 
  private:
+  void await_work();
+  Task<> end_if_idle();
   Task<> remove_socket();
 
   const Arguments& arguments_;
@@ -56,6 +58,7 @@ class Parts {
   std::optional<TaskService> task_;
   Server server_;
   TaskSet serving_;
+  TaskSet idling_;
 };
 
 // The file that a request's options may name counts for all that is read here.
@@ -94,6 +97,7 @@ SkipReason Parts::make_task() {
     return read_options(request, config_);
   };
   settings.shut_down = [this] { shutdown_->ask(); };
+  settings.idle = [this] { await_work(); };
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);
   shutdown_->at_end("let loggers finish", [this] { return task_->loggers_finished(); });
@@ -104,7 +108,24 @@ void Parts::run(Fd listener) {
   shutdown_->at_end("let the last answers out", [this] { return server_.drain(1s); });
   shutdown_->at_end("remove the socket", [this] { return remove_socket(); });
   serving_.spawn(server_.serve(std::move(listener)), "serve");
+  server_.when_deserted([this] { await_work(); });
+  await_work();  // whoever started it may have ended since
   loop_.run(shutdown_->run());
+}
+
+// Nobody will ask for the end of a shim whose containerd was killed between `start` and Create, or
+// behind the last Delete (containerd issues 6860, 11916).
+void Parts::await_work() {
+  if (server_.connections() > 0 || !task_->idle()) return;
+  idling_.cancel();
+  idling_.spawn(end_if_idle(), "end of an idle shim");
+}
+
+Task<> Parts::end_if_idle() {
+  co_await sleep(loop_, config_.task.idle_timeout);
+  if (server_.connections() > 0 || !task_->idle()) co_return;
+  log::info("nobody needs this shim any more");
+  shutdown_->ask();
 }
 
 // First of all at the end, so that no new container is sent to a shim that is about to go.

@@ -164,9 +164,20 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   } catch (...) {
     failure = std::current_exception();
   }
+  // Whoever asked for it does not know that it exists, and would not delete it.
+  if (!failure && !being_created_[id]) {
+    try {
+      Task<std::shared_ptr<Process>> removing = made->remove(std::make_shared<Event>(), "");
+      co_await std::move(removing);
+    } catch (const Error& error) {
+      log::error("failed to remove a container that its client gave up",
+                 {{"id", id}, {"error", error.what()}});
+    }
+    failure = std::make_exception_ptr(Error(Code::canceled, "the client has gone"));
+  }
   being_created_.erase(id);
   if (failure) {
-    end_if_asked();
+    work_has_gone();
     std::rethrow_exception(failure);
   }
   containers_[id] = made;
@@ -204,7 +215,7 @@ Task<std::shared_ptr<Process>> TaskService::remove_process(Process::Stop stop,
   auto entry = containers_.find(container->id());
   if (whole && entry != containers_.end() && entry->second == container) {
     containers_.erase(entry);
-    end_if_asked();
+    work_has_gone();
   }
   co_return process;
 }
@@ -318,7 +329,7 @@ void TaskService::create_given_up(const std::string& id) {
   auto create = being_created_.find(id);
   if (create == being_created_.end()) return;
   create->second = false;
-  end_if_asked();
+  work_has_gone();
 }
 
 bool TaskService::has_no_work() const {
@@ -330,8 +341,9 @@ bool TaskService::has_no_work() const {
 // A request to shut down that came while there were containers is remembered: clients send it once
 // (containerd issue 12344). But whoever took the last container away is about to ask for the end
 // himself, and a connection that closes right behind an answer may cost a Go client the answer.
-void TaskService::end_if_asked() {
+void TaskService::work_has_gone() {
   if (shutdown_asked_ && has_no_work()) operations_.spawn(end_after_farewell(), "end");
+  if (idle() && settings_.idle) settings_.idle();
 }
 
 Task<> TaskService::end_after_farewell() {

@@ -3,7 +3,8 @@
 // the wire (containerd, api/runtime/task): request in, a container's verb, response out.
 //
 // What changes a container runs to its end in the service's own set of tasks, even where the client
-// has gone meanwhile; for that the runtime has `patience`, then it is killed. What only asks is
+// has gone meanwhile; for that the runtime has `patience`, then it is killed. A container that was
+// made too late for its client is removed again. What only asks is
 // answered from memory at once. Errors and texts are the stock shim's (compatibility.md 3.7).
 #pragma once
 
@@ -39,6 +40,8 @@ class TaskService {
     Duration farewell = std::chrono::seconds(3);
     // Called when the last container is gone and the client has asked for the end.
     std::function<void()> shut_down;
+    // Called whenever the last container is gone; may be missing.
+    std::function<void()> idle;
   };
   TaskService(Reaper& reaper, EventSink& events, Settings settings);
   TaskService(const TaskService&) = delete;
@@ -46,6 +49,8 @@ class TaskService {
 
   // Registers every method under both versions' names. The service must outlive the server.
   void serve(Server& server);
+  // Whether there is no container, nor one being made.
+  bool idle() const { return containers_.empty() && being_created_.empty(); }
 
   // Waits for the logging programs of containers that are gone, which is bounded.
   Task<> loggers_finished() { return loggers_.finish(); }
@@ -85,7 +90,7 @@ class TaskService {
   Task<> stop_later(Process::Stop stop);
   void create_given_up(const std::string& id);
   bool has_no_work() const;
-  void end_if_asked();
+  void work_has_gone();
   Task<> end_after_farewell();
 
   Reaper& reaper_;

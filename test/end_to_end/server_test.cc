@@ -205,6 +205,32 @@ TEST_F(ServerProcess, TellsWhatHappenedWhileContainerdWasAway) {
   end_shim(*shim);
 }
 
+// containerd was killed between `start` and Create, or before it could ask for the end.
+TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
+  make_bundle("c1");
+  std::ofstream(directory_ / "config.yaml")
+      << "version: 1\nplugins: {io.containerd.ttrpc.v1.task: {idle_timeout: 300ms}}\n";
+  SubprocessOptions options = surroundings("c1");
+  options.environment.push_back("THINSHIM_CONFIG=" + (directory_ / "config.yaml").string());
+  EXPECT_TRUE(test::run(command("c1", {"start"}), options).ok());
+  EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
+  EXPECT_FALSE(fs::exists(socket()));
+
+  EXPECT_TRUE(test::run(command("c1", {"start"}), options).ok());
+  auto shim = connect("unix://" + socket());
+  const pid_t pid = run(*shim, "c1");
+  shim->client.close();
+  shim->pass(600ms);
+  EXPECT_EQ(only_shim().pid > 0, true) << "a container needs it";
+  auto other = connect("unix://" + socket());
+  EXPECT_EQ(other->state("c1").pid(), static_cast<std::uint32_t>(pid));
+  other->end_container("c1");
+  other->pass(600ms);
+  EXPECT_EQ(only_shim().pid > 0, true) << "so does a client";
+  other->client.close();
+  EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
+}
+
 TEST_F(ServerProcess, LivesThroughOtherSignals) {
   auto shim = start_shim("c1");
   const pid_t pid = only_shim().pid;

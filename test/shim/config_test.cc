@@ -41,6 +41,7 @@ plugins:
       root: "/run/crun"
       systemd_cgroup: true
     stdio: {pipe_size: 64KiB, drain_timeout: 1m30s500ms}
+    idle_timeout: 2m
     binary_logger:
       allow:
         - /usr/local/bin/*
@@ -59,6 +60,7 @@ TEST(Config, HasDefaults) {
     EXPECT_FALSE(config.task.runtime.systemd_cgroup);
     EXPECT_EQ(config.task.stdio.pipe_size, 1048576u);
     EXPECT_EQ(config.task.stdio.drain_timeout, milliseconds(4000));
+    EXPECT_EQ(config.task.idle_timeout, milliseconds(30000));
     EXPECT_FALSE(config.task.allowed_loggers);
     EXPECT_EQ(config.publisher.max_queued, 65536u);
   }
@@ -73,6 +75,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_TRUE(config.task.runtime.systemd_cgroup);
   EXPECT_EQ(config.task.stdio.pipe_size, 65536u);
   EXPECT_EQ(config.task.stdio.drain_timeout, milliseconds(90500));
+  EXPECT_EQ(config.task.idle_timeout, milliseconds(120000));
   EXPECT_EQ(config.task.allowed_loggers, (Names{"/usr/local/bin/*", "/opt/log?"}));
   EXPECT_EQ(config.publisher.max_queued, 10u);
 }

@@ -26,7 +26,8 @@ class Concurrency : public TaskTest {
 
 // --- a client that hangs up in the middle
 
-TEST_F(Concurrency, CreateRunsToItsEndWithoutItsClient) {
+// containerd forgets it, and asks for no deletion.
+TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneAtItsEnd) {
   runtime.before("create", runtime.wait_for("create"));
   make_bundle("c1");
   auto other = another_client();
@@ -35,10 +36,13 @@ TEST_F(Concurrency, CreateRunsToItsEndWithoutItsClient) {
   hang_up(*other);
   EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
   runtime.open("create");
-  until([&] { return sink.count(kTopicCreate) == 1; });
-  EXPECT_EQ(state("c1").status(), types::CREATED);
+  until([&] { return sink.count(kTopicDelete) == 1 && idle_calls > 0; });
+  EXPECT_EQ(sink.history(), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
   EXPECT_TRUE(creating->error.has_value());
-  start("c1");
+  EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
+  EXPECT_TRUE(children().empty());
+  runtime.behave();
+  run("c1");
   end_container("c1");
 }
 
@@ -119,18 +123,20 @@ TEST_F(Concurrency, KillRunsToItsEndWithoutItsClient) {
 }
 
 TEST_F(Concurrency, ADeadlineEndsTheWaitingAndNotTheWork) {
-  runtime.before("create", runtime.wait_for("create"));
-  make_bundle("c1");
+  runtime.before("start", runtime.wait_for("start"));
+  create("c1");
+  api::StartRequest request;
+  request.set_id("c1");
   bool late = false;
   try {
-    await(client.call<api::CreateTaskResponse>(service, "Create", create_request("c1"), 50ms));
+    await(client.call<api::StartResponse>(service, "Start", request, 50ms));
   } catch (const Error& error) {
     late = error.code() == Code::deadline_exceeded;
   }
   EXPECT_TRUE(late);
-  runtime.open("create");
-  until([&] { return sink.count(kTopicCreate) == 1; });
-  start("c1");
+  runtime.open("start");
+  until([&] { return sink.count(kTopicStart) == 1; });
+  EXPECT_EQ(state("c1").status(), types::RUNNING);
   end_container("c1");
 }
 

@@ -67,6 +67,7 @@ TaskTest::TaskTest() : TaskCalls(loop, socket) {
   settings.patience = kPatience;
   settings.farewell = kFarewell;
   settings.shut_down = [this] { ++shutdowns; };
+  settings.idle = [this] { ++idle_calls; };
   service_under_test.emplace(*reaper, sink, std::move(settings));
   service_under_test->serve(*server);
   serving.spawn(server->serve(listen_at(socket)), "serve");

@@ -96,6 +96,7 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   std::optional<Reaper> reaper{loop};
   RecordingSink sink;
   int shutdowns = 0;
+  int idle_calls = 0;
   // What clients send for options is taken for this.
   RuncOptions options;
   StdioOptions stdio;
