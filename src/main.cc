@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "shim/arguments.h"
+#include "shim/info.h"
 #include "shim/remove.h"
 #include "shim/server.h"
 #include "shim/start.h"
@@ -60,7 +61,9 @@ int act(int count, char** words) {
         print(program + ":\n  Version:  " THINSHIM_VERSION "\n");
         return 0;
       case Action::info:
-        throw Error::unimplemented("-info");
+        print(runtime_info(arguments, read_all(STDIN_FILENO, kMaxInput, "read stdin"),
+                           THINSHIM_VERSION));
+        return 0;
       case Action::start:
         start(arguments, read_all(STDIN_FILENO, kMaxInput, "read stdin"), print);
         return 0;

@@ -151,6 +151,11 @@ Fd bind_socket(const std::string& path) {
   return socket;
 }
 
+bool is_socket(const std::string& path) {
+  struct stat status{};
+  return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 Probe probe_socket(const std::string& path) {
   sockaddr_un address = address_to(path);
   Fd socket = unix_socket();

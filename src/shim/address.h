@@ -45,6 +45,8 @@ class SocketLock {
 // Binds a socket with mode 0600. Until somebody listens on it, it looks dead: keep it locked.
 // Throws Error, with errnum() EADDRINUSE where the path is taken.
 Fd bind_socket(const std::string& path);
+// Whether there is a socket of that name; a link to one is none.
+bool is_socket(const std::string& path);
 // Who listens there. Never waits: a listener whose queue is full counts as alive. A process that is
 // being ended, whose descriptors the kernel has not closed yet, counts as dead: containerd calls
 // `delete` that early.

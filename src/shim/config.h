@@ -13,7 +13,7 @@
 //       stdio:
 //         pipe_size: 1MiB                       what pipes of output grow to, if permitted
 //         drain_timeout: 4s                     for output that outlives its process, at Delete
-//       idle_timeout: 30s                       without container and client, then the shim ends
+//       idle_timeout: 30s                       without a container, then the shim ends
 //       binary_logger:
 //         allow: ["/usr/local/bin/*"]           see allows_logger; without this line any may run
 //     io.containerd.event.v1.publisher:

@@ -100,6 +100,7 @@ void clean(const Bundle& bundle, const std::string& id, const Arguments& argumen
   attempt("failed to remove runc container", [&] { remove_runtime_state(bundle, id, arguments); });
   attempt("failed to remove the container's cgroups", [&] { remove_groups(bundle); });
   attempt("failed to cleanup rootfs mount", [&] { unmount_recursive(bundle.rootfs()); });
+  if (!exists(bundle.config())) return;  // no bundle: its pid files are somebody else's
   for (const std::string& name : entries_of(bundle.path())) {
     bool exec_pid =
         name.size() > 4 && name.compare(name.size() - 4, 4, ".pid") == 0 && name != "init.pid";
@@ -111,6 +112,8 @@ void clean(const Bundle& bundle, const std::string& id, const Arguments& argumen
 bool remove_dead_socket(const std::string& address) {
   std::optional<std::string> path = path_of_address(address);
   if (!path || !exists(directory_of(*path))) return false;
+  if (exists(*path) && !is_socket(*path))  // whatever the bundle's file was made to say
+    throw Error::invalid_argument(*path + " is no socket");
   SocketLock lock(*path);
   if (!exists(*path)) return true;
   if (probe_socket(*path).alive) return false;

@@ -108,23 +108,22 @@ void Parts::run(Fd listener) {
   shutdown_->at_end("let the last answers out", [this] { return server_.drain(1s); });
   shutdown_->at_end("remove the socket", [this] { return remove_socket(); });
   serving_.spawn(server_.serve(std::move(listener)), "serve");
-  server_.when_deserted([this] { await_work(); });
   await_work();  // whoever started it may have ended since
   loop_.run(shutdown_->run());
 }
 
 // Nobody will ask for the end of a shim whose containerd was killed between `start` and Create, or
-// behind the last Delete (containerd issues 6860, 11916).
+// whose last Delete's client has gone (containerd issues 6860, 11916). containerd may be connected
+// all the same, and learns of the end that way.
 void Parts::await_work() {
-  if (server_.connections() > 0 || !task_->idle()) return;
   idling_.cancel();
   idling_.spawn(end_if_idle(), "end of an idle shim");
 }
 
 Task<> Parts::end_if_idle() {
   co_await sleep(loop_, config_.task.idle_timeout);
-  if (server_.connections() > 0 || !task_->idle()) co_return;
-  log::info("nobody needs this shim any more");
+  if (!task_->idle()) co_return;
+  log::info("there is no container any more, and nobody has asked for the end");
   shutdown_->ask();
 }
 

@@ -170,7 +170,7 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
 Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
   int signal = static_cast<int>(request.signal());
   std::shared_ptr<Process> process = this->process(request.exec_id());
-  Process::Turn turn = co_await process->take_turn(std::move(stop));
+  Process::Turn turn = co_await process->take_turn(std::move(stop), signal == SIGKILL);
   if (!request.exec_id().empty()) {
     std::static_pointer_cast<ExecProcess>(process)->kill(signal);
     co_return;

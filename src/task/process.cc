@@ -12,6 +12,11 @@
 namespace thinshim {
 namespace {
 
+using namespace std::chrono_literals;
+
+// How long what must not wait (SIGKILL) waits for the runtime to finish something else.
+constexpr Duration kTurnLimit = 10s;
+
 // The process that the runtime has made, as it says.
 Child adopt_from(Reaper& reaper, const std::string& pid_file) {
   try {
@@ -79,10 +84,17 @@ Task<> Process::make(std::string pid_file, Maker maker) {
   child_ = std::move(child);
 }
 
-Task<Process::Turn> Process::take_turn(Stop stop) {
+Task<Process::Turn> Process::take_turn(Stop stop, bool urgent) {
+  TaskSet patience;
+  if (urgent && turns_.locked()) patience.spawn(give_up_later(), "give up a verb");
   Mutex::Guard guard = co_await turns_.lock();
   stop_ = std::move(stop);
   co_return Turn(*this, std::move(guard));
+}
+
+Task<> Process::give_up_later() {
+  co_await sleep(reaper_.loop(), kTurnLimit);
+  give_up();
 }
 
 void Process::close_stdin() {

@@ -79,7 +79,8 @@ class Process {
     Process* process_;
     Mutex::Guard guard_;
   };
-  Task<Turn> take_turn(Stop stop);
+  // One that is `urgent` waits for 10 s, then the verb before it is given up.
+  Task<Turn> take_turn(Stop stop, bool urgent = false);
   void give_up() {
     if (stop_) stop_->set();
   }
@@ -107,6 +108,8 @@ class Process {
   State state_ = State::created;
 
  private:
+  Task<> give_up_later();
+
   std::string id_;
   Streams streams_;
   pid_t pid_ = 0;

@@ -93,7 +93,6 @@ Task<> Server::run(std::list<Connection>::iterator connection) {
     failure = std::current_exception();
   }
   connections_.erase(connection);
-  if (connections_.empty() && deserted_) deserted_();
   if (failure) std::rethrow_exception(failure);
 }
 

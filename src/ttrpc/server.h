@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <list>
 #include <string>
 
@@ -48,8 +47,6 @@ class Server {
   void close();
 
   std::size_t connections() const { return connections_.size(); }
-  // `work` is called whenever the last peer has gone.
-  void when_deserted(std::function<void()> work) { deserted_ = std::move(work); }
   std::size_t requests_in_flight() const;
   // Bytes held in memory because peers are slow.
   std::size_t buffered() const;
@@ -62,7 +59,6 @@ class Server {
   Services services_;
   int listener_ = -1;  // owned by serve()
   bool closed_ = false;
-  std::function<void()> deserted_;
   std::list<Connection> connections_;
   TaskSet tasks_;
 };

@@ -128,6 +128,21 @@ TEST_F(Delete, OfNothingStartsNoRuntime) {
   EXPECT_FALSE(runc_was_called());
 }
 
+// A bundle may say anything, and -bundle may name anything.
+TEST_F(Delete, TouchesNothingThatIsNoSocketAndNoBundle) {
+  make_bundle("c1");
+  const fs::path file = directory_ / "victim";
+  std::ofstream(file) << "x";
+  std::ofstream(bundle("c1") / "address") << "unix://" << file.string();
+  answer_of(cleanup("c1"), std::nullopt);
+  EXPECT_EQ(read(file), "x");
+  EXPECT_FALSE(fs::exists(directory_ / ".lock"));
+  fs::create_directory(directory_ / "run");
+  std::ofstream(directory_ / "run/daemon.pid") << "1";
+  test::run(command("c1", {"-bundle", directory_ / "run", "delete"}), surroundings("c1"));
+  EXPECT_TRUE(fs::exists(directory_ / "run/daemon.pid"));
+}
+
 TEST_F(Delete, AfterAnOrdinaryDeletionStartsNoRuntime) {
   auto shim = start_shim("c1");
   const pid_t pid = run(*shim, "c1");

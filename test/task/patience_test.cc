@@ -120,6 +120,19 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   for (const char* id : {"c1", "c2", "c3", "c4"}) end_container(id);
 }
 
+// containerd's client may be dead without the shim hearing of it; then `kill -9` is what is left.
+TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
+  create("c1");
+  runtime.before("start", "exec sleep 60");
+  auto starting = start_begin("c1");
+  until_called("start c1");
+  kill("c1", SIGKILL);
+  EXPECT_REFUSED(starting, unknown,
+                 "OCI runtime start failed: signal 9: it took too long and was killed");
+  EXPECT_EQ(wait("c1"), 137u);
+  remove("c1");
+}
+
 // Then its exit is made up: it is not lost.
 TEST_F(Patience, WithAnExitEndsAtTheDeletion) {
   create("c1");
