@@ -39,18 +39,18 @@ TEST_F(Checkpoint, LeavesTheContainerRunningAndIsTold) {
 
 TEST_F(Checkpoint, PassesEveryOptionOn) {
   run("c1");
-  containerd::runc::v1::CheckpointOptions options;
-  options.set_exit(true);
-  options.set_open_tcp(true);
-  options.set_external_unix_sockets(true);
-  options.set_terminal(true);
-  options.set_file_locks(true);
-  options.add_empty_namespaces("network");
-  options.add_empty_namespaces("ipc");
-  options.set_cgroups_mode("soft");
-  options.set_work_path(directory / "work");
-  options.set_parent_path("../parent");
-  end(checkpoint_begin("c1", image(), options));
+  containerd::runc::v1::CheckpointOptions every;
+  every.set_exit(true);
+  every.set_open_tcp(true);
+  every.set_external_unix_sockets(true);
+  every.set_terminal(true);
+  every.set_file_locks(true);
+  every.add_empty_namespaces("network");
+  every.add_empty_namespaces("ipc");
+  every.set_cgroups_mode("soft");
+  every.set_work_path(directory / "work");
+  every.set_parent_path("../parent");
+  end(checkpoint_begin("c1", image(), every));
   EXPECT_EQ(runtime.arguments_of("checkpoint"),
             "--image-path " + image() + " --work-path " + (directory / "work") +
                 " --parent-path ../parent --tcp-established --ext-unix-sk --shell-job "
