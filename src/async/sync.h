@@ -177,6 +177,22 @@ struct Completion {
 // Tells the log why work failed that nobody waits for any more.
 void report_unheard(const std::string& what, std::exception_ptr failure);
 
+// Somebody's waiting for `done`; calls `abandoned` where it ends before.
+class Waiting {
+ public:
+  Waiting(const Event& done, std::function<void()> abandoned)
+      : done_(done), abandoned_(std::move(abandoned)) {}
+  ~Waiting() {
+    if (!done_.is_set() && abandoned_) abandoned_();
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  const Event& done_;
+  std::function<void()> abandoned_;
+};
+
 template <class T>
 Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion,
                          std::string what) {
@@ -199,13 +215,7 @@ Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion
 template <class T>
 Task<T> complete(TaskSet& owner, Task<T> work, std::string what, std::function<void()> abandoned) {
   auto completion = std::make_shared<internal::Completion<T>>();
-  struct Waiting {
-    ~Waiting() {
-      if (!done.is_set() && abandoned) abandoned();
-    }
-    const Event& done;
-    std::function<void()> abandoned;
-  } waiting{completion->done, std::move(abandoned)};
+  internal::Waiting waiting(completion->done, std::move(abandoned));
   Task<> running = internal::run_to_completion(std::move(work), completion, what);
   owner.spawn(std::move(running), std::move(what));
   co_await completion->done.wait();

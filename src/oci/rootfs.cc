@@ -31,6 +31,8 @@
 namespace thinshim {
 namespace {
 
+constexpr int kResolveAttempts = 1000;
+
 using containerd::types::Mount;
 
 std::size_t page_size() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
@@ -64,8 +66,13 @@ Place find_place(const std::string& rootfs, const std::string& target) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  Fd fd(static_cast<int>(
-      ::syscall(SYS_openat2, root.get(), target.c_str(), &how, sizeof how)));  // Linux 5.6
+  Fd fd;
+  // Linux 5.6. EAGAIN: something was renamed or mounted meanwhile, anywhere, and the kernel cannot
+  // be sure that ".." stayed inside (openat2(2)).
+  for (int attempts = kResolveAttempts; !fd && attempts > 0; --attempts) {
+    fd = Fd(static_cast<int>(::syscall(SYS_openat2, root.get(), target.c_str(), &how, sizeof how)));
+    if (!fd && errno != EAGAIN) break;
+  }
   if (!fd) throw_errno(what);
   Place place{std::move(fd), ""};
   char name[PATH_MAX];

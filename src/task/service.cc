@@ -236,8 +236,8 @@ Task<api::PidsResponse> TaskService::pids(api::PidsRequest request) {
 }
 
 Task<wire::Empty> TaskService::kill(api::KillRequest request) {
-  Task<> killing =
-      see_through(container(request.id()), "kill", &Container::kill, std::move(request));
+  std::shared_ptr<Container> owner = container(request.id());
+  Task<> killing = see_through(std::move(owner), "kill", &Container::kill, std::move(request));
   co_await std::move(killing);
   co_return wire::Empty();
 }
