@@ -64,19 +64,22 @@ bool is_being_killed(int pid) {
   return false;
 }
 
-// On its way out, with its descriptors perhaps still open; a zombie's are closed. A stock shim's
-// socket names a process that is long gone. Field 9 of /proc/PID/stat, counted behind the name in
+// What became of the process that listens: `ending` has its descriptors perhaps still open, `gone`
+// has closed them (a zombie too). Field 9 of /proc/PID/stat, counted behind the name in
 // parentheses, which may hold anything (proc_pid_stat(5)).
-bool is_exiting(int pid) {
+enum class Listener { lives, ending, gone };
+
+Listener listener_of(int pid) {
   constexpr unsigned long kExiting = 0x4;  // PF_EXITING, linux/sched.h
+  const bool killed = is_being_killed(pid);  // before its end, which the next question may see
   std::string stat = read_proc_file(pid, "stat");
   std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos) return false;
+  if (name_end == std::string::npos) return Listener::gone;
   char state = 0;
   unsigned long flags = 0;
   std::sscanf(stat.c_str() + name_end + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags);
-  if (state == 'Z') return false;
-  return (flags & kExiting) != 0 || is_being_killed(pid);
+  if (state == 'Z') return Listener::gone;
+  return killed || (flags & kExiting) != 0 ? Listener::ending : Listener::lives;
 }
 
 Fd unix_socket() {
@@ -157,19 +160,22 @@ bool is_socket(const std::string& path) {
 }
 
 Probe probe_socket(const std::string& path) {
-  sockaddr_un address = address_to(path);
-  Fd socket = unix_socket();
-  Probe probe;
-  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
-    probe.alive = errno == EAGAIN || errno == EINPROGRESS;
-    return probe;
+  const sockaddr_un address = address_to(path);
+  // A child of the dead shim that is about to become a program has the socket open for a moment; a
+  // stock shim's is listened on by a process that is long gone.
+  for (useconds_t pause = 5000;; pause *= 2) {
+    Fd socket = unix_socket();
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+      return {errno == EAGAIN || errno == EINPROGRESS, 0};
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0)
+      return {true, 0};
+    const Listener listener = listener_of(peer.pid);
+    if (listener != Listener::gone || pause > 100000)
+      return {listener != Listener::ending, peer.pid};
+    ::usleep(pause);
   }
-  probe.alive = true;
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) probe.pid = peer.pid;
-  if (probe.pid > 0 && is_exiting(probe.pid)) probe.alive = false;
-  return probe;
 }
 
 SocketFile::SocketFile(const Fd& socket) {

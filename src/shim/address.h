@@ -47,9 +47,10 @@ class SocketLock {
 Fd bind_socket(const std::string& path);
 // Whether there is a socket of that name; a link to one is none.
 bool is_socket(const std::string& path);
-// Who listens there. Never waits: a listener whose queue is full counts as alive. A process that is
-// being ended, whose descriptors the kernel has not closed yet, counts as dead: containerd calls
-// `delete` that early.
+// Who listens there; a listener whose queue is full counts as alive. A process that is being ended,
+// whose descriptors the kernel has not closed yet, counts as dead: containerd calls `delete` that
+// early. Where the process that listens is gone and something else holds its socket, that gets
+// 150 ms to let go of it.
 struct Probe {
   bool alive = false;
   int pid = 0;  // of the process that listens, 0 where unknown

@@ -80,25 +80,30 @@ Runtime::Settings runtime_of(const Bundle& bundle, const Arguments& arguments) {
   return settings;
 }
 
-void remove_runtime_state(const Bundle& bundle, const std::string& id, const Arguments& arguments) {
-  Runtime::Settings settings = runtime_of(bundle, arguments);
-  if (!exists(join_path(settings.root, id))) return;
+void remove_runtime_state(const Runtime::Settings& settings, const std::string& id) {
   Loop loop;
   Reaper reaper(loop);
   loop.run(Runtime(reaper, settings).remove(id, true));
 }
 
-// A runtime that died with the shim before it wrote anything down leaves the container's groups.
+// A runtime that died with the shim before it wrote everything down leaves the container's groups.
 // Its first process is then on its way out of them.
 void remove_groups(const Bundle& bundle) {
-  if (exists(bundle.init_pid()) || !exists(bundle.config())) return;
+  if (!exists(bundle.config())) return;
   const std::string path = read_container_spec(bundle.config()).cgroups_path;
-  for (int attempts = 100; !remove_empty_groups(path) && attempts > 0; --attempts) ::usleep(5000);
+  for (int attempts = 100; !remove_empty_groups(path); --attempts) {
+    if (attempts == 0) throw Error::failed_precondition("processes are left in " + path);
+    ::usleep(5000);
+  }
 }
 
 void clean(const Bundle& bundle, const std::string& id, const Arguments& arguments) {
-  attempt("failed to remove runc container", [&] { remove_runtime_state(bundle, id, arguments); });
-  attempt("failed to remove the container's cgroups", [&] { remove_groups(bundle); });
+  const Runtime::Settings settings = runtime_of(bundle, arguments);
+  const bool has_state = exists(join_path(settings.root, id));
+  if (has_state)
+    attempt("failed to remove runc container", [&] { remove_runtime_state(settings, id); });
+  if (has_state || !exists(bundle.init_pid()))
+    attempt("failed to remove the container's cgroups", [&] { remove_groups(bundle); });
   attempt("failed to cleanup rootfs mount", [&] { unmount_recursive(bundle.rootfs()); });
   if (!exists(bundle.config())) return;  // no bundle: its pid files are somebody else's
   for (const std::string& name : entries_of(bundle.path())) {

@@ -173,6 +173,31 @@ TEST_F(Socket, WhoseQueueIsFullIsAlive) {
   EXPECT_TRUE(probe_socket(path).alive);
 }
 
+// Ends a process that has called listen() and whose child keeps the socket open for so long.
+void listen_and_leave(Fd listener, std::chrono::milliseconds kept) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::listen(listener.get(), 8);
+    if (::fork() == 0) std::this_thread::sleep_for(kept);
+    ::_exit(0);
+  }
+  listener.reset();
+  ::waitpid(pid, nullptr, 0);
+}
+
+TEST_F(Socket, ThatAChildOfTheDeadStillHoldsForAMomentIsDead) {
+  SocketLock lock(path);
+  listen_and_leave(bind_socket(path), std::chrono::milliseconds(50));
+  EXPECT_FALSE(probe_socket(path).alive);
+}
+
+// As a stock shim's is, whose `start` listened.
+TEST_F(Socket, OfAProcessThatGaveItAwayIsAlive) {
+  SocketLock lock(path);
+  listen_and_leave(bind_socket(path), std::chrono::milliseconds(1000));
+  EXPECT_TRUE(probe_socket(path).alive);
+}
+
 TEST_F(Socket, ThatIsAFileIsDead) {
   SocketLock lock(path);
   Fd file = open_file(path, O_WRONLY | O_CREAT, 0600);
