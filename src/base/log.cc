@@ -101,4 +101,10 @@ void write(Level level, std::string_view message, Fields fields) noexcept {
   }
 }
 
+void write_line(std::string line) noexcept {
+  if (!sink.fd) return;
+  line += '\n';
+  if (!put(line)) ++sink.dropped;
+}
+
 }  // namespace thinshim::log

@@ -45,6 +45,10 @@ inline void debug(std::string_view message, Fields fields = {}) noexcept {
   write(Level::debug, message, fields);
 }
 
+// One line as it is, for programs to read: `line` without its end, of any length; one that is
+// longer than a pipe takes whole may be lost.
+void write_line(std::string line) noexcept;
+
 inline constexpr std::size_t kLongestLine = 4096;
 
 // The line as it is written, for tests and for callers that print to stderr; not above

@@ -70,7 +70,7 @@ bool is_being_killed(int pid) {
 enum class Listener { lives, ending, gone };
 
 Listener listener_of(int pid) {
-  constexpr unsigned long kExiting = 0x4;  // PF_EXITING, linux/sched.h
+  constexpr unsigned long kExiting = 0x4;    // PF_EXITING, linux/sched.h
   const bool killed = is_being_killed(pid);  // before its end, which the next question may see
   std::string stat = read_proc_file(pid, "stat");
   std::size_t name_end = stat.rfind(')');

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/server.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 
 #include "base/error.h"
@@ -31,6 +33,13 @@ constexpr int kListenerFd = 3;
 // The type of the plugins that serve something.
 constexpr const char* kServing = "io.containerd.ttrpc.v1";
 
+std::size_t count_descriptors() {
+  std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir("/proc/self/fd"), &::closedir);
+  std::size_t count = 0;
+  while (open && ::readdir(open.get())) ++count;
+  return count > 3 ? count - 3 : 0;  // ".", "..", and the directory itself
+}
+
 // What the server is made of. It goes from the bottom up: first the calls that are being served,
 // then the service that they run in, then what that stands on.
 class Parts {
@@ -44,6 +53,7 @@ class Parts {
   void run(Fd listener);
 
  private:
+  void report() const;
   void await_work();
   Task<> end_if_idle();
   Task<> remove_socket();
@@ -76,7 +86,7 @@ TaskService::Options read_options(const wire::Any& request, const Config& base) 
 }
 
 SkipReason Parts::make_shutdown() {
-  shutdown_.emplace(loop_);
+  shutdown_.emplace(loop_, [this] { report(); });
   return std::nullopt;
 }
 
@@ -102,6 +112,23 @@ SkipReason Parts::make_task() {
   task_->serve(server_);
   shutdown_->at_end("let loggers finish", [this] { return task_->loggers_finished(); });
   return std::nullopt;
+}
+
+// For SIGUSR1: what the shim knows, as one line of JSON. Ids need no quoting (base/identifier.h).
+void Parts::report() const {
+  std::string json = R"({"pid":)" + std::to_string(::getpid()) + R"(,"namespace":")" +
+                     arguments_.containerd_namespace + R"(","containers":)" +
+                     (task_ ? task_->describe() : "[]");
+  const std::pair<const char*, std::size_t> figures[] = {
+      {"being_created", task_ ? task_->being_created() : 0},
+      {"clients", server_.connections()},
+      {"requests_in_flight", server_.requests_in_flight()},
+      {"unsent_bytes", server_.buffered()},
+      {"queued_events", publisher_ ? publisher_->queued() : 0},
+      {"descriptors", count_descriptors()}};
+  for (const auto& [name, figure] : figures)
+    json += std::string(",\"") + name + "\":" + std::to_string(figure);
+  log::write_line(json + "}");
 }
 
 void Parts::run(Fd listener) {

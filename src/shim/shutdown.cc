@@ -7,7 +7,8 @@
 
 namespace thinshim {
 
-Shutdown::Shutdown(Loop& loop) : signals_(loop, {SIGTERM, SIGINT, SIGUSR1}) {
+Shutdown::Shutdown(Loop& loop, std::function<void()> report)
+    : signals_(loop, {SIGTERM, SIGINT, SIGUSR1}), report_(std::move(report)) {
   tasks_.spawn(watch_signals(), "watch signals");
 }
 
@@ -18,7 +19,10 @@ void Shutdown::at_end(std::string what, std::function<Task<>()> work) {
 Task<> Shutdown::watch_signals() {
   for (;;) {
     int number = co_await signals_.next();
-    if (number == SIGUSR1) continue;
+    if (number == SIGUSR1) {
+      report_();
+      continue;
+    }
     log::debug("caught exit signal", {{"signal", std::to_string(number)}});
     ask();
   }

@@ -17,8 +17,9 @@ namespace thinshim {
 
 class Shutdown {
  public:
-  // Takes over SIGTERM, SIGINT and SIGUSR1 of this process.
-  explicit Shutdown(Loop& loop);
+  // Takes over SIGTERM, SIGINT and SIGUSR1 of this process. The latter is no end: it calls
+  // `report`.
+  Shutdown(Loop& loop, std::function<void()> report);
 
   void ask() { asked_.set(); }
   // What is to be done at the end; the last one registered goes first. One that fails does not stop
@@ -35,6 +36,7 @@ class Shutdown {
     std::function<Task<>()> run;
   };
   Signals signals_;
+  std::function<void()> report_;
   Event asked_;
   std::vector<Work> work_;
   TaskSet tasks_;

@@ -256,6 +256,12 @@ std::vector<Container::Member> Container::members() const {
   return members;
 }
 
+std::string Container::describe() const {
+  std::string execs;
+  for (const auto& [id, exec] : execs_) execs += (execs.empty() ? "" : ",") + exec->describe();
+  return R"({"init":)" + init_->describe() + R"(,"execs":[)" + execs + "]}";
+}
+
 std::pair<std::string, std::string> Container::stats() {
   if (!cgroup_.exists()) throw Error::not_found("cgroup does not exist");
   if (!stats_) stats_.emplace(cgroup_);

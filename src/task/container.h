@@ -78,6 +78,8 @@ class Container {
     pid_t pid;
     std::string exec_id;  // empty for init and whatever the container started itself
   };
+  // {"init": ..., "execs": [...]}, of Process::describe().
+  std::string describe() const;
   // What is in the container's cgroup; where it has none of its own, what is known without it.
   std::vector<Member> members() const;
   // Type and bytes of io.containerd.cgroups.v1.Metrics or v2.Metrics. Throws Error not_found where

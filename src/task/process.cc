@@ -126,6 +126,15 @@ void Process::signal(int number) const {
   child_->signal(number);
 }
 
+std::string Process::describe() const {
+  std::string json = R"({"id":")" + id_ + R"(","state":")" + name_of(state_) + R"(","pid":)" +
+                     std::to_string(pid_);
+  if (dead() && !exit_) json += R"(,"dead":true)";
+  if (exit_) json += R"(,"exit_status":)" + std::to_string(exit_->status);
+  if (turns_.locked()) json += R"(,"busy":true)";
+  return json + "}";
+}
+
 Task<> Process::finish_io() {
   if (!io_) co_return;
   std::uint64_t gone_by = exit_ ? reaper_.loop().now() - exit_recorded_ : 0;

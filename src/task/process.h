@@ -62,6 +62,9 @@ class Process {
   // Sends a signal to this one process. Throws Error, not_found where it is dead.
   void signal(int number) const;
 
+  // What is known of it, as JSON; for people who look for a fault.
+  std::string describe() const;
+
   // Verbs on one process happen one after the other, each as long as it has its Turn. The runtime
   // that works for it is killed once `stop` is set, or by give_up().
   using Stop = std::shared_ptr<Event>;

@@ -317,6 +317,13 @@ Task<api::ConnectResponse> TaskService::connect(api::ConnectRequest request) {
   co_return response;
 }
 
+std::string TaskService::describe() const {
+  std::string json;
+  for (const auto& [id, container] : containers_)
+    json += (json.empty() ? "" : ",") + container->describe();
+  return "[" + json + "]";
+}
+
 Task<wire::Empty> TaskService::shutdown(api::ShutdownRequest) {
   shutdown_asked_ = true;
   if (has_no_work()) settings_.shut_down();

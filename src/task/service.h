@@ -49,6 +49,9 @@ class TaskService {
 
   // Registers every method under both versions' names. The service must outlive the server.
   void serve(Server& server);
+  // The containers as a JSON array, of Container::describe(), and how many are being made.
+  std::string describe() const;
+  std::size_t being_created() const { return being_created_.size(); }
   // Whether there is no container, nor one being made.
   bool idle() const { return containers_.empty() && being_created_.empty(); }
 

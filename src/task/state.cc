@@ -4,12 +4,13 @@
 #include <string>
 
 namespace thinshim {
-namespace {
 
-std::string name_of(State state) {
+const char* name_of(State state) {
   constexpr const char* kNames[] = {"created", "running", "paused", "stopped", "deleted"};
   return kNames[static_cast<int>(state)];
 }
+
+namespace {
 
 std::string verb_of(Verb verb) {
   constexpr const char* kVerbs[] = {"start", "pause", "resume", "update", "checkpoint",

@@ -15,6 +15,9 @@ namespace thinshim {
 enum class State { created, running, paused, stopped, deleted };
 enum class Verb { start, pause, resume, update, checkpoint, exec, kill, remove, resize, exit };
 
+// "created", as containerd writes it.
+const char* name_of(State state);
+
 struct Rule {
   State from;
   Verb verb;

@@ -205,6 +205,32 @@ TEST_F(ServerProcess, TellsWhatHappenedWhileContainerdWasAway) {
   end_shim(*shim);
 }
 
+TEST_F(ServerProcess, SaysWhatItKnowsWhenItIsAsked) {
+  auto shim = start_shim("c1");
+  const pid_t pid = run(*shim, "c1");
+  exec(*shim, "c1", "e1", {"/bin/sleep", "1000"});
+  const pid_t exec_pid = shim->start("c1", "e1");
+  auto waiting = shim->wait_begin("c1");
+  shim->end(shim->connect_begin(""));
+  ::kill(only_shim().pid, SIGUSR1);
+  std::string line;
+  shim->until([&] {
+    const std::string log = log_of("c1");
+    const std::size_t begin = log.find("{\"pid\":");
+    if (begin != std::string::npos) line = log.substr(begin, log.find('\n', begin) - begin);
+    return !line.empty();
+  });
+  const std::regex expected(
+      R"(\{"pid":)" + std::to_string(only_shim().pid) + R"(,"namespace":")" + namespace_ +
+      R"(","containers":\[\{"init":\{"id":"c1","state":"running","pid":)" + std::to_string(pid) +
+      R"(\},"execs":\[\{"id":"e1","state":"running","pid":)" + std::to_string(exec_pid) +
+      R"(\}\]\}\],"being_created":0,"clients":1,"requests_in_flight":1,"unsent_bytes":0,)" +
+      R"("queued_events":\d+,"descriptors":\d+\})");
+  EXPECT_TRUE(std::regex_match(line, expected)) << line;
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
 // containerd was killed between `start` and Create, or before it could ask for the end.
 TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
   make_bundle("c1");

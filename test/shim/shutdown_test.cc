@@ -43,7 +43,7 @@ class ShutdownTest : public testing::Test {
 using Words = std::vector<std::string>;
 
 TEST_F(ShutdownTest, DoesItsWorkInReverseOnceItIsAskedFor) {
-  Shutdown shutdown(loop);
+  Shutdown shutdown(loop, [] {});
   at_end(shutdown, "first", &ShutdownTest::note);
   at_end(shutdown, "second", &ShutdownTest::note_later);
   at_end(shutdown, "third", &ShutdownTest::note);
@@ -57,7 +57,7 @@ TEST_F(ShutdownTest, DoesItsWorkInReverseOnceItIsAskedFor) {
 }
 
 TEST_F(ShutdownTest, GoesOnWhereOneFails) {
-  Shutdown shutdown(loop);
+  Shutdown shutdown(loop, [] {});
   at_end(shutdown, "first", &ShutdownTest::note);
   at_end(shutdown, "second", &ShutdownTest::fail);
   at_end(shutdown, "third", &ShutdownTest::fail);
@@ -69,7 +69,7 @@ TEST_F(ShutdownTest, GoesOnWhereOneFails) {
 TEST_F(ShutdownTest, IsAskedForByTheUsualSignals) {
   for (int number : {SIGTERM, SIGINT}) {
     done.clear();
-    Shutdown shutdown(loop);
+    Shutdown shutdown(loop, [] {});
     at_end(shutdown, "work", &ShutdownTest::note);
     ::kill(::getpid(), number);
     EXPECT_TRUE(loop.run(ends(loop, shutdown, 5s)));
@@ -78,7 +78,7 @@ TEST_F(ShutdownTest, IsAskedForByTheUsualSignals) {
 }
 
 TEST_F(ShutdownTest, IsNotAskedForByOthers) {
-  Shutdown shutdown(loop);
+  Shutdown shutdown(loop, [] {});
   for (int i = 0; i < 3; ++i) {
     ::kill(::getpid(), SIGUSR1);
     EXPECT_FALSE(loop.run(ends(loop, shutdown, 20ms)));
