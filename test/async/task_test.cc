@@ -36,7 +36,7 @@ Task<int> add(Task<int> a, Task<int> b) {
   int y = co_await std::move(b);
   co_return x + y;
 }
-Task<> fail() {
+Task<> break_down() {
   throw std::runtime_error("broken");
   co_return;
 }
@@ -73,8 +73,8 @@ Task<std::string> catches(Task<> inner) {
 
 TEST(Task, CarriesExceptionsToTheAwaiter) {
   Loop loop;
-  EXPECT_EQ(loop.run(catches(fail())), "broken");
-  EXPECT_THROW(loop.run(fail()), std::runtime_error);
+  EXPECT_EQ(loop.run(catches(break_down())), "broken");
+  EXPECT_THROW(loop.run(break_down()), std::runtime_error);
 }
 
 Task<std::unique_ptr<int>> move_only() { co_return std::make_unique<int>(7); }

@@ -8,7 +8,7 @@
 namespace thinshim {
 namespace {
 
-std::string refusal_of(const std::vector<std::string>& disabled) {
+std::string plugins_refusal(const std::vector<std::string>& disabled) {
   try {
     check_plugins(disabled);
   } catch (const Error& error) {
@@ -17,24 +17,24 @@ std::string refusal_of(const std::vector<std::string>& disabled) {
   return "accepted";
 }
 
-TEST(ServersPlugins, WorkTogether) { EXPECT_EQ(refusal_of({}), "accepted"); }
+TEST(ServersPlugins, WorkTogether) { EXPECT_EQ(plugins_refusal({}), "accepted"); }
 
 TEST(ServersPlugins, AreRefusedWhereTheyCannotServe) {
   const std::string needs = "disabled_plugins: plugin io.containerd.";
-  EXPECT_EQ(refusal_of({"io.containerd.ttrpc.v1.tusk"}),
+  EXPECT_EQ(plugins_refusal({"io.containerd.ttrpc.v1.tusk"}),
             "disabled_plugins: disabled plugin \"io.containerd.ttrpc.v1.tusk\": not found");
-  EXPECT_EQ(refusal_of({"io.containerd.ttrpc.v1.task"}),
+  EXPECT_EQ(plugins_refusal({"io.containerd.ttrpc.v1.task"}),
             "disabled_plugins: no plugin serves anything: failed precondition");
-  EXPECT_EQ(refusal_of({"io.containerd.event.v1.publisher"}),
+  EXPECT_EQ(plugins_refusal({"io.containerd.event.v1.publisher"}),
             needs +
                 "ttrpc.v1.task needs io.containerd.event.v1.publisher, which is disabled: "
                 "failed precondition");
-  EXPECT_EQ(refusal_of({"io.containerd.internal.v1.shutdown"}),
+  EXPECT_EQ(plugins_refusal({"io.containerd.internal.v1.shutdown"}),
             needs +
                 "event.v1.publisher needs io.containerd.internal.v1.shutdown, which is disabled: "
                 "failed precondition");
-  EXPECT_EQ(refusal_of({"io.containerd.ttrpc.v1.task", "io.containerd.event.v1.publisher",
-                        "io.containerd.internal.v1.shutdown"}),
+  EXPECT_EQ(plugins_refusal({"io.containerd.ttrpc.v1.task", "io.containerd.event.v1.publisher",
+                             "io.containerd.internal.v1.shutdown"}),
             "disabled_plugins: no plugin serves anything: failed precondition");
 }
 

@@ -30,14 +30,14 @@ bootstrap::BootstrapParams params(const std::string& id = "c1", const std::strin
   return params;
 }
 
-std::string any(const std::string& type_url, const std::string& value) {
+std::string serialized_any(const std::string& type_url, const std::string& value) {
   wire::Any any;
   any.set_type_url(type_url);
   any.set_value(value);
   return any.SerializeAsString();
 }
 
-std::string refusal_of(const std::string& input) {
+std::string request_refusal(const std::string& input) {
   try {
     parse_start_request(input, called_with());
   } catch (const Error& error) {
@@ -63,7 +63,7 @@ TEST(StartRequest, IsOfTheOldProtocolWhereOptionsStandOnStdin) {
   for (const std::string& value :
        {std::string(), std::string("\x32\x04runc"), std::string("\xff\xfe\x00", 3)}) {
     StartRequest request =
-        parse_start_request(any("containerd.runc.v1.Options", value), called_with());
+        parse_start_request(serialized_any("containerd.runc.v1.Options", value), called_with());
     EXPECT_FALSE(request.bootstrap);
     EXPECT_EQ(request.grpc_address, "/run/grpc.sock");
     EXPECT_EQ(request.options.type_url(), "containerd.runc.v1.Options");
@@ -73,8 +73,9 @@ TEST(StartRequest, IsOfTheOldProtocolWhereOptionsStandOnStdin) {
 
 TEST(StartRequest, WithOptionsOfATypeUnknownHereIsRefused) {
   for (const char* type : {"containerd.linux.runc.CreateOptions", "containerd.runc.v1.Option", "x"})
-    EXPECT_EQ(refusal_of(any(type, "")), kNeither + ": \"" + type + "\": invalid argument");
-  EXPECT_EQ(refusal_of(any(std::string(5000, 'x'), "")),
+    EXPECT_EQ(request_refusal(serialized_any(type, "")),
+              kNeither + ": \"" + type + "\": invalid argument");
+  EXPECT_EQ(request_refusal(serialized_any(std::string(5000, 'x'), "")),
             kNeither + ": \"" + std::string(100, 'x') + "\": invalid argument");
 }
 
@@ -144,23 +145,26 @@ TEST(StartRequest, KnowsTheLevelsOfTheLog) {
 TEST(StartRequest, IsNotTakenForTheOtherProtocol) {
   // Options whose type and value look like ids, but not like these.
   EXPECT_FALSE(
-      parse_start_request(any("containerd.runc.v1.Options", "default"), called_with()).bootstrap);
+      parse_start_request(serialized_any("containerd.runc.v1.Options", "default"), called_with())
+          .bootstrap);
   for (const auto& [first, second] : {std::pair("c1", "other"), std::pair("c2", "default"),
                                       std::pair("", "default"), std::pair("c1", "")})
-    EXPECT_EQ(refusal_of(any(first, second)), kNeither + ": \"" + first + "\": invalid argument");
+    EXPECT_EQ(request_refusal(serialized_any(first, second)),
+              kNeither + ": \"" + first + "\": invalid argument");
   // By containerd's own rule this is the new one (compatibility: instance id and namespace are the
   // flags').
-  EXPECT_TRUE(parse_start_request(any("c1", "default"), called_with()).bootstrap);
+  EXPECT_TRUE(parse_start_request(serialized_any("c1", "default"), called_with()).bootstrap);
   // Bootstrap parameters for somebody else are no license to answer in protobuf.
-  EXPECT_EQ(refusal_of(params("c2").SerializeAsString()), kNeither + ": \"c2\": invalid argument");
-  EXPECT_EQ(refusal_of(params("c1", "other").SerializeAsString()),
+  EXPECT_EQ(request_refusal(params("c2").SerializeAsString()),
+            kNeither + ": \"c2\": invalid argument");
+  EXPECT_EQ(request_refusal(params("c1", "other").SerializeAsString()),
             kNeither + ": \"c1\": invalid argument");
 }
 
 TEST(StartRequest, MayHoldFieldsOfTheFuture) {
   std::string future = params().SerializeAsString() + "\xa2\x06\x03new";  // field 100
   EXPECT_TRUE(parse_start_request(future, called_with()).bootstrap);
-  std::string options = any("containerd.runc.v1.Options", "") + "\xa2\x06\x03new";
+  std::string options = serialized_any("containerd.runc.v1.Options", "") + "\xa2\x06\x03new";
   EXPECT_FALSE(parse_start_request(options, called_with()).bootstrap);
 }
 
@@ -170,19 +174,19 @@ TEST(StartRequest, OfNeitherProtocolIsRefused) {
        {std::string("hello"), std::string("\n"), std::string("{\"version\":3}"),
         std::string("\0", 1), std::string("\xff\xff\xff\xff"), good.substr(0, good.size() - 1),
         std::string("\x0a\xff\xff\xff\xff\x0f")}) {
-    EXPECT_EQ(refusal_of(garbage), kNeither + ": invalid argument");
+    EXPECT_EQ(request_refusal(garbage), kNeither + ": invalid argument");
   }
-  EXPECT_EQ(refusal_of("\xa2\x06\x03new"), kNeither + ": \"\": invalid argument");
+  EXPECT_EQ(request_refusal("\xa2\x06\x03new"), kNeither + ": \"\": invalid argument");
 }
 
 TEST(StartRequest, MayBeAsLargeAsTheStockShimReads) {
   bootstrap::BootstrapParams input = params();
   input.add_extensions()->mutable_value()->set_value(std::string((10u << 20) - 100, 'x'));
   EXPECT_TRUE(parse_start_request(input.SerializeAsString(), called_with()).bootstrap);
-  EXPECT_FALSE(
-      parse_start_request(any("containerd.runc.v1.Options", std::string((10u << 20) - 100, 'x')),
-                          called_with())
-          .bootstrap);
+  EXPECT_FALSE(parse_start_request(serialized_any("containerd.runc.v1.Options",
+                                                  std::string((10u << 20) - 100, 'x')),
+                                   called_with())
+                   .bootstrap);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ using Value = std::variant<std::string, bool, std::int64_t>;
 
 Value value_of(const std::string& text) { return parse_toml("a = " + text, "t").at(0).value; }
 
-std::string refusal_of(const std::string& text) {
+std::string toml_refusal(const std::string& text) {
   try {
     parse_toml(text, "t");
   } catch (const Error& error) {
@@ -82,7 +82,7 @@ TEST(Toml, RefusesOtherValues) {
        {"",    "#",  "True",       "yes", "1.5", "1e3", "0x10", "01",  "-01",
         "+",   "-",  "+-1",        "--1", "1_",  "_1",  "1__0", "1_a", "9223372036854775808",
         "[1]", "{}", "1979-05-27", "inf", "x"}) {
-    EXPECT_EQ(refusal_of("a = " + std::string(text)),
+    EXPECT_EQ(toml_refusal("a = " + std::string(text)),
               "t:1: \"a\": expected a string, true, false or a whole number")
         << text;
   }
@@ -122,8 +122,8 @@ TEST(Toml, RefusesWithTheLine) {
       {"\na = '\xff'", "t:2: not UTF-8"},
       {"a = '\xc3'", "t:1: not UTF-8"},
   };
-  for (const auto& c : cases) EXPECT_EQ(refusal_of(c.text), c.refusal) << c.text;
-  EXPECT_EQ(refusal_of(std::string("a = 'b\0'", 9)), "t:1: a control character");
+  for (const auto& c : cases) EXPECT_EQ(toml_refusal(c.text), c.refusal) << c.text;
+  EXPECT_EQ(toml_refusal(std::string("a = 'b\0'", 9)), "t:1: a control character");
 }
 
 }  // namespace

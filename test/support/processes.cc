@@ -20,7 +20,7 @@ bool is_number(const std::string& text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
 }
 
-std::string content(const fs::path& file) {
+std::string proc_text(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);
   std::ostringstream text;
   text << stream.rdbuf();
@@ -41,14 +41,14 @@ Process process(pid_t pid) {
   process.pid = pid;
   const fs::path directory = fs::path("/proc") / std::to_string(pid);
   // pid (name) state parent ...; the name may hold blanks and parentheses.
-  const std::string stat = content(directory / "stat");
+  const std::string stat = proc_text(directory / "stat");
   const size_t open = stat.find('(');
   const size_t close = stat.rfind(')');
   if (open == std::string::npos || close == std::string::npos) return process;
   process.name = stat.substr(open + 1, close - open - 1);
   std::istringstream rest(stat.substr(close + 1));
   rest >> process.state >> process.parent;
-  std::istringstream arguments(content(directory / "cmdline"));
+  std::istringstream arguments(proc_text(directory / "cmdline"));
   for (std::string word; std::getline(arguments, word, '\0');) process.arguments.push_back(word);
   return process;
 }

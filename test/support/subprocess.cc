@@ -18,8 +18,6 @@
 namespace thinshim::test {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 [[noreturn]] void fail(const std::string& what) {
   throw std::system_error(errno, std::generic_category(), what);
 }
@@ -38,10 +36,6 @@ Pipe make_pipe() {
 void close_fd(int& fd) {
   if (fd >= 0) close(fd);
   fd = -1;
-}
-
-Duration left(Clock::time_point end) {
-  return std::max(Duration(0), std::chrono::duration_cast<Duration>(end - Clock::now()));
 }
 
 }  // namespace
@@ -182,7 +176,7 @@ bool Subprocess::wait_for_output(const std::string& text, Duration limit) {
   const auto end = Clock::now() + limit;
   while (out_.find(text) == std::string::npos) {
     if ((status_ && out_fd_ < 0) || Clock::now() >= end) return false;
-    pump(left(end));
+    pump(time_left(end));
   }
   return true;
 }
@@ -203,7 +197,7 @@ Outcome Subprocess::wait(Duration limit) {
       waitpid(pid_, &status, 0);
       status_ = status;
     } else {
-      pump(left(end));
+      pump(time_left(end));
     }
   }
   // Its descendants may keep the pipes open: take what is in them and wait for no more.

@@ -16,16 +16,6 @@
 #include <system_error>
 
 namespace thinshim::test {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-Duration left(Clock::time_point end) {
-  return std::max(Duration(0), std::chrono::duration_cast<Duration>(end - Clock::now()));
-}
-
-}  // namespace
-
 Terminal::Terminal(std::vector<std::string> argv, WindowSize size) {
   std::vector<char*> arguments;
   for (std::string& argument : argv) arguments.push_back(argument.data());
@@ -83,7 +73,7 @@ bool Terminal::wait_for(const std::string& text, Duration limit) {
   bool open = true;
   while (text_.find(text) == std::string::npos) {
     if (!open || Clock::now() >= end) return false;
-    open = read_some(left(end));
+    open = read_some(time_left(end));
   }
   return true;
 }
@@ -91,7 +81,7 @@ bool Terminal::wait_for(const std::string& text, Duration limit) {
 Outcome Terminal::wait(Duration limit) {
   Outcome outcome;
   const auto end = Clock::now() + limit;
-  while (Clock::now() < end && read_some(left(end))) {
+  while (Clock::now() < end && read_some(time_left(end))) {
   }
   outcome.timed_out = Clock::now() >= end;
   if (outcome.timed_out) kill(pid_, SIGKILL);
