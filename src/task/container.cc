@@ -248,7 +248,7 @@ std::vector<Container::Member> Container::members() const {
   std::map<pid_t, std::string> found;
   for (pid_t pid : cgroup_.pids()) found[pid];
   if (found.count(::getpid()) != 0) found.clear();  // it is the shim's own
-  if (init_->made() && !init_->dead()) found[init_->pid()];
+  if (init_->made()) found[init_->pid()];
   for (const auto& [id, exec] : execs_)
     if (exec->state() == State::running && !exec->dead()) found[exec->pid()] = id;
   std::vector<Member> members;

@@ -80,7 +80,10 @@ class Container {
   };
   // {"init": ..., "execs": [...]}, of Process::describe().
   std::string describe() const;
-  // What is in the container's cgroup; where it has none of its own, what is known without it.
+  // What is in the container's cgroup; where it has none of its own, what is known without it. Init
+  // is among them when it is dead too: to containerd from 1.7 on, a shim whose container has nobody
+  // is one that never got its container, and when it comes back from a restart it ends such a shim
+  // before anybody has asked how the container ended (core/runtime/v2/shim_load.go).
   std::vector<Member> members() const;
   // Type and bytes of io.containerd.cgroups.v1.Metrics or v2.Metrics. Throws Error not_found where
   // the container has no cgroup of its own.

@@ -124,6 +124,16 @@ TEST_F(Lifecycle, NamesItsOwnProcessesWithoutACgroupOfItsOwn) {
   end_container("c1");
 }
 
+TEST_F(Lifecycle, NamesTheInitThatHasEndedUntilItIsDeleted) {
+  const pid_t init = run("c1");
+  kill("c1", SIGKILL);
+  wait("c1");
+  const api::PidsResponse pids = end(pids_begin("c1"));
+  ASSERT_EQ(pids.processes_size(), 1);
+  EXPECT_EQ(pids.processes(0).pid(), static_cast<std::uint32_t>(init));
+  remove("c1");
+}
+
 TEST_F(Lifecycle, EndsWithTheContainerForOneThatWasNeverStarted) {
   create("c1");
   api::DeleteResponse removed = remove("c1");
