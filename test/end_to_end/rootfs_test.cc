@@ -2,6 +2,7 @@
 // Root file systems that containerd has the shim mount.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -40,7 +41,7 @@ class Rootfs : public ShimTest {
   // Creates, starts, waits for its end with status 0, deletes.
   void run_to_its_end(TaskCalls& shim, const api::CreateTaskRequest& request) {
     shim.end(shim.create_begin(request));
-    EXPECT_EQ(mounts_of("c1"), request.rootfs_size());
+    EXPECT_GE(mounts_of("c1"), request.rootfs_size());
     shim.start("c1");
     EXPECT_EQ(shim.wait("c1"), 0u);
     shim.remove("c1");
@@ -92,6 +93,74 @@ TEST_F(Rootfs, MayHaveAHundredAndTwentyLayersWithLongNames) {
   EXPECT_GT(lower.size(), 16000u);
   run_to_its_end(*shim, request);
   end_shim(*shim);
+}
+
+TEST_F(Rootfs, MayBeAnImageOfAFileSystem) {
+  const fs::path image = directory_ / "image";
+  std::ofstream(image).close();
+  fs::resize_file(image, 16 << 20);
+  const Outcome made = test::run({"mke2fs", "-q", "-t", "ext4", "-d", rootfs(), image});
+  ASSERT_TRUE(made.ok()) << made;
+  auto shim = start_with_own_rootfs({"/bin/sh", "-c", "test -d /lost+found && ! touch /x"});
+  api::CreateTaskRequest request = create_request("c1");
+  add_mount(request, "ext4", image, {"loop", "ro"});
+  run_to_its_end(*shim, request);
+  EXPECT_TRUE(eventually([&] {
+    for (const auto& device : fs::directory_iterator("/sys/block"))
+      if (read(device.path() / "loop/backing_file") == image.string() + "\n") return false;
+    return true;
+  })) << "the loop device is still there";
+  end_shim(*shim);
+}
+
+TEST_F(Rootfs, MayBeMountedByAHelper) {
+  for (const char* name : {"upper", "work"}) fs::create_directory(directory_ / name);
+  auto shim = start_with_own_rootfs(
+      {"/bin/sh", "-c", "grep ' / fuse.fuse-overlayfs ' /proc/mounts && touch /x"});
+  api::CreateTaskRequest request = create_request("c1");
+  add_mount(request, "fuse3.fuse-overlayfs", "overlay",
+            {"lowerdir=" + rootfs().string(), "upperdir=" + (directory_ / "upper").string(),
+             "workdir=" + (directory_ / "work").string()});
+  run_to_its_end(*shim, request);
+  EXPECT_TRUE(fs::exists(directory_ / "upper/x"));
+  end_shim(*shim);
+}
+
+// As containerd asks for it where a container has a user namespace: the files' owners are the
+// container's, on the host they stay what they were.
+TEST_F(Rootfs, ShowsFilesWithTheOwnersOfAUserNamespace) {
+  for (const char* name : {"upper", "work"}) {
+    fs::create_directory(directory_ / name);
+    check(::chown((directory_ / name).c_str(), 100000, 100000), "chown");
+  }
+  const Words mapped = {"uidmap=0:100000:65536", "gidmap=0:100000:65536"};
+  fs::create_directory(directory_ / "lower");
+  std::ofstream(directory_ / "lower/file");
+  const std::string layers =
+      "lowerdir=" + (directory_ / "lower").string() + ":" + rootfs().string();
+  const std::string upper = "upperdir=" + (directory_ / "upper").string();
+  const std::string work = "workdir=" + (directory_ / "work").string();
+  for (bool overlay : {false, true}) {
+    SCOPED_TRACE(overlay ? "overlay" : "bind");
+    ContainerConfig config;
+    config.rootfs = bundle("c1") / "rootfs";
+    config.first_host_id = 100000;
+    config.args = {"/bin/sh", "-c", "test \"$(stat -c %u:%g /bin/sh)\" = 0:0"};
+    if (overlay) config.args.back() += " && test \"$(stat -c %u:%g /file)\" = 0:0 && touch /x";
+    auto shim = start_shim("c1", config);
+    api::CreateTaskRequest request = create_request("c1");
+    if (overlay) {
+      add_mount(request, "overlay", "overlay", Words{layers, upper, work} + mapped);
+    } else {
+      add_mount(request, "bind", rootfs(), Words{"rbind"} + mapped);
+    }
+    run_to_its_end(*shim, request);
+    end_shim(*shim);
+  }
+  struct stat status{};
+  check(::stat((directory_ / "upper/x").c_str(), &status), "stat");
+  EXPECT_EQ(status.st_uid, 100000u);
+  EXPECT_EQ(status.st_gid, 100000u);
 }
 
 TEST_F(Rootfs, OfWhichAMountFailsIsTakenDownAgain) {

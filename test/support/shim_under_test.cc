@@ -115,6 +115,13 @@ void ShimTest::make_bundle(const std::string& id, const ContainerConfig& config)
     annotations += (annotations.empty() ? "" : ",") + quoted(key) + ":" + quoted(value);
   std::string namespaces = R"({"type":"ipc"},{"type":"uts"},{"type":"mount"},{"type":"network"})";
   if (config.own_pid_namespace) namespaces += R"(,{"type":"pid"})";
+  std::string mappings;
+  if (config.first_host_id != 0) {
+    namespaces += R"(,{"type":"user"})";
+    for (const char* kind : {"uid", "gid"})
+      mappings += R"(,")" + std::string(kind) + R"(Mappings":[{"containerID":0,"hostID":)" +
+                  std::to_string(config.first_host_id) + R"(,"size":65536}])";
+  }
   const std::string root = config.rootfs.empty() ? rootfs().string() : config.rootfs;
   std::ofstream(bundle(id) / "config.json")
       << R"({"ociVersion":"1.0.2","process":{"terminal":)" << (config.terminal ? "true" : "false")
@@ -125,7 +132,8 @@ void ShimTest::make_bundle(const std::string& id, const ContainerConfig& config)
       << R"({"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["mode=755"]},)"
       << R"({"destination":"/dev/pts","type":"devpts","source":"devpts",)"
       << R"("options":["newinstance","ptmxmode=0666","mode=0620"]}],"linux":{"cgroupsPath":)"
-      << quoted("/" + namespace_ + "/" + id) << R"(,"namespaces":[)" << namespaces << "]}}";
+      << quoted("/" + namespace_ + "/" + id) << R"(,"namespaces":[)" << namespaces << "]"
+      << mappings << "}}";
 }
 
 std::string ShimTest::read(const fs::path& file) const {

@@ -28,6 +28,8 @@ struct ContainerConfig {
   bool own_pid_namespace = true;
   std::map<std::string, std::string> annotations;
   std::string rootfs;  // empty: the busybox tree
+  // A user namespace whose ids 0 to 65535 are the host's from here on; 0: none.
+  unsigned first_host_id = 0;
 };
 
 // containerd's place, taken by the test: it makes bundles, calls the shim that $THINSHIM_BINARY
