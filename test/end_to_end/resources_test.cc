@@ -98,6 +98,30 @@ TEST_F(Resources, AKillForWantOfMemoryIsToldBeforeTheExit) {
   end_shim(*shim);
 }
 
+TEST_F(Resources, AKillForWantOfMemoryIsToldOfTheRightContainerOfAPod) {
+  ContainerConfig config;
+  config.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox";
+  auto shim = start_shim("sandbox", config);
+  run(*shim, "sandbox");
+  config.args = {"/bin/tail", "/dev/zero"};
+  for (const char* id : {"hungry", "thirsty"}) {
+    make_bundle(id, config);
+    ASSERT_TRUE(start(id).ok());
+    create(*shim, id);
+    shim->end(shim->update_begin(id, R"({"memory":{"limit":16777216,"swap":16777216}})"));
+    shim->start(id);
+    EXPECT_EQ(shim->wait(id), 137u);
+    shim->remove(id);
+  }
+  shim->end_container("sandbox");
+  shim->until([&] { return history().size() >= 14; });
+  EXPECT_EQ(history(), (Lines{"create sandbox", "start sandbox", "create hungry", "start hungry",
+                              "oom hungry", "exit hungry 137", "delete hungry 137",
+                              "create thirsty", "start thirsty", "oom thirsty", "exit thirsty 137",
+                              "delete thirsty 137", "exit sandbox 137", "delete sandbox 137"}));
+  end_shim(*shim);
+}
+
 TEST_F(Resources, StatsOfNobodyAndOfTheDeadAreNotFound) {
   auto shim = start_shim("c1");
   EXPECT_REFUSED_BY(*shim, shim->stats_begin("c1"), not_found, "container not created: not found");
