@@ -151,6 +151,12 @@ struct Entry {
   std::function<void(const Value&)> read;
 };
 
+std::string names_of(std::initializer_list<Entry> entries) {
+  std::string names;
+  for (const Entry& entry : entries) names += (names.empty() ? "" : ", ") + std::string(entry.name);
+  return names;
+}
+
 // Reads every entry of a map with the reader of its name. A section whose lines are all commented
 // out is nothing to YAML, and fine.
 void read_map(const Value& map, std::initializer_list<Entry> entries) {
@@ -162,7 +168,8 @@ void read_map(const Value& map, std::initializer_list<Entry> entries) {
     if (!name.IsScalar()) refuse({map.file, map.key, name}, "expected a name for a key");
     std::string key = (map.key.empty() ? "" : map.key + ".") + name.Scalar();
     const Entry* entry = std::ranges::find(entries, name.Scalar(), &Entry::name);
-    if (entry == entries.end()) refuse({map.file, key, name}, "unknown key");
+    if (entry == entries.end())
+      refuse({map.file, key, name}, "unknown key: expected " + names_of(entries));
     if (std::ranges::find(seen, key) != seen.end()) refuse({map.file, key, name}, "given twice");
     seen.push_back(key);
     entry->read({map.file, key, item.second, name.Mark()});
@@ -202,8 +209,8 @@ TaskConfig read_task(const Value& value) {
   };
   auto allow = [&](const Value& v) { task.allowed_loggers = read_list(v); };
   read_map(value, {{"runtime", [&](const Value& v) { task.runtime = read_runtime(v); }},
-                   {"idle_timeout", idle_timeout},
                    {"stdio", [&](const Value& v) { task.stdio = read_stdio(v); }},
+                   {"idle_timeout", idle_timeout},
                    {"binary_logger", [&](const Value& v) { read_map(v, {{"allow", allow}}); }}});
   return task;
 }

@@ -1,23 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What people set up, in YAML: defaults, and the file that changes them.
-//
-//   version: 1                                  must be there, and 1
-//   log: {level: info}                          error, warning, info, debug
-//   disabled_plugins: []                        URIs of plugins (shim/plugin.h)
-//   plugins:                                    a section for each, by URI
-//     io.containerd.ttrpc.v1.task:
-//       runtime:
-//         binary: runc                          a name on PATH, or a path
-//         root: /run/containerd/runc            the runtime's state; a directory per namespace
-//         systemd_cgroup: false
-//       stdio:
-//         pipe_size: 1MiB                       what pipes of output grow to, if permitted
-//         drain_timeout: 4s                     for output that outlives its process, at Delete
-//       idle_timeout: 30s                       without a container, then the shim ends
-//       binary_logger:
-//         allow: ["/usr/local/bin/*"]           see allows_logger; without this line any may run
-//     io.containerd.event.v1.publisher:
-//       max_queued: 65536                       events, while containerd is away
+// What people set up, in YAML: defaults, and the file that changes them. Every key stands in
+// config.yaml beside this file, at its default; it is installed as an example.
 //
 // Sizes are numbers with B, KiB, MiB or GiB, or plain bytes. Durations are numbers with ms, s, m or
 // h, or several of these ("1m30s"). Unknown keys, keys given twice and wrong types are refused:
@@ -42,11 +25,15 @@ struct RuntimeConfig {
   std::string binary = "runc";
   std::string root = "/run/containerd/runc";
   bool systemd_cgroup = false;
+
+  bool operator==(const RuntimeConfig&) const = default;
 };
 
 struct StdioConfig {
   std::uint64_t pipe_size = 1u << 20;  // bytes
   std::chrono::milliseconds drain_timeout{4000};
+
+  bool operator==(const StdioConfig&) const = default;
 };
 
 struct TaskConfig {
@@ -54,10 +41,14 @@ struct TaskConfig {
   StdioConfig stdio;
   std::chrono::milliseconds idle_timeout{30000};
   std::optional<std::vector<std::string>> allowed_loggers;
+
+  bool operator==(const TaskConfig&) const = default;
 };
 
 struct PublisherConfig {
   std::uint64_t max_queued = 65536;
+
+  bool operator==(const PublisherConfig&) const = default;
 };
 
 struct Config {
@@ -65,6 +56,8 @@ struct Config {
   std::vector<std::string> disabled_plugins;
   TaskConfig task;
   PublisherConfig publisher;
+
+  bool operator==(const Config&) const = default;
 };
 
 inline constexpr const char* kDefaultConfigFile = "/etc/thinshim/config.yaml";

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <regex>
+#include <sstream>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "support/temp_dir.h"
@@ -141,10 +145,13 @@ TEST(Config, SaysWhereAndWhatIsWrong) {
     const char* text;
     const char* refusal;
   } cases[] = {
-      {"version: 1\nlogg: {}\n", "c.yaml:2: logg: unknown key"},
-      {"version: 1\nlog:\n  level: info\n  colour: red\n", "c.yaml:4: log.colour: unknown key"},
+      {"version: 1\nlogg: {}\n",
+       "c.yaml:2: logg: unknown key: expected version, log, disabled_plugins, plugins"},
+      {"version: 1\nlog:\n  level: info\n  colour: red\n",
+       "c.yaml:4: log.colour: unknown key: expected level"},
       {"version: 1\nplugins:\n  io.containerd.ttrpc.v1.tusk: {}\n",
-       "c.yaml:3: plugins.io.containerd.ttrpc.v1.tusk: unknown key"},
+       "c.yaml:3: plugins.io.containerd.ttrpc.v1.tusk: unknown key: expected "
+       "io.containerd.ttrpc.v1.task, io.containerd.event.v1.publisher"},
       {"version: 1\n\nversion: 1\n", "c.yaml:3: version: given twice"},
       {"log: {level: info}\n", "c.yaml:1: version: missing, expected 1"},
       {"version: 2\n", "c.yaml:1: version: expected 1, found \"2\""},
@@ -162,7 +169,8 @@ TEST(Config, SaysWhereAndWhatIsWrong) {
        "c.yaml:4: disabled_plugins: expected a string, found a list"},
       {"version: 1\n? [a]\n: b\n", "c.yaml:2: expected a name for a key"},
       {"version: 1\n---\nversion: 1\n", "c.yaml:2: expected the end of the document"},
-      {"version: 1\n\"a\\nb\": 1\n", "c.yaml:2: a\\nb: unknown key"},
+      {"version: 1\n\"a\\nb\": 1\n",
+       "c.yaml:2: a\\nb: unknown key: expected version, log, disabled_plugins, plugins"},
   };
   for (const auto& c : cases) EXPECT_EQ(refusal_of(c.text), c.refusal) << c.text;
 }
@@ -204,6 +212,102 @@ TEST(Config, RefusesWhatIsNotYaml) {
   }
   EXPECT_NE(refusal_of(std::string(100000, '[')), "accepted") << "deep nesting";
   EXPECT_NE(refusal_of(std::string(100000, '{')), "accepted");
+}
+
+// Of the source tree.
+std::string source_file(const std::string& name) {
+  const char* root = std::getenv("THINSHIM_SOURCE");
+  if (!root) throw Error::invalid_argument("THINSHIM_SOURCE is not set: run it by meson test");
+  return read_file(std::string(root) + "/" + name).value();
+}
+
+std::string example() { return source_file("src/shim/config.yaml"); }
+
+// The example with the keys that are commented out: "#allow: ...".
+std::string whole_example() {
+  return std::regex_replace(example(), std::regex("#([a-z_]+:)"), "$1");
+}
+
+struct Section {
+  std::string path;  // with what is above it; empty: the document
+  std::size_t line;  // where its first key would stand
+  std::string indentation;
+  Names keys;
+};
+
+// Every map of the example, in the order of their names.
+std::vector<Section> sections_of(const std::string& text) {
+  std::vector<Section> open{{"", 0, "", {}}}, closed;
+  auto close_to = [&](std::size_t depth) {
+    for (; open.size() > depth; open.pop_back()) closed.push_back(open.back());
+  };
+  std::istringstream lines(text);
+  std::string line;
+  for (std::size_t number = 1; std::getline(lines, line); ++number) {
+    std::smatch match;
+    if (!std::regex_match(line, match, std::regex("( *)([a-z][a-z0-9_.]*):( +[^# ].*)?( *#.*)?")))
+      continue;
+    close_to(match[1].length() / 2 + 1);
+    open.back().keys.push_back(match[2]);
+    if (match[3].matched) continue;  // it has a value
+    std::string above = open.back().path.empty() ? "" : open.back().path + ".";
+    open.push_back({above + match[2].str(), number, match[1].str() + "  ", {}});
+  }
+  close_to(0);
+  return closed;
+}
+
+std::string with_line(const std::string& text, std::size_t after, const std::string& line) {
+  std::size_t place = 0;
+  for (std::size_t i = 0; i < after; ++i) place = text.find('\n', place) + 1;
+  return text.substr(0, place) + line + "\n" + text.substr(place);
+}
+
+TEST(ExampleOfTheConfiguration, SaysTheDefaults) {
+  EXPECT_EQ(parse_config(example(), "config.yaml"), Config());
+  Config config = parse_config(whole_example(), "config.yaml");
+  EXPECT_TRUE(config.task.allowed_loggers);
+  config.task.allowed_loggers.reset();
+  EXPECT_EQ(config, Config());
+}
+
+// The keys that are known, the reader itself tells: it names them where it refuses another.
+TEST(ExampleOfTheConfiguration, HasEveryKey) {
+  const std::string text = whole_example();
+  const std::vector<Section> sections = sections_of(text);
+  EXPECT_EQ(sections.size(), 8u);
+  for (const Section& section : sections) {
+    std::string expected;
+    for (const std::string& key : section.keys) expected += (expected.empty() ? "" : ", ") + key;
+    std::string refusal = refusal_of(with_line(text, section.line, section.indentation + "zzz: 1"));
+    EXPECT_EQ(refusal, "c.yaml:" + std::to_string(section.line + 1) + ": " +
+                           (section.path.empty() ? "" : section.path + ".") +
+                           "zzz: unknown key: expected " + expected);
+  }
+}
+
+// "runtime.binary", as the references name it; empty for what has keys of its own.
+std::string name_of(const Section& section, const std::string& key,
+                    const std::vector<Section>& sections) {
+  const std::string path = section.path.empty() ? key : section.path + "." + key;
+  for (const Section& other : sections)
+    if (other.path == path) return "";
+  return std::regex_replace(path, std::regex("plugins\\.io\\.containerd\\.[a-z]+\\.v1\\.[a-z]+\\."),
+                            "");
+}
+
+TEST(ExampleOfTheConfiguration, HasNoKeyThatTheReferencesLack) {
+  const std::string manual = source_file("src/containerd-shim-runc-v2.8");
+  const std::string readme = source_file("README.md");
+  const std::vector<Section> sections = sections_of(whole_example());
+  for (const Section& section : sections) {
+    for (const std::string& key : section.keys) {
+      const std::string name = name_of(section, key, sections);
+      if (name.empty()) continue;
+      EXPECT_NE(manual.find(".It Cm " + name + "\n"), std::string::npos) << name;
+      EXPECT_NE(readme.find("| `" + name + "` |"), std::string::npos) << name;
+    }
+  }
 }
 
 TEST(Config, TakesTheRequestsFileBeforeTheEnvironmentsBeforeTheDefault) {
