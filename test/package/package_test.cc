@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Debian package that scripts/package makes: installed, used, and removed without a trace. The
+// machine stays as it is: what dpkg writes goes to overlays, which end with the test.
+#include <sys/mount.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "support/end_to_end.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kShim = "/usr/lib/thinshim/containerd-shim-runc-v2";
+constexpr const char* kName = "/usr/bin/containerd-shim-runc-v2-thin";
+constexpr const char* kRuntime = "io.containerd.runc.v2-thin";
+constexpr const char* kManual = "/usr/share/man/man8/containerd-shim-runc-v2-thin.8.gz";
+constexpr const char* kExample = "/usr/share/doc/thinshim/examples/config.yaml";
+
+// Made at the first call, of the build that the shim under test stands in.
+fs::path package() {
+  static std::string file;
+  if (file.empty()) {
+    const fs::path build = fs::path(std::getenv("THINSHIM_BINARY")).parent_path();
+    const Outcome made =
+        test::run({fs::path(std::getenv("THINSHIM_SOURCE")) / "scripts/package", build});
+    EXPECT_TRUE(made.ok()) << made;
+    file = made.out.substr(0, made.out.find('\n'));
+  }
+  return file;
+}
+
+class Package : public EndToEnd {
+ protected:
+  void SetUp() override {
+    for (const char* place : {"/usr", "/etc", "/var/lib/dpkg", "/var/log"}) overlay(place);
+    EndToEnd::SetUp();
+    ASSERT_FALSE(package().empty());
+  }
+
+  void TearDown() override {
+    EndToEnd::TearDown();
+    for (auto overlay = overlays_.rbegin(); overlay != overlays_.rend(); ++overlay)
+      EXPECT_EQ(umount2(overlay->place.c_str(), MNT_DETACH), 0) << overlay->place;
+  }
+
+  // No triggers: man-db would index all the manuals of the machine.
+  static Outcome dpkg(const Words& arguments) {
+    return test::run(Words{"dpkg", "--no-triggers", "--force-unsafe-io"} + arguments);
+  }
+  static Outcome install() { return dpkg({"--install", package()}); }
+
+  // What is there since the overlays were made: files, and directories that were not there before.
+  std::set<std::string> written_below(const std::string& place) const {
+    std::set<std::string> found;
+    for (const Overlay& overlay : overlays_) {
+      if (overlay.place != place) continue;
+      for (const auto& entry : fs::recursive_directory_iterator(overlay.upper)) {
+        const fs::path name = entry.path().lexically_relative(overlay.upper);
+        if (entry.is_symlink() || !entry.is_directory() || !fs::exists(overlay.lower / name))
+          found.insert(place / name);
+      }
+    }
+    return found;
+  }
+
+ private:
+  struct Overlay {
+    std::string place;
+    fs::path upper;
+    fs::path lower;  // the place as it was
+  };
+
+  void overlay(const std::string& place) {
+    const fs::path own = directory_ / "overlays" / std::to_string(overlays_.size());
+    const Overlay made{place, own / "upper", own / "lower"};
+    for (const fs::path& path : {made.upper, made.lower, own / "work"})
+      fs::create_directories(path);
+    ASSERT_EQ(mount(place.c_str(), made.lower.c_str(), nullptr, MS_BIND, nullptr), 0) << place;
+    // Or the overlay would cover it too.
+    ASSERT_EQ(mount("", made.lower.c_str(), nullptr, MS_PRIVATE, nullptr), 0) << place;
+    const std::string options = "lowerdir=" + made.lower.string() +
+                                ",upperdir=" + made.upper.string() +
+                                ",workdir=" + (own / "work").string();
+    ASSERT_EQ(mount("overlay", place.c_str(), "overlay", 0, options.c_str()), 0) << place;
+    overlays_.push_back(made);
+  }
+
+  std::vector<Overlay> overlays_;
+};
+
+TEST_F(Package, StandsBesideTheStockShim) {
+  const Outcome installed = install();
+  ASSERT_TRUE(installed.ok()) << installed;
+  std::set<std::string> written = written_below("/usr");
+  std::erase_if(written, [](const std::string& path) { return path.ends_with(".copyright"); });
+  EXPECT_EQ(written, (std::set<std::string>{
+                         kName,
+                         "/usr/lib/thinshim",
+                         kShim,
+                         "/usr/share/doc/thinshim",
+                         "/usr/share/doc/thinshim/changelog.gz",
+                         "/usr/share/doc/thinshim/copyright",
+                         "/usr/share/doc/thinshim/examples",
+                         kExample,
+                         kManual,
+                         "/usr/share/lintian/overrides/thinshim",
+                     }));
+  EXPECT_EQ(written_below("/etc"), std::set<std::string>());
+  EXPECT_EQ(test::run({"dpkg", "--verify", "thinshim"}).out, "");
+}
+
+TEST_F(Package, RunsContainers) {
+  ASSERT_TRUE(install().ok());
+  const Outcome outcome =
+      run("web", {"/bin/sh", "-c", "echo hello; exit 3"}, {"--runtime", kRuntime});
+  EXPECT_EQ(outcome.exit_code, 3) << outcome;
+  EXPECT_EQ(outcome.out, "hello\n");
+
+  run_detached("served", {"/bin/sleep", "1000"}, {"--null-io", "--runtime", kRuntime});
+  EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(only_shim().pid) + "/exe"), kShim);
+  remove("served");
+}
+
+TEST_F(Package, HasAManualAndAnExampleThatTheShimReads) {
+  ASSERT_TRUE(install().ok());
+  const Outcome manual = test::run({"zcat", kManual});
+  EXPECT_NE(manual.out.find(".Sh CONFIGURATION"), std::string::npos) << manual;
+
+  SubprocessOptions options;
+  options.environment = {std::string("THINSHIM_CONFIG=") + kExample};
+  const Outcome info = test::run({kName, "-info"}, options);
+  EXPECT_TRUE(info.ok()) << info;
+}
+
+TEST_F(Package, LeavesNothingWhenItIsRemoved) {
+  ASSERT_TRUE(install().ok());
+  EXPECT_TRUE(run("web", {"/bin/true"}, {"--runtime", kRuntime}).ok());
+  const Outcome removed = dpkg({"--remove", "thinshim"});
+  EXPECT_TRUE(removed.ok()) << removed;
+  EXPECT_EQ(written_below("/usr"), std::set<std::string>());
+  EXPECT_EQ(written_below("/etc"), std::set<std::string>());
+  // No configuration file is left either, for which dpkg would remember it.
+  EXPECT_FALSE(test::run({"dpkg", "--status", "thinshim"}).ok());
+  EXPECT_FALSE(run("late", {"/bin/true"}, {"--runtime", kRuntime}).ok());
+}
+
+}  // namespace
+}  // namespace thinshim::test
