@@ -57,6 +57,12 @@ bool remove_tree(const fs::path& group) {
 
 }  // namespace
 
+bool may_make_cgroups() {
+  for (const fs::path& hierarchy : hierarchies())
+    if (::access(hierarchy.c_str(), W_OK) == 0) return true;
+  return false;
+}
+
 std::vector<fs::path> cgroups_named(const std::string& name) {
   std::vector<fs::path> found;
   for (const fs::path& hierarchy : hierarchies()) {

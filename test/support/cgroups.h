@@ -11,6 +11,9 @@ namespace thinshim::test {
 // controller with cgroup v1 and one more with a hybrid, a single one with v2.
 std::vector<std::filesystem::path> cgroups_named(const std::string& name);
 
+// Whether this user may have groups at all: one without privileges has none.
+bool may_make_cgroups();
+
 // Kills what is in them and removes them, with everything below, at the top of each hierarchy.
 void remove_cgroups_that_begin_with(const std::string& prefix);
 

@@ -16,6 +16,7 @@
 #include <stdexcept>
 
 #include "bootstrap.pb.h"
+#include "support/cgroups.h"
 #include "support/event_line.h"
 
 namespace thinshim::test {
@@ -122,6 +123,9 @@ void ShimTest::make_bundle(const std::string& id, const ContainerConfig& config)
       mappings += R"(,")" + std::string(kind) + R"(Mappings":[{"containerID":0,"hostID":)" +
                   std::to_string(config.first_host_id) + R"(,"size":65536}])";
   }
+  std::string cgroups_path;
+  if (may_make_cgroups())
+    cgroups_path = R"("cgroupsPath":)" + quoted("/" + namespace_ + "/" + id) + ",";
   const std::string root = config.rootfs.empty() ? rootfs().string() : config.rootfs;
   std::ofstream(bundle(id) / "config.json")
       << R"({"ociVersion":"1.0.2","process":{"terminal":)" << (config.terminal ? "true" : "false")
@@ -131,9 +135,8 @@ void ShimTest::make_bundle(const std::string& id, const ContainerConfig& config)
       << R"({"destination":"/proc","type":"proc","source":"proc"},)"
       << R"({"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["mode=755"]},)"
       << R"({"destination":"/dev/pts","type":"devpts","source":"devpts",)"
-      << R"("options":["newinstance","ptmxmode=0666","mode=0620"]}],"linux":{"cgroupsPath":)"
-      << quoted("/" + namespace_ + "/" + id) << R"(,"namespaces":[)" << namespaces << "]"
-      << mappings << "}}";
+      << R"("options":["newinstance","ptmxmode=0666","mode=0620"]}],"linux":{)" << cgroups_path
+      << R"("namespaces":[)" << namespaces << "]" << mappings << "}}";
 }
 
 std::string ShimTest::read(const fs::path& file) const {
