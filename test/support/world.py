@@ -61,7 +61,10 @@ def parent(pid):
 def group_files(name):
     """Files of this name in the cgroups of the tests' containers, which are below one of our name at the top."""
     root = pathlib.Path("/sys/fs/cgroup")
-    return [path for top in (root, *root.iterdir()) for path in top.glob(f"{NAME}/*/**/{name}")]
+    tops = [top / NAME for top in (root, *root.iterdir())]
+    # os.walk minds no directory that goes away meanwhile.
+    return [pathlib.Path(place) / name for top in tops for place, _, files in os.walk(top)
+            if name in files and pathlib.Path(place) != top]
 
 
 def entries(directory):
