@@ -76,7 +76,11 @@ class Pods(PodTest):
         self.assertEqual(0, self.exec(container, "true").exit_code)
 
     def test_logs_hold_all_of_both_streams(self):
-        container = self.start(self.run_pod(), "web", "seq 1 20000; echo to stderr >&2; echo -n no newline")
+        # containerd 1.6 may forget what it has not read of a container that ends; so it is with the stock shim too.
+        os.mkfifo(self.shared / "go")
+        container = self.start(self.run_pod(), "web", "seq 1 20000; echo to stderr >&2; read line < /shared/go; echo -n no newline")
+        self.eventually(lambda: len(self.log("web")) >= 20001, "lost in the log")
+        (self.shared / "go").write_text("on\n")
         self.assertEqual(0, self.has_exited(container).exit_code)
         # containerd tells of the end before its log is written to the end.
         self.eventually(lambda: len(self.log("web")) >= 20002, "lost in the log")
