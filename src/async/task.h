@@ -11,9 +11,8 @@
 //   to a TaskSet or post it.
 // - One thread: no synchronisation.
 //
-// Parameters are taken by value, or by reference to something that outlives the task
-// (style.md 3.3). rvalue references and views are refused at compile time, because they dangle
-// after the first wait.
+// Parameters are taken by value, or by reference to something that outlives the task. rvalue
+// references and views are refused at compile time, because they dangle after the first wait.
 #pragma once
 
 #include <coroutine>

@@ -4,8 +4,8 @@
 //
 // What changes a container runs to its end in the service's own set of tasks, even where the client
 // has gone meanwhile; for that the runtime has `patience`, then it is killed. A container that was
-// made too late for its client is removed again. What only asks is
-// answered from memory at once. Errors and texts are the stock shim's (compatibility.md 3.7).
+// made too late for its client is removed again. What only asks is answered from memory at once.
+// Errors and texts are the stock shim's (containerd, cmd/containerd-shim-runc-v2/task/service.go).
 #pragma once
 
 #include <functional>
