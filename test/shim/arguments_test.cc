@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <map>
+#include <regex>
+#include <sstream>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace thinshim {
 namespace {
@@ -185,6 +189,23 @@ TEST(Arguments, UsageNamesEveryFlag) {
   for (const char* flag : {"namespace", "id", "address", "publish-binary", "bundle", "socket",
                            "debug-socket", "debug", "v", "version", "info"})
     EXPECT_NE(text.find("\n  -" + std::string(flag)), std::string::npos) << flag;
+}
+
+TEST(Arguments, ManualNamesEveryFlag) {
+  const char* root = std::getenv("THINSHIM_SOURCE");
+  ASSERT_TRUE(root) << "run it by meson test";
+  const std::string manual =
+      read_file(std::string(root) + "/src/containerd-shim-runc-v2.8").value();
+  std::istringstream lines(usage("shim"));
+  int flags = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("  -")) continue;
+    ++flags;
+    const std::string flag = line.substr(3, line.find(' ', 3) - 3);
+    const std::regex item("\n\\.It Fl ([a-z-]+ .* )?" + flag + "[ \n]");
+    EXPECT_TRUE(std::regex_search(manual, item)) << flag;
+  }
+  EXPECT_EQ(flags, 11);
 }
 
 }  // namespace
