@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -55,6 +56,17 @@ bool remove_tree(const fs::path& group) {
   return rmdir(group.c_str()) == 0 || !fs::exists(group, ignored);
 }
 
+// The groups in a group whose names begin with `prefix`, each before those that are in it.
+void add_below(const fs::path& group, const std::string& prefix, std::vector<fs::path>& found) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(group, ignored)) {
+    if (!entry.is_directory(ignored)) continue;
+    if (entry.path().filename().string().rfind(prefix, 0) != 0) continue;
+    found.push_back(entry.path());
+    add_below(entry.path(), "", found);
+  }
+}
+
 }  // namespace
 
 bool may_make_cgroups() {
@@ -69,6 +81,19 @@ std::vector<fs::path> cgroups_named(const std::string& name) {
     if (fs::is_directory(hierarchy / name)) found.push_back(hierarchy / name);
   }
   return found;
+}
+
+std::vector<fs::path> cgroups_of_containers(const std::string& containerd_namespace) {
+  std::vector<fs::path> found;
+  for (const fs::path& group : cgroups_named(containerd_namespace)) add_below(group, "", found);
+  for (const fs::path& slice : cgroups_named("system.slice"))
+    add_below(slice, containerd_namespace + "-", found);
+  return found;
+}
+
+bool systemd_makes_cgroups() {
+  const char* driver = std::getenv("THINSHIM_TEST_CGROUP_DRIVER");
+  return driver != nullptr && driver == std::string("systemd");
 }
 
 void remove_cgroups_that_begin_with(const std::string& prefix) {

@@ -14,6 +14,13 @@ std::vector<std::filesystem::path> cgroups_named(const std::string& name);
 // Whether this user may have groups at all: one without privileges has none.
 bool may_make_cgroups();
 
+// The groups of all containers of a containerd namespace, those below them too, whoever made them.
+std::vector<std::filesystem::path> cgroups_of_containers(const std::string& containerd_namespace);
+
+// Whether the project's own client has its containers' cgroups made by systemd, as their scopes:
+// $THINSHIM_TEST_CGROUP_DRIVER is "systemd".
+bool systemd_makes_cgroups();
+
 // Kills what is in them and removes them, with everything below, at the top of each hierarchy.
 void remove_cgroups_that_begin_with(const std::string& prefix);
 

@@ -67,8 +67,9 @@ void Containerd::start() {
   SubprocessOptions options;
   options.directory = directory_;  // it looks for shims in its working directory before PATH
   options.log = directory_ / "log";
-  options.environment = {"PATH=" + (directory_ / "bin").string() +
-                         ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+  const char* path = std::getenv("PATH");
+  options.environment = {"PATH=" + (directory_ / "bin").string() + ":" +
+                         (path == nullptr ? "/usr/sbin:/usr/bin:/sbin:/bin" : path)};
   // A shim that was built with sanitizers leaves its reports here; otherwise nobody would see them.
   for (const std::string& name : {std::string("ASAN_OPTIONS"), std::string("UBSAN_OPTIONS")}) {
     const char* value = std::getenv(name.c_str());

@@ -10,8 +10,9 @@
 
 namespace thinshim::test {
 
-// A private instance of the machine's containerd: configuration, state and sockets in a directory
-// of its own, and the shim under test first on its PATH as `containerd-shim-runc-v2`.
+// A private instance of the containerd that is first on PATH: configuration, state and sockets in a
+// directory of its own, and the shim under test first on its PATH as `containerd-shim-runc-v2`; the
+// rest of it, and so the runtime, is the caller's.
 class Containerd {
  public:
   // Writes into `directory`, which need not exist yet. Nothing runs before start(). The log level

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/end_to_end.h"
 
-#include <signal.h>
-
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
@@ -61,9 +59,7 @@ void EndToEnd::TearDown() {
   EXPECT_EQ(containerd_.sanitizer_reports(), "");
   if (HasFailure()) {
     std::cout << "--- log of containerd and its shims\n" << containerd_.log() << "---\n";
-    // The next test shall find nobody here. All but process 1 and this one are what the test has
-    // started.
-    kill(-1, SIGKILL);
+    end_everybody_else();
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 namespace thinshim::test {
@@ -10,9 +11,16 @@ namespace thinshim::test {
 using Clock = std::chrono::steady_clock;
 using Duration = std::chrono::milliseconds;
 
+// How many times slower than others this machine is; an emulated one says so by
+// $THINSHIM_TEST_SLOWNESS.
+inline int slowness() {
+  const char* times = std::getenv("THINSHIM_TEST_SLOWNESS");
+  return times == nullptr ? 1 : std::max(1, std::atoi(times));
+}
+
 // How long a test waits for what normally takes milliseconds. Only a failing test waits this long,
-// so it is generous: emulated machines are ten times slower.
-inline constexpr Duration kPatience = std::chrono::seconds(30);
+// so it is generous.
+inline const Duration kPatience = std::chrono::seconds(30) * slowness();
 
 inline Duration time_left(Clock::time_point end) {
   return std::max(Duration(0), std::chrono::duration_cast<Duration>(end - Clock::now()));

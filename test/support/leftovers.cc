@@ -16,20 +16,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr pid_t kKernel = 2;  // kthreadd
+
 void add_entries(const fs::path& directory, std::set<std::string>& traces) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
     if (entry.path().filename() == ".lock") continue;  // one for all shims, and it stays
     traces.insert("entry " + entry.path().string());
-  }
-}
-
-void add_groups(const fs::path& group, std::set<std::string>& traces) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(group, ignored)) {
-    if (!entry.is_directory(ignored)) continue;
-    traces.insert("cgroup " + entry.path().string());
-    add_groups(entry.path(), traces);
   }
 }
 
@@ -46,6 +39,8 @@ std::set<std::string> Leftovers::traces(const std::set<pid_t>& expected) const {
   std::set<std::string> traces;
   for (const Process& one : processes()) {
     if (one.pid == 1 || one.pid == getpid() || expected.count(one.pid) != 0) continue;
+    // The kernel's own come and go; where there is a pid namespace they are not in it.
+    if (systemd_makes_cgroups() && one.parent == kKernel) continue;
     traces.insert("process " + std::to_string(one.pid) + (one.state == 'Z' ? " (a zombie) " : " ") +
                   one.command());
   }
@@ -53,7 +48,8 @@ std::set<std::string> Leftovers::traces(const std::set<pid_t>& expected) const {
   std::ifstream mounts("/proc/self/mountinfo");
   for (std::string line; std::getline(mounts, line);) traces.insert("mount " + line);
   for (const fs::path& directory : directories_) add_entries(directory, traces);
-  for (const fs::path& group : cgroups_named(namespace_)) add_groups(group, traces);
+  for (const fs::path& group : cgroups_of_containers(namespace_))
+    traces.insert("cgroup " + group.string());
   return traces;
 }
 

@@ -29,7 +29,7 @@ class Leftovers {
   // `limit`. `expected` are processes that may be there all the same: a containerd that was started
   // again.
   std::set<std::string> after(const std::set<pid_t>& expected = {},
-                              Duration limit = std::chrono::seconds(10)) const;
+                              Duration limit = std::chrono::seconds(10) * slowness()) const;
 
  private:
   std::set<std::string> traces(const std::set<pid_t>& expected) const;

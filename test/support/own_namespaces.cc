@@ -70,6 +70,7 @@ void mount_own(const std::filesystem::path& directory) {
 // Process 1: reaps until the tests are done. Its end is the end of all that is left.
 int be_init(const std::function<int(const World&)>& body, const World& world) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (systemd_makes_cgroups()) prctl(PR_SET_CHILD_SUBREAPER, 1);
   mount_own(world.directory);
   const pid_t tests = fork();
   check(tests < 0 ? -1 : 0, "fork");
@@ -89,7 +90,8 @@ int run_in_own_namespaces(const std::function<int(const World&)>& body) {
   const std::filesystem::path path = directory.path();
   const World world = {path, path.filename().string()};
   const int our_pids = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-  check(unshare(CLONE_NEWPID), "unshare (are you root?)");  // for the next child
+  if (!systemd_makes_cgroups())
+    check(unshare(CLONE_NEWPID), "unshare (are you root?)");  // for the next child
   first_process = fork();
   check(first_process < 0 ? -1 : 0, "fork");
   if (first_process == 0) {
@@ -110,6 +112,11 @@ int run_in_own_namespaces(const std::function<int(const World&)>& body) {
   close(our_pids);
   remove_cgroups_that_begin_with(world.name);
   return exit_code(status);
+}
+
+void end_everybody_else() {
+  // All but process 1 and this one.
+  if (!systemd_makes_cgroups()) kill(-1, SIGKILL);
 }
 
 }  // namespace thinshim::test

@@ -22,6 +22,12 @@ struct World {
 // are compiled in).
 // - Process 1 reaps at once what loses its parent.
 // Works in a chroot too. Needs root; what can't be had is a failure.
+//
+// Where systemd_makes_cgroups() there is no pid namespace, because systemd is told pids: that is
+// for a machine which has nothing else to do and ends with the tests.
 int run_in_own_namespaces(const std::function<int(const World&)>& body);
+
+// After a failed test: ends all that it has started, so that the next one finds nobody.
+void end_everybody_else();
 
 }  // namespace thinshim::test

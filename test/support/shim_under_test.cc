@@ -93,8 +93,7 @@ void ShimTest::TearDown() {
     EXPECT_TRUE(clean);
     if (HasFailure()) std::cout << "--- log of " << id << "\n" << text << "---\n";
   }
-  // The next test shall find nobody here.
-  if (HasFailure()) ::kill(-1, SIGKILL);
+  if (HasFailure()) end_everybody_else();
 }
 
 std::string ShimTest::log_of(const std::string& id) {
@@ -123,9 +122,10 @@ void ShimTest::make_bundle(const std::string& id, const ContainerConfig& config)
       mappings += R"(,")" + std::string(kind) + R"(Mappings":[{"containerID":0,"hostID":)" +
                   std::to_string(config.first_host_id) + R"(,"size":65536}])";
   }
+  const std::string group = systemd_makes_cgroups() ? "system.slice:" + namespace_ + ":" + id
+                                                    : "/" + namespace_ + "/" + id;
   std::string cgroups_path;
-  if (may_make_cgroups())
-    cgroups_path = R"("cgroupsPath":)" + quoted("/" + namespace_ + "/" + id) + ",";
+  if (may_make_cgroups()) cgroups_path = R"("cgroupsPath":)" + quoted(group) + ",";
   const std::string root = config.rootfs.empty() ? rootfs().string() : config.rootfs;
   std::ofstream(bundle(id) / "config.json")
       << R"({"ociVersion":"1.0.2","process":{"terminal":)" << (config.terminal ? "true" : "false")
@@ -218,6 +218,12 @@ api::CreateTaskRequest ShimTest::create_request(const std::string& id) const {
   api::CreateTaskRequest request;
   request.set_id(id);
   request.set_bundle(bundle(id));
+  if (systemd_makes_cgroups()) {
+    containerd::runc::v1::Options options;
+    options.set_systemd_cgroup(true);
+    request.mutable_options()->set_type_url(options.GetTypeName());
+    request.mutable_options()->set_value(options.SerializeAsString());
+  }
   return request;
 }
 

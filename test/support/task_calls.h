@@ -16,6 +16,7 @@
 #include "async/loop.h"
 #include "base/error.h"
 #include "runc_options.pb.h"
+#include "support/eventually.h"
 #include "task.pb.h"
 #include "ttrpc/client.h"
 #include "wire.pb.h"
@@ -48,7 +49,7 @@ using CallPtr = std::shared_ptr<Call<Response>>;
 class TaskCalls {
  public:
   // What a test that works never waits for.
-  static constexpr std::chrono::milliseconds kLimit = 60s;
+  inline static const Duration kLimit = 60s * slowness();
 
   TaskCalls(Loop& loop, const std::string& socket) : loop_(loop), client(loop, socket) {}
 
