@@ -76,7 +76,7 @@ TEST_F(Resources, AnUpdateReachesTheKernel) {
   shim->end(shim->update_begin("c1", R"({"memory":{"limit":67108864},"pids":{"limit":77}})"));
   const Cgroup group = Cgroup::of_process(pid);
   EXPECT_EQ(file_of(group, "memory.limit_in_bytes", "memory.max"), "67108864");
-  Error error = shim->refusal_of(shim->update_begin("c1", R"({"memory":{"limit":4096}})"));
+  Error error = shim->refusal_of(shim->update_begin("c1", R"({"cpu":{"period":1}})"));
   EXPECT_EQ(std::string(error.what()).rfind("OCI runtime update failed: ", 0), 0u) << error.what();
   shim->end_container("c1");
   end_shim(*shim);
