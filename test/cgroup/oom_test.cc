@@ -13,7 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kPatience = 20s;
 constexpr std::size_t kTooMuch = 64;  // megabytes
 
 class OomTest : public test::OwnGroups {
@@ -39,7 +38,7 @@ class OomTest : public test::OwnGroups {
     if (cgroup_version() == CgroupVersion::v2)
       write_file(outer_ + "/cgroup.subtree_control", "+memory", 0);
   }
-  bool reported(OomWatch& watch, Duration limit = kPatience) {
+  bool reported(OomWatch& watch, Duration limit = test::kPatience) {
     return loop_.run(within(loop_, limit, watch.next()));
   }
   double busy_milliseconds(OomWatch& watch) {
@@ -63,7 +62,7 @@ TEST_F(OomTest, AKillIsReportedOnce) {
   EXPECT_TRUE(reported(watch));
   EXPECT_TRUE(was_killed(pid));
   EXPECT_FALSE(watch.look());
-  EXPECT_LT(busy_milliseconds(watch), 10 * slowness());
+  EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness());
 }
 
 TEST_F(OomTest, EachKillIsReported) {
@@ -139,7 +138,7 @@ TEST_F(OomTest, KillsInOtherGroupsOfThePodDoNotCount) {
     EXPECT_TRUE(was_killed(greedy));
     EXPECT_FALSE(watch.look());
     EXPECT_FALSE(reported(watch, 1500ms));
-    EXPECT_LT(busy_milliseconds(watch), 10 * slowness());
+    EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness());
   }
   ::rmdir(other.c_str());
 }
@@ -168,7 +167,7 @@ TEST_F(OomTest, OtherEndsAreNoKillsByLackOfMemory) {
   EXPECT_FALSE(reported(watch, 20ms));
   remove_groups();
   EXPECT_FALSE(watch.look());
-  EXPECT_LT(busy_milliseconds(watch), 10) << "with a group that is gone";
+  EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness()) << "with a group that is gone";
   EXPECT_FALSE(watch.look());
 }
 
