@@ -133,7 +133,9 @@ TEST_F(TaskApi, ListsTheProcesses) {
   EXPECT_EQ(pids.count(static_cast<std::uint32_t>(pid)), 1u);
   shim->kill("c1", SIGKILL, "", true);
   shim->wait("c1");
-  EXPECT_EQ(shim->end(shim->pids_begin("c1")).processes_size(), 0);
+  const api::PidsResponse left = shim->end(shim->pids_begin("c1"));
+  ASSERT_EQ(left.processes_size(), 1);
+  EXPECT_EQ(left.processes(0).pid(), static_cast<std::uint32_t>(init));
   shim->remove("c1");
   end_shim(*shim);
 }

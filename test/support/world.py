@@ -119,6 +119,17 @@ class Daemon:
         reports = {f"{tool}_OPTIONS": f"log_path={self.directory}/report" for tool in ("ASAN", "UBSAN")}
         self.environment = dict(os.environ, PATH=f"{self.programs}:{path}", **reports)
         self.process = None
+        self._own_etc()
+
+    def _own_etc(self):
+        """The machine's /etc with what it lacks for containers where it is bare; what is written there is seen here only."""
+        layers = {name: self.directory / "etc" / name for name in ("upperdir", "workdir")}
+        for path in layers.values():
+            path.mkdir(parents=True)
+        options = ",".join(["lowerdir=/etc", *(f"{name}={path}" for name, path in layers.items())])
+        subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", "/etc"], check=True)
+        for name in ("hosts", "resolv.conf"):
+            pathlib.Path("/etc", name).touch()
 
     def start(self, *command, answers=lambda: True):
         with open(self.log, "ab") as log:
