@@ -10,7 +10,7 @@
 //   options.json  runtime                      how to call the OCI runtime for this container
 //   init.pid  EXEC.pid                         written by the OCI runtime
 //   log.json                                   the OCI runtime's log
-//   criu-dump.log                              why a checkpoint failed
+//   criu-dump.log                              why a checkpoint or a restore failed
 #pragma once
 
 #include <optional>

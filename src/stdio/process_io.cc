@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@ constexpr Duration kTerminalLimit = 30s;
 // announces a fifo's reader to its writer.
 constexpr Duration kFirstLook = 20ms;
 constexpr Duration kSlowestLook = 1s;
+// How often finish() looks whether there is still something to wait for.
+constexpr Duration kFlowLook = 20ms;
 
 mode_t mode_of(const Fd& file) {
   struct stat status{};
@@ -299,10 +302,23 @@ Task<> ProcessIo::wait_for_loggers() {
   }
 }
 
-Task<> ProcessIo::finish(Duration limit) {
+// A reader that is there and output for it; what is held open without a byte in it is not.
+bool ProcessIo::output_is_on_its_way() const {
+  return std::ranges::any_of(outputs_, [](const Stream& output) {
+    int waiting = 0;
+    return output.pump && ::ioctl(output.source.get(), FIONREAD, &waiting) == 0 && waiting > 0 &&
+           has_reader(*output.sink);
+  });
+}
+
+Task<> ProcessIo::finish(Duration limit, Duration while_it_flows) {
   const std::uint64_t begin = loop_.now();
   Task<> ending = moving_out_.wait_empty();
   bool ended = co_await within(loop_, limit, std::move(ending));
+  while (!ended && Duration(loop_.now() - begin) < while_it_flows && output_is_on_its_way()) {
+    Task<> flowing = moving_out_.wait_empty();
+    ended = co_await within(loop_, kFlowLook, std::move(flowing));
+  }
   if (!ended)
     log::warning("output was cut off: something still holds it open",
                  {{"process", settings_.name}});

@@ -97,8 +97,9 @@ class ProcessIo {
   // The process is dead: a terminal's output ends with what it holds.
   void process_exited();
   // Waits, for at most `limit`, until all output has gone into the client's fifo and the loggers
-  // have ended; then ends every stream. Loggers that go on are seen to by `loggers`.
-  Task<> finish(Duration limit);
+  // have ended; then ends every stream. As long as output is on its way to a client that is there,
+  // it waits for up to `while_it_flows`. Loggers that go on are seen to by `loggers`.
+  Task<> finish(Duration limit, Duration while_it_flows = {});
 
  private:
   // One direction. The pump goes before the descriptors that it watches.
@@ -132,6 +133,7 @@ class ProcessIo {
   Task<> wait_for_reader(Stream& stream);
   Task<> move_input();
   Task<> end_terminal_input();
+  bool output_is_on_its_way() const;
   Task<> drain_terminal();
   void end_loggers_without_output();
   Task<> wait_for_loggers();

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "task/init_process.h"
 
+#include <unistd.h>
+
 #include <signal.h>
 #include <strings.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "oci/criu_files.h"
 #include "oci/json.h"
@@ -26,6 +29,10 @@ Error kill_error(const Error& error) {
     return Error::not_found("process already finished");
   if (contains(error, "does not exist")) return Error::not_found("no such container");
   return error.in("unknown error after kill");
+}
+
+Error with_log(const Error& failure, const Bundle& bundle) {
+  return Error(failure.code(), std::string(failure.what()) + " path= " + bundle.criu_log());
 }
 
 }  // namespace
@@ -118,16 +125,18 @@ Task<> InitProcess::restore() {
   };
   Task<> opening = open_io(settings_.io);
   if (!has_io()) co_await std::move(opening);  // an earlier attempt failed
-  std::exception_ptr failure;
+  std::optional<Error> failure;
   try {
     Task<> making = make(settings_.bundle.init_pid(), std::move(maker));
     co_await std::move(making);
-  } catch (...) {
-    failure = std::current_exception();
+  } catch (const Error& error) {
+    failure = error;
   }
-  Task<> cleaning = clean_up_after_criu(settings_.criu_work, false);
+  Task<> cleaning = clean_up_after_criu(settings_.criu_work, failure ? "restore.log" : "");
   co_await std::move(cleaning);
-  if (failure) std::rethrow_exception(failure);
+  if (failure && ::access(settings_.bundle.criu_log().c_str(), F_OK) == 0)  // criu did run
+    throw with_log(*failure, settings_.bundle);
+  if (failure) throw *failure;
   image_.reset();
 }
 
@@ -171,22 +180,21 @@ Task<> InitProcess::checkpoint(Runtime::Checkpoint options) {
   } catch (const Error& error) {
     failure = error;
   }
-  Task<> cleaning = clean_up_after_criu(work, failure.has_value());
+  Task<> cleaning = clean_up_after_criu(work, failure ? "dump.log" : "");
   co_await std::move(cleaning);
-  if (failure)
-    throw Error(failure->code(),
-                std::string(failure->what()) + " path= " + settings_.bundle.criu_log());
+  if (failure) throw with_log(*failure, settings_.bundle);
 }
 
-// `work` is the directory that the client named for criu, which stays.
-Task<> InitProcess::clean_up_after_criu(std::string work, bool failed) {
+// `work` is the directory that the client named for criu, which stays; `log` the file in there that
+// says what went wrong.
+Task<> InitProcess::clean_up_after_criu(std::string work, std::string log) {
   const Bundle& bundle = settings_.bundle;
   try {
     Task<> cleaning =
-        run_forked(reaper_, [work, own = bundle.criu_work(), log = bundle.criu_log(), failed] {
+        run_forked(reaper_, [work, own = bundle.criu_work(), log, kept = bundle.criu_log()] {
           std::exception_ptr failure;
           try {
-            if (failed) keep_criu_log(work.empty() ? own : work, log);
+            if (!log.empty()) keep_criu_log(join_path(work.empty() ? own : work, log), kept);
           } catch (...) {
             failure = std::current_exception();
           }

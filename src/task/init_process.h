@@ -58,7 +58,7 @@ class InitProcess : public Process {
   Task<> create_container();
   Task<> undo_create(bool keep_container);
   Task<> restore();
-  Task<> clean_up_after_criu(std::string work, bool failed);
+  Task<> clean_up_after_criu(std::string work, std::string log);
 
   Runtime runtime_;
   Settings settings_;

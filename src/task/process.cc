@@ -139,7 +139,7 @@ Task<> Process::finish_io() {
   if (!io_) co_return;
   std::uint64_t gone_by = exit_ ? reaper_.loop().now() - exit_recorded_ : 0;
   Duration left = std::max(Duration(0), drain_timeout_ - Duration(gone_by));
-  Task<> finishing = io_->finish(left);
+  Task<> finishing = io_->finish(left, drain_timeout_);
   co_await std::move(finishing);
 }
 

@@ -138,6 +138,16 @@ TEST_F(Checkpoint, CanBeRestoredAgainWhereThatFailed) {
   end_container("c1");
 }
 
+TEST_F(Checkpoint, WhyARestoreFailedIsKept) {
+  end(create_begin(restore_request("c1")));
+  runtime.before("restore",
+                 "mkdir -p $work; echo why > $work/restore.log; " + FakeRuntime::fail("no"));
+  const std::string log = bundle("c1") + "/criu-dump.log";
+  EXPECT_REFUSED(start_begin("c1"), unknown, "OCI runtime restore failed: no path= " + log);
+  EXPECT_EQ(read_file(log), "why\n");
+  remove("c1");
+}
+
 TEST_F(Checkpoint, OptionsThatCannotBeReadAreRefused) {
   run("c1");
   api::CheckpointTaskRequest request;

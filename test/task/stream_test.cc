@@ -144,6 +144,21 @@ TEST_F(Stream, ThatWasHeldLongEnoughAfterTheExitHoldsUpDeleteNoMore) {
   end_container("c1");
 }
 
+// A client that deletes without waiting for the end of the output.
+TEST_F(Stream, ThatIsStillReadLongAfterTheExitIsWaitedForByDelete) {
+  run("c1");
+  begin_exec("e1", "head -c 120000 /dev/zero; exit 2", "o");
+  Fd out = reader("out");
+  start("c1", "e1");
+  wait("c1", "e1");
+  pass(4100ms);
+  auto removing = remove_begin("c1", "e1");
+  pass(100ms);
+  EXPECT_EQ(all_of(out).size(), 120000u);
+  EXPECT_EQ(end(removing).exit_status(), 2u);
+  end_container("c1");
+}
+
 TEST_F(Stream, ThatHoldsUpOneDeleteHoldsUpAnotherAndBothAnswerTheSame) {
   run("c1");
   begin_exec("e1", "sleep 0.2 & exit 6", "o");
