@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "oci/idmap.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <memory>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -129,6 +131,18 @@ IdmappedLayers::IdmappedLayers(const std::vector<std::string>& dirs, const Fd& u
   }
   for (const std::string& dir : dirs)
     dirs_.push_back(dir.empty() ? "" : escape_layer(place_) + "/" + dir.substr(common->size()));
+}
+
+void remove_mapped_layers(const std::string& place) {
+  const std::string directory = directory_of(place);
+  const std::string_view name = base_name(place);
+  std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory.c_str()), ::closedir);
+  while (dirent* entry = open ? ::readdir(open.get()) : nullptr) {
+    if (!std::string_view(entry->d_name).starts_with(name)) continue;
+    const std::string left = join_path(directory, entry->d_name);
+    ::umount2(left.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    ::rmdir(left.c_str());
+  }
 }
 
 IdmappedLayers::~IdmappedLayers() {

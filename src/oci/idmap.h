@@ -31,6 +31,8 @@ void mount_idmapped(const std::string& source, const std::string& target, const 
 
 // An overlay's lower directories behind a temporary mapped mount of the directory that holds them,
 // read-only. The overlay keeps copies of its own, so this can go as soon as it is mounted.
+//
+// Where the process was killed before that, remove_mapped_layers() does it.
 class IdmappedLayers {
  public:
   // `dirs` as lower_dirs() gives them. The mount is made in a new directory whose name begins with
@@ -48,5 +50,8 @@ class IdmappedLayers {
   std::string place_;
   std::vector<std::string> dirs_;
 };
+
+// Takes off whatever is left of IdmappedLayers of this `place`.
+void remove_mapped_layers(const std::string& place);
 
 }  // namespace thinshim

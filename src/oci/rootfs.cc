@@ -26,10 +26,14 @@
 #include "oci/loop.h"
 #include "oci/mount_options.h"
 #include "oci/overlay.h"
+#include "oci/unmount.h"
 #include "process/command.h"
 
 namespace thinshim {
 namespace {
+
+// What the directories begin with in which an overlay's layers are mapped.
+std::string layers_place(const std::string& rootfs) { return rootfs + ".layers"; }
 
 constexpr int kResolveAttempts = 1000;
 
@@ -148,7 +152,7 @@ class Component {
   void map_layers(const Fd& user_namespace, std::optional<IdmappedLayers>& layers) {
     std::size_t place = find_lowerdir(options_.data);
     if (place == std::string::npos) throw Error::unknown("overlay without lowerdir to map");
-    layers.emplace(lower_dirs(options_.data[place]), user_namespace, rootfs_ + ".layers");
+    layers.emplace(lower_dirs(options_.data[place]), user_namespace, layers_place(rootfs_));
     options_.data[place] = lowerdir_option(layers->dirs());
   }
 
@@ -281,6 +285,11 @@ void mount_all(const MountList& mounts, const std::string& rootfs) {
       throw Error(named.code(), named.what() + undo(made), named.errnum());
     }
   }
+}
+
+void unmount_all(const std::string& rootfs) {
+  remove_mapped_layers(layers_place(rootfs));
+  unmount_recursive(rootfs);
 }
 
 }  // namespace thinshim

@@ -4,7 +4,7 @@
 // (mount.fuse, mount.fuse3), with mapped owners where a user namespace wants them.
 //
 // Blocking calls that may hang, change the working directory for a moment and have children: the
-// server runs them in a fork (process/run.h). Taking them off again: unmount_recursive().
+// server runs them in a fork (process/run.h).
 #pragma once
 
 #include <mount.pb.h>
@@ -23,5 +23,9 @@ using MountList = google::protobuf::RepeatedPtrField<containerd::types::Mount>;
 // Where one fails, those before it are taken off again, last first, and Error "failed to mount
 // rootfs component: mount source: ..., err: reason" is thrown, containerd's words.
 void mount_all(const MountList& mounts, const std::string& rootfs);
+
+// Takes them off again, as unmount_recursive() does, and what a mount_all() that was killed has
+// left beside `rootfs`.
+void unmount_all(const std::string& rootfs);
 
 }  // namespace thinshim

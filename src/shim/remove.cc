@@ -18,9 +18,9 @@
 #include "base/log.h"
 #include "cgroup/cgroup.h"
 #include "oci/bundle.h"
+#include "oci/rootfs.h"
 #include "oci/runtime.h"
 #include "oci/spec.h"
-#include "oci/unmount.h"
 #include "process/reaper.h"
 #include "runc_options.pb.h"
 #include "shim/address.h"
@@ -104,7 +104,7 @@ void clean(const Bundle& bundle, const std::string& id, const Arguments& argumen
     attempt("failed to remove runc container", [&] { remove_runtime_state(settings, id); });
   if (has_state || !exists(bundle.init_pid()))
     attempt("failed to remove the container's cgroups", [&] { remove_groups(bundle); });
-  attempt("failed to cleanup rootfs mount", [&] { unmount_recursive(bundle.rootfs()); });
+  attempt("failed to cleanup rootfs mount", [&] { unmount_all(bundle.rootfs()); });
   if (!exists(bundle.config())) return;  // no bundle: its pid files are somebody else's
   for (const std::string& name : entries_of(bundle.path())) {
     bool exec_pid =

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "oci/criu_files.h"
 #include "oci/json.h"
-#include "oci/unmount.h"
+#include "oci/rootfs.h"
 #include "process/run.h"
 
 namespace thinshim {
@@ -103,7 +103,7 @@ Task<> InitProcess::mount(MountList rootfs) {
 
 Task<> InitProcess::unmount(Event* stop) {
   std::string target = settings_.bundle.rootfs();
-  Task<> unmounting = run_forked(reaper_, [target] { unmount_recursive(target); }, stop);
+  Task<> unmounting = run_forked(reaper_, [target] { unmount_all(target); }, stop);
   co_await std::move(unmounting);
 }
 

@@ -174,6 +174,18 @@ TEST_F(RootfsOfMappedTest, LeavesNothingBehindWhereTheMountFails) {
   EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
 }
 
+// As a process leaves it that is killed while it mounts.
+TEST_F(RootfsOfMappedTest, IsTakenDownWithLayersThatWereLeftBehind) {
+  make("source");
+  add("bind", dir_ / "source", {"bind"}).mount_all();
+  make("rootfs.layersAbCdEf");
+  make("rootfs.layersGhIjKl");
+  run("mount -t tmpfs tmpfs " + rootfs_ + ".layersAbCdEf");
+  unmount_all(rootfs_);
+  EXPECT_EQ(new_mounts(), 0);
+  run("test -z \"$(ls -d " + rootfs_ + ".layers* 2>/dev/null)\"");
+}
+
 TEST(IdMap, IsReadFromText) {
   auto text = [](const std::vector<IdRange>& ranges) {
     std::string result;
