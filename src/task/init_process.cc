@@ -27,7 +27,6 @@ Error kill_error(const Error& error) {
   if (contains(error, "os: process already finished") || contains(error, "container not running") ||
       contains(error, "no such process"))
     return Error::not_found("process already finished");
-  if (contains(error, "does not exist")) return Error::not_found("no such container");
   return error.in("unknown error after kill");
 }
 
@@ -74,6 +73,12 @@ Task<> InitProcess::create_container() {
   co_await std::move(making);
 }
 
+// crun says that it misses a file of its state, and so it would of another file.
+bool InitProcess::says_that_it_is_gone(const Error& error) const {
+  return contains(error, "does not exist") ||
+         (contains(error, "no such file or directory") && !runtime_.knows(settings_.container));
+}
+
 // A runtime that was killed half way, or that made a container which we could not take over, leaves
 // something behind. Not even a verb that was given up leaves it there.
 Task<> InitProcess::undo_create(bool keep_container) {
@@ -81,7 +86,7 @@ Task<> InitProcess::undo_create(bool keep_container) {
     Task<> removing = runtime_.remove(settings_.container, true);
     if (!keep_container) co_await std::move(removing);
   } catch (const Error& error) {
-    if (!contains(error, "does not exist"))
+    if (!says_that_it_is_gone(error))
       log::debug("cleaning up after a failed create", {{"error", error.what()}});
   }
   try {
@@ -215,7 +220,16 @@ Task<> InitProcess::kill(int signal, bool all) {
   try {
     co_await std::move(killing);
   } catch (const Error& error) {
+    if (says_that_it_is_gone(error)) throw Error::not_found("no such container");
     throw kill_error(error);
+  }
+  if (signal != SIGKILL || state_ != State::paused) co_return;
+  // Frozen with cgroup v1 it would not die; runc thaws it, crun doesn't.
+  Task<> thawing = runtime_.resume(settings_.container, stop());
+  try {
+    co_await std::move(thawing);
+  } catch (const Error& error) {
+    log::debug("resuming what was killed", {{"error", error.what()}});
   }
 }
 
@@ -236,7 +250,7 @@ Task<> InitProcess::remove() {
     co_await std::move(removing);
   } catch (const Error& error) {
     // A checkpoint, for one, ends with the container removed by the runtime.
-    if (!contains(error, "does not exist")) failure = std::current_exception();
+    if (!says_that_it_is_gone(error)) failure = std::current_exception();
   }
   Task<> finishing = finish_io();
   co_await std::move(finishing);

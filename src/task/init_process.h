@@ -57,6 +57,8 @@ class InitProcess : public Process {
   Task<> unmount(Event* stop);
   Task<> create_container();
   Task<> undo_create(bool keep_container);
+  // Whether the runtime has failed because it does not know the container any more.
+  bool says_that_it_is_gone(const Error& error) const;
   Task<> restore();
   Task<> clean_up_after_criu(std::string work, std::string log);
 

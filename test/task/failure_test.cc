@@ -219,6 +219,17 @@ TEST_F(Failure, OfDeleteForWantOfAContainerIsNone) {
   EXPECT_EQ(remove("c1").exit_status(), 137u);
 }
 
+TEST_F(Failure, OfDeleteForWantOfAContainerIsNoneInCrunsWordsEither) {
+  run("c1");
+  kill("c1", SIGKILL);
+  wait("c1");
+  const std::string words = "cannot open directory c1: No such file or directory";
+  runtime.before("delete", FakeRuntime::fail(words));
+  EXPECT_REFUSED(remove_begin("c1"), unknown, "failed to delete task: " + words);
+  runtime.before("delete", "rm -r $state; " + FakeRuntime::fail(words));
+  EXPECT_EQ(remove("c1").exit_status(), 137u);
+}
+
 TEST_F(Failure, ToFindTheRuntimeIsTold) {
   make_bundle("c1");
   options.set_binary_name("no-such-runtime-anywhere");

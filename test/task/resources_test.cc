@@ -61,8 +61,11 @@ TEST_F(Resources, AContainerThatDiesWhileItIsPausedIsStopped) {
 TEST_F(Resources, AKillReachesAPausedContainer) {
   run("c1");
   end(pause_begin("c1"));
+  runtime.before("kill", "exit 0");  // frozen, it lives on; thawed, it takes its signal
+  runtime.after("resume", "kill -9 $init");
   kill("c1", SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
+  runtime.behave();
   remove("c1");
 }
 
