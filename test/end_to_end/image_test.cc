@@ -14,8 +14,7 @@ class Image : public EndToEnd, public ::testing::WithParamInterface<const char*>
   void SetUp() override {
     EndToEnd::SetUp();
     make_image_archive(rootfs(), directory_ / "image.tar", kImage);
-    const Outcome imported =
-        ctr_({"images", "import", "--snapshotter", GetParam(), directory_ / "image.tar"});
+    const Outcome imported = ctr_({"images", "import", "--no-unpack", directory_ / "image.tar"});
     ASSERT_TRUE(imported.ok()) << imported;
   }
 

@@ -11,7 +11,7 @@ namespace {
 
 class Restart : public EndToEnd {
  protected:
-  Restart() : EndToEnd("debug") {}  // then containerd logs each event that a shim hands over
+  Restart() : EndToEnd("trace") {}  // then containerd logs each event that a shim hands over
 
   void end_with_containerd_away(pid_t pid) {
     ::kill(pid, SIGKILL);

@@ -16,7 +16,7 @@ namespace thinshim::test {
 class Containerd {
  public:
   // Writes into `directory`, which need not exist yet. Nothing runs before start(). The log level
-  // "debug" also gives the flag -debug to shims.
+  // "debug" also gives the flag -debug to shims, as does "trace" from 1.7 on.
   Containerd(std::filesystem::path directory, const std::filesystem::path& shim,
              const std::string& log_level = "info");
 
