@@ -153,6 +153,10 @@ std::string remove_container(const Arguments& arguments) {
   Bundle bundle(bundle_path(arguments));
   std::string address;
   attempt("read the shim's address", [&] { address = bundle.read_address().value_or(""); });
+  // containerd may have taken the bundle away already. A group's socket has another name.
+  if (address.empty() && !arguments.address.empty())
+    address = address_of_path(
+        socket_path("", arguments.address, arguments.containerd_namespace, arguments.id));
   bool shim_is_gone = false;
   attempt("remove the shim's socket", [&] { shim_is_gone = remove_dead_socket(address); });
   clean(bundle, arguments.id, arguments);

@@ -305,9 +305,10 @@ Task<> ProcessIo::wait_for_loggers() {
 // A reader that is there and output for it; what is held open without a byte in it is not.
 bool ProcessIo::output_is_on_its_way() const {
   return std::ranges::any_of(outputs_, [](const Stream& output) {
+    if (!output.pump || !has_reader(*output.sink)) return false;
     int waiting = 0;
-    return output.pump && ::ioctl(output.source.get(), FIONREAD, &waiting) == 0 && waiting > 0 &&
-           has_reader(*output.sink);
+    return output.pump->holds_bytes() ||
+           (::ioctl(output.source.get(), FIONREAD, &waiting) == 0 && waiting > 0);
   });
 }
 

@@ -170,6 +170,15 @@ TEST_F(Delete, AfterACrashLeavesNothing) {
   EXPECT_EQ(answer_of(cleanup("c1")).pid(), static_cast<std::uint32_t>(pid)) << "a second time";
 }
 
+TEST_F(Delete, FindsTheSocketWhereTheBundleIsGone) {
+  auto shim = start_shim("c1");
+  kill_shim();
+  EXPECT_EQ(sockets().size(), 1u);
+  fs::remove(bundle("c1") / "address");
+  answer_of(cleanup("c1"));
+  EXPECT_EQ(sockets(), Lines());
+}
+
 TEST_F(Delete, AfterACrashOfAContainerInASharedPidNamespaceLeavesNothing) {
   ContainerConfig config;
   config.own_pid_namespace = false;
