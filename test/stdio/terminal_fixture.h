@@ -22,7 +22,9 @@ class TerminalTest : public StdioTest {
     }
     Streams streams = streams_;
     if (!with_output) streams.out.clear();
-    io_ = std::make_unique<ProcessIo>(loop_, streams, ProcessIo::Settings{dir_.path(), "c1", 0, 0});
+    ProcessIo::Settings settings{dir_.path(), "c1", 0, 0};
+    settings.options.pipe_size = 1 << 20;
+    io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
   }
   // The test plays the process: it holds the slave.
   void start(bool with_output = true) {
