@@ -8,8 +8,8 @@
 namespace thinshim {
 
 // Copies `log` (WORK/dump.log or WORK/restore.log) to `target`, which it replaces; as much of it as
-// is there, 16 MiB at most. Throws Error where the log is no regular file. Blocks: to be run in a
-// fork.
+// is there, 16 MiB at most. Where there is none, for criu did not get that far, `target` is only
+// removed. Throws Error where the log is no regular file. Blocks: to be run in a fork.
 void keep_criu_log(const std::string& log, const std::string& target);
 
 // Removes a directory and all that is in it; nothing where it is missing. Does not leave the file

@@ -310,6 +310,7 @@ Config parse_config(const std::string& text, const std::string& file) {
 
 bool allows_logger(const TaskConfig& config, const std::string& path) {
   if (!config.allowed_loggers) return true;
+  if (path.find("//") != std::string::npos) return false;  // where '*' would stand for nothing
   return std::ranges::any_of(*config.allowed_loggers, [&](const std::string& glob) {
     return fnmatch(glob.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0;
   });

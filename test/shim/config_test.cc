@@ -356,8 +356,9 @@ TEST(Config, AllowsOnlyTheLoggersListed) {
   config.allowed_loggers = Names{"/usr/local/bin/*", "/opt/*/log"};
   for (const char* path : {"/usr/local/bin/logger", "/opt/a/log"})
     EXPECT_TRUE(allows_logger(config, path)) << path;
-  for (const char* path : {"/usr/bin/logger", "/usr/local/bin/a/b", "/usr/local/bin/../../bin/sh",
-                           "/usr/local/bin/..", "/opt/../log", "/opt/a/b/log", "logger", ""})
+  for (const char* path :
+       {"/usr/bin/logger", "/usr/local/bin/a/b", "/usr/local/bin/../../bin/sh", "/usr/local/bin/..",
+        "/opt/../log", "/opt/a/b/log", "/opt//log", "logger", ""})
     EXPECT_FALSE(allows_logger(config, path)) << path;
 }
 

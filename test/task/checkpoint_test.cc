@@ -75,6 +75,16 @@ TEST_F(Checkpoint, ThatFailsSaysWhereCriusLogIs) {
   end_container("c1");
 }
 
+TEST_F(Checkpoint, ThatFailsBeforeCriuHasNoLogOfAnEarlierOne) {
+  run("c1");
+  const std::string log = bundle("c1") + "/criu-dump.log";
+  write_file(log, "an earlier failure", 0600);
+  runtime.before("checkpoint", "mkdir -p $work; " + FakeRuntime::fail("no such option"));
+  EXPECT_REFUSED(checkpoint_begin("c1", image()), unknown, "no such option path= " + log);
+  EXPECT_FALSE(fs::exists(log));
+  end_container("c1");
+}
+
 // The image's directory may come from anywhere.
 TEST_F(Checkpoint, FollowsNoLinkForCriusLog) {
   write_file(directory / "secret", "secret", 0600);
