@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Adds up test reports, JUnit's XML as Meson and GoogleTest write it: the last line printed is "N passed, N failed". A report
-that is not there, of a build or a program that did not come to its end, is one failure, and so is a skipped test. What
-failed is printed before."""
+"""Adds up test reports, JUnit's XML as Meson and GoogleTest write it, and the Test Anything Protocol in NAME.tap: the last line
+printed is "N passed, N failed". A report that is not there, of a build or a program that did not come to its end, is one
+failure, and so is a skipped test. What failed is printed before."""
 
 import json
 import re
@@ -10,8 +10,24 @@ import sys
 import xml.etree.ElementTree as tree
 
 
+def count_tap(path):
+    with open(path, errors="replace") as report:
+        lines = report.read().splitlines()
+    results = [line for line in lines if re.match(r"(not )?ok \d", line)]
+    passed = sum(line.startswith("ok") and "# SKIP" not in line for line in results)
+    failed = len(results) - passed
+    if f"1..{len(results)}" not in lines:
+        failed += 1
+        print(f"FAILED {path}: it ends early\n")
+    if failed:
+        print("\n".join(line for line in lines if not line.startswith("ok")) + "\n")
+    return passed, failed
+
+
 def count(path):
     """How many tests of a report passed and failed."""
+    if path.endswith(".tap"):
+        return count_tap(path)
     try:
         with open(path, errors="replace") as report:
             # What a program printed is in it as it was; XML has no place for control characters.

@@ -26,6 +26,9 @@ constexpr Duration kTerminalLimit = 30s;
 // announces a fifo's reader to its writer.
 constexpr Duration kFirstLook = 20ms;
 constexpr Duration kSlowestLook = 1s;
+// The same for whether a reader has read.
+constexpr Duration kFirstReadLook = 1ms;
+constexpr Duration kSlowestReadLook = 16ms;
 // How often finish() looks whether there is still something to wait for.
 constexpr Duration kFlowLook = 20ms;
 
@@ -47,6 +50,14 @@ Fd reopen(const Fd& file, const std::string& path, int flags) {
   Fd end = try_open("/proc/self/fd/" + std::to_string(file.get()), flags);
   if (!end) throw_errno("containerd-shim: opening " + path + " failed");
   return end;
+}
+
+// How much a pipe, a fifo or a terminal holds.
+std::size_t bytes_in(const Fd& end) {
+  int count = 0;
+  return end && ::ioctl(end.get(), FIONREAD, &count) == 0 && count > 0
+             ? static_cast<std::size_t>(count)
+             : 0;
 }
 
 // Whether somebody reads the pipe or fifo of which `end` is a write end; true for what is none.
@@ -226,10 +237,13 @@ void ProcessIo::end_output(Stream& stream) {
   stream.pump.reset();
   stream.source.reset();
   stream.keeps_open.reset();
-  if (may_come_back && !has_reader(*stream.sink))
+  if (may_come_back && !has_reader(*stream.sink)) {
     absent_readers_.spawn(wait_for_reader(stream), stream.name);
-  else
+  } else {
+    if (may_come_back && bytes_in(*stream.sink) > 0)
+      stream.unread = reopen(*stream.sink, stream.target, O_RDONLY | O_NONBLOCK);
     stream.sink.reset();
+  }
   end_loggers_without_output();
 }
 
@@ -307,11 +321,33 @@ Task<> ProcessIo::wait_for_loggers() {
 // A reader that is there and output for it; what is held open without a byte in it is not.
 bool ProcessIo::output_is_on_its_way() const {
   return std::ranges::any_of(outputs_, [](const Stream& output) {
-    if (!output.pump || !has_reader(*output.sink)) return false;
-    int waiting = 0;
-    return output.pump->holds_bytes() ||
-           (::ioctl(output.source.get(), FIONREAD, &waiting) == 0 && waiting > 0);
+    return output.pump && has_reader(*output.sink) &&
+           (output.pump->held() > 0 || bytes_in(output.source) > 0);
   });
+}
+
+// What clients have not read of what is for their fifos.
+std::size_t ProcessIo::unread() const {
+  std::size_t count = 0;
+  for (const Stream& output : outputs_) {
+    count += bytes_in(output.unread) + bytes_in(output.keeps_open);
+    if (output.keeps_open && output.pump) count += output.pump->held() + bytes_in(output.source);
+  }
+  return count;
+}
+
+Task<> ProcessIo::read_by_clients(Duration quiet, Duration limit) {
+  const std::uint64_t begin = loop_.now();
+  std::uint64_t last_read = begin;
+  Duration pause = kFirstReadLook;
+  for (std::size_t before = unread(); before > 0;) {
+    co_await sleep(loop_, pause);
+    pause = std::min(2 * pause, kSlowestReadLook);
+    const std::size_t now = unread();
+    if (now != before) last_read = loop_.now();
+    before = now;
+    if (Duration(loop_.now() - last_read) >= quiet || Duration(loop_.now() - begin) >= limit) break;
+  }
 }
 
 Task<> ProcessIo::finish(Duration limit, Duration while_it_flows) {

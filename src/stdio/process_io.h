@@ -96,6 +96,9 @@ class ProcessIo {
   void close_stdin();
   // The process is dead: a terminal's output ends with what it holds.
   void process_exited();
+  // Waits until the clients have read all that there is in their fifos and on its way there, as
+  // long as they go on reading: neither for `limit`, nor for `quiet` in which none of it was read.
+  Task<> read_by_clients(Duration quiet, Duration limit);
   // Waits, for at most `limit`, until all output has gone into the client's fifo and the loggers
   // have ended; then ends every stream. As long as output is on its way to a client that is there,
   // it waits for up to `while_it_flows`. Loggers that go on are seen to by `loggers`.
@@ -109,6 +112,7 @@ class ProcessIo {
     Fd source;
     std::shared_ptr<Fd> sink;
     Fd keeps_open;  // the other end of the client's fifo, in place of a client that is away
+    Fd unread;      // the same after the end of an output that the client has not read yet
     std::optional<Pump> pump;
   };
   // A logger that is still to be started, and what it will read.
@@ -134,6 +138,7 @@ class ProcessIo {
   Task<> move_input();
   Task<> end_terminal_input();
   bool output_is_on_its_way() const;
+  std::size_t unread() const;
   Task<> drain_terminal();
   void end_loggers_without_output();
   Task<> wait_for_loggers();

@@ -40,8 +40,8 @@ class Pump {
   // What the source holds now, and then no more. Takes over from a run() that was cancelled without
   // losing a byte.
   Task<> run_dry();
-  // Whether it has read what the sink did not take yet.
-  bool holds_bytes() const { return !pending_.empty(); }
+  // How much it has read that the sink did not take yet, in bytes.
+  std::size_t held() const { return pending_.size(); }
 
  private:
   enum class Step { moved, source_empty, sink_full, ended };

@@ -318,6 +318,8 @@ Task<> Container::watch_init() {
   Exit exit = co_await init_->wait_dead();
   Task<> ending = end_execs();
   co_await std::move(ending);
+  Task<> reading = init_->wait_read();
+  co_await std::move(reading);
   tell_exit(*init_, exit);
 }
 
@@ -350,6 +352,8 @@ Task<bool> Container::execs_end_within(Duration limit) {
 
 Task<> Container::watch_exec(std::shared_ptr<ExecProcess> exec) {
   Exit exit = co_await exec->wait_dead();
+  Task<> reading = exec->wait_read();
+  co_await std::move(reading);
   tell_exit(*exec, exit);
   exec_is_over();
 }

@@ -39,6 +39,10 @@ std::optional<Child> adopt_leftover(Reaper& reaper, const std::string& pid_file)
   }
 }
 
+// How long an exit is not told while clients read: as long as they go on, and in all.
+constexpr Duration kReadPause = 200ms;
+constexpr Duration kReadLimit = 2s;
+
 }  // namespace
 
 Process::Process(Reaper& reaper, std::string id, Streams streams)
@@ -113,11 +117,16 @@ Task<Exit> Process::wait_dead() {
   co_return child_->exit();
 }
 
+Task<> Process::wait_read() {
+  io_->process_exited();
+  Task<> reading = io_->read_by_clients(kReadPause, kReadLimit);
+  co_await std::move(reading);
+}
+
 void Process::set_exited(const Exit& exit) {
   exit_ = exit;
   exit_recorded_ = reaper_.loop().now();
   if (state_ != State::deleted) state_ = State::stopped;
-  if (io_) io_->process_exited();
   ended_.set();
 }
 

@@ -51,6 +51,9 @@ class Process {
   // Waits for the process to die, and for a start that is under way to be over, since nobody may
   // hear of an exit before the start. Only for a process that was made.
   Task<Exit> wait_dead();
+  // Waits a little for clients that are reading what the dead process has said: many of them, told
+  // of its exit, close the fifos and read no more (containerd's client, task.Delete).
+  Task<> wait_read();
   // Records the exit and lets go everyone who waits for it.
   void set_exited(const Exit& exit);
   // Lets them go where there will be no exit.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pods through CRI, as the kubelet makes them: a containerd with its CRI plugin, a client of our own, a vocabulary for tests.
 
-Which containerd: the first on PATH, and its ctr.
+Which containerd: the first on PATH, and its ctr. Who makes the cgroups: runc, or systemd where $THINSHIM_TEST_CGROUP_DRIVER says so.
 """
 import hashlib
 import io
@@ -130,7 +130,9 @@ bin_dir = "{self.directory}/cni"
 
 class PodTest(world.TestCase):
     """Tests of a class share a containerd; after each nothing may be left of its pods."""
-    handlers = {"runc": 'runtime_type = "io.containerd.runc.v2"'}
+    handlers = {"runc": f"""runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+SystemdCgroup = {str(world.SYSTEMD).lower()}"""}
 
     @classmethod
     def setUpClass(cls):
@@ -169,7 +171,7 @@ class PodTest(world.TestCase):
         config = api.PodSandboxConfig(
             metadata=api.PodSandboxMetadata(name=f"pod-{len(self.pods)}", uid=self.id(), namespace="test"),
             log_directory=str(self.logs), linux=api.LinuxPodSandboxConfig(
-                cgroup_parent="/" + world.NAME, security_context=api.LinuxSandboxSecurityContext(
+                cgroup_parent=world.NAME + ".slice" if world.SYSTEMD else "/" + world.NAME, security_context=api.LinuxSandboxSecurityContext(
                     namespace_options=api.NamespaceOption(network=api.NODE, pid=pid))))
         pod = self.cri.RunPodSandbox(config=config, runtime_handler=handler).pod_sandbox_id
         self.pods[pod] = config

@@ -20,8 +20,10 @@ import unittest
 DIRECTORY = pathlib.Path(os.environ["THINSHIM_TEST_DIRECTORY"])
 NAME = DIRECTORY.name  # unlike any other: cgroups begin with it
 SHIM = pathlib.Path(os.environ["THINSHIM_BINARY"]).resolve()
-PATIENCE = 30  # seconds for what takes milliseconds; only a failing test waits this long
-LIMIT = 120  # seconds for a test
+SYSTEMD = os.environ.get("THINSHIM_TEST_CGROUP_DRIVER") == "systemd"  # makes the cgroups
+SLOWNESS = int(os.environ.get("THINSHIM_TEST_SLOWNESS", 1))  # of the machine
+PATIENCE = 30 * SLOWNESS  # seconds for what takes milliseconds; only a failing test waits this long
+LIMIT = 120 * SLOWNESS  # seconds for a test
 
 
 def eventually(condition, limit=PATIENCE):
@@ -59,9 +61,10 @@ def parent(pid):
 
 
 def group_files(name):
-    """Files of this name in the cgroups of the tests' containers, which are below one of our name at the top."""
+    """Files of this name in the cgroups of the tests' containers, which are below one of our name at the top, or, where
+    systemd makes them, in the slice of all whose names begin so."""
     root = pathlib.Path("/sys/fs/cgroup")
-    tops = [top / NAME for top in (root, *root.iterdir())]
+    tops = [top / ours for top in (root, *root.iterdir()) for ours in (NAME, NAME + ".slice")]
     # os.walk minds no directory that goes away meanwhile.
     return [pathlib.Path(place) / name for top in tops for place, _, files in os.walk(top)
             if name in files and pathlib.Path(place) != top]

@@ -112,6 +112,54 @@ TEST_F(Stream, ThatIsNoTerminalIsResizedWithoutAWord) {
   remove("c1");
 }
 
+// Clients close their fifos when they are told of an exit, and read no more.
+TEST_F(Stream, HasBeenReadWhenTheExitIsTold) {
+  run("c1");
+  begin_exec("e1", "head -c 200000 /dev/zero; exit 2", "o");
+  Fd out = reader("out");
+  start("c1", "e1");
+  auto waiting = wait_begin("c1", "e1");
+  std::size_t size = 0;
+  for (ssize_t n = 1; n > 0;) {
+    pass(10ms);
+    char chunk[8192];
+    EXPECT_TRUE(size == 200'000 || !waiting->done.is_set()) << "after " << size << " bytes";
+    n = ::read(out.get(), chunk, sizeof chunk);
+    if (n > 0) size += static_cast<std::size_t>(n);
+  }
+  EXPECT_EQ(size, 200'000u);
+  EXPECT_EQ(end(waiting).exit_status(), 2u);
+  end_container("c1");
+}
+
+TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
+  run("c1");
+  begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
+  Fd out = reader("out");
+  start("c1", "e1");
+  const std::uint64_t began = loop.now();
+  EXPECT_EQ(wait("c1", "e1"), 2u);
+  EXPECT_LE(loop.now() - began, 1000u);
+  end_container("c1");
+}
+
+TEST_F(Stream, ThatGoesOnAfterTheExitHoldsItUpForALittleOnly) {
+  run("c1");
+  begin_exec("e1", "(while :; do head -c 60000 /dev/zero; done) & exit 2", "o");
+  Fd out = reader("out");
+  start("c1", "e1");
+  auto waiting = wait_begin("c1", "e1");
+  const std::uint64_t began = loop.now();
+  while (!waiting->done.is_set() && loop.now() - began < 5000) {
+    pass(10ms);
+    char chunk[4096];
+    EXPECT_EQ(::read(out.get(), chunk, sizeof chunk), 4096);
+  }
+  EXPECT_GE(loop.now() - began, 1000u);
+  EXPECT_EQ(end(waiting).exit_status(), 2u);
+  end_container("c1");
+}
+
 TEST_F(Stream, ThatALeftOverChildHoldsHoldsUpDeleteForALittleOnly) {
   run("c1");
   // The child is nobody's: it goes when the test ends.
