@@ -219,6 +219,25 @@ std::vector<pid_t> Cgroup::pids() const {
   return pids;
 }
 
+namespace {
+
+// Each before those below it.
+std::vector<std::string> groups_of_path(std::string_view path) {
+  std::vector<std::string> groups;
+  if (path.size() < 2 || path.front() != '/' || path.back() == '/' || climbs(path)) return groups;
+  for (CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
+    for (const Mount& mount : read_mounts(version)) {
+      std::optional<std::string> directory = below(mount, path);
+      if (!directory) continue;
+      const std::vector<std::string> tree = group_tree(*directory);
+      groups.insert(groups.end(), tree.begin(), tree.end());
+    }
+  }
+  return groups;
+}
+
+}  // namespace
+
 void join_cgroup(std::string_view path, pid_t pid) {
   std::string group = "/" + std::string(path);
   if (climbs(group)) throw Error::invalid_argument("cgroup " + quoted(path) + ": must not have ..");
@@ -239,18 +258,17 @@ void join_cgroup(std::string_view path, pid_t pid) {
 }
 
 bool remove_empty_groups(std::string_view path) {
-  if (path.size() < 2 || path.front() != '/' || path.back() == '/' || climbs(path)) return true;
   bool left = false;
-  for (CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
-    for (const Mount& mount : read_mounts(version)) {
-      std::optional<std::string> directory = below(mount, path);
-      if (!directory) continue;
-      const std::vector<std::string> groups = group_tree(*directory);
-      for (auto group = groups.rbegin(); group != groups.rend(); ++group)
-        if (::rmdir(group->c_str()) != 0 && (errno == EBUSY || errno == ENOTEMPTY)) left = true;
-    }
-  }
+  const std::vector<std::string> groups = groups_of_path(path);
+  for (auto group = groups.rbegin(); group != groups.rend(); ++group)
+    if (::rmdir(group->c_str()) != 0 && (errno == EBUSY || errno == ENOTEMPTY)) left = true;
   return !left;
+}
+
+std::vector<pid_t> processes_in_groups(std::string_view path) {
+  std::vector<pid_t> pids;
+  for (const std::string& group : groups_of_path(path)) add_pids(group, pids);
+  return pids;
 }
 
 }  // namespace thinshim

@@ -67,5 +67,8 @@ void join_cgroup(std::string_view path, pid_t pid);
 // hierarchy of either version, as far as no process is in them. Whether none is left. Nothing is
 // done for any other path. Throws Error.
 bool remove_empty_groups(std::string_view path);
+// The processes in these groups, in no order; a process that is in several hierarchies' comes as
+// often. Throws Error.
+std::vector<pid_t> processes_in_groups(std::string_view path);
 
 }  // namespace thinshim

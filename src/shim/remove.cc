@@ -86,13 +86,28 @@ void remove_runtime_state(const Runtime::Settings& settings, const std::string& 
   loop.run(Runtime(reaper, settings).remove(id, true));
 }
 
+// Whether it makes the container of this bundle, or is what will become its first process: as long
+// as that has not entered the container, its working directory is the bundle's (runc), or its
+// command line the runtime's (crun).
+bool works_in_bundle(pid_t pid, const std::string& bundle) {
+  const std::string words = '\0' + read_proc_file(pid, "cmdline");
+  if (words.find('\0' + bundle + '\0') != std::string::npos) return true;
+  struct stat its{}, ours{};
+  return ::stat(("/proc/" + std::to_string(pid) + "/cwd").c_str(), &its) == 0 &&
+         ::stat(bundle.c_str(), &ours) == 0 && its.st_dev == ours.st_dev &&
+         its.st_ino == ours.st_ino;
+}
+
 // A runtime that died with the shim before it wrote everything down leaves the container's groups.
-// Its first process is then on its way out of them.
+// Its first process is then on its way out of them, or waits for ever (crun's, now and then).
+// Others in them are no business of ours: nothing says that a group is one container's alone.
 void remove_groups(const Bundle& bundle) {
   if (!exists(bundle.config())) return;
   const std::string path = read_container_spec(bundle.config()).cgroups_path;
   for (int attempts = 100; !remove_empty_groups(path); --attempts) {
     if (attempts == 0) throw Error::failed_precondition("processes are left in " + path);
+    for (pid_t pid : processes_in_groups(path))
+      if (attempts <= 90 && works_in_bundle(pid, bundle.path())) ::kill(pid, SIGKILL);
     ::usleep(5000);
   }
 }

@@ -291,6 +291,36 @@ TEST_F(Delete, LeavesNothingWheneverTheShimWasKilled) {
   }
 }
 
+// Seen of crun 1.8: it was killed with the shim, and its child waited for it for ever.
+TEST_F(Delete, EndsWhatADeadRuntimeHasBegunAndNothingElse) {
+  make_bundle("c1");
+  const std::string v1 = "/sys/fs/cgroup/pids";
+  const fs::path group = fs::path(fs::exists(v1) ? v1 : "/sys/fs/cgroup") / namespace_ / "c1";
+  fs::create_directories(group);
+  auto join = [&](const fs::path& directory) {
+    SubprocessOptions options;
+    options.directory = directory;
+    Subprocess process({"sh", "-c",
+                        "echo $$ > " + group.string() +
+                            "/cgroup.procs; echo joined; "
+                            "exec sleep 1000"},
+                       options);
+    EXPECT_TRUE(process.wait_for_output("joined"));
+    return process;
+  };
+  Subprocess begun = join(bundle("c1"));
+  {
+    Subprocess other = join("/");
+    const Outcome outcome = cleanup("c1");
+    EXPECT_NE(outcome.err.find("processes are left in"), std::string::npos) << outcome;
+    EXPECT_EQ(begun.wait().exit_code, 137);
+    EXPECT_FALSE(other.has_ended());
+  }
+  EXPECT_EQ(cleanup("c1").err, "");
+  EXPECT_FALSE(fs::exists(group));
+  fs::remove(group.parent_path());
+}
+
 // --- groups
 
 class DeleteOfGroup : public Delete {
