@@ -81,12 +81,19 @@ std::string read_tail(const std::string& path) {
 }  // namespace
 
 std::optional<std::string> last_runtime_error(const std::string& path) {
-  std::string tail = read_tail(path);
-  std::string_view rest = tail;
+  const std::string tail = read_tail(path);
+  const std::string_view text = tail;
+  std::string_view rest = text;
+  std::size_t entry_end = text.size();
   while (!rest.empty()) {
     std::size_t newline = rest.rfind('\n');
     std::size_t begin = newline == std::string_view::npos ? 0 : newline + 1;
-    if (std::optional<std::string> error = error_in(rest.substr(begin))) return error;
+    std::optional<std::string> error = error_in(rest.substr(begin));
+    if (rest.substr(begin).starts_with('{')) {
+      if (!error) error = error_in(text.substr(begin, entry_end - begin));
+      entry_end = begin;
+    }
+    if (error) return error;
     rest = rest.substr(0, begin == 0 ? 0 : newline);
   }
   return std::nullopt;

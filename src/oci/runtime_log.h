@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why an OCI runtime failed, in its own words: the last error in the log that it was told to write
-// (`--log FILE --log-format json`), one JSON object per line. runc (logrus) and crun write
-// {"level":"error","msg":"...","time":"..."}, youki (tracing) {"level":"ERROR","message":"..."}.
+// (`--log FILE --log-format json`), a JSON object per entry. runc (logrus) and crun write
+// {"level":"error","msg":"...","time":"..."}, youki (tracing) {"level":"ERROR","message":"..."};
+// each on a line, from crun 1.28 on on several, of which the first alone begins with a brace.
 //
 // The file belongs to a program that may have been killed while it wrote, so nothing in it is
-// trusted: lines that are no such objects are passed over, and no more than the last 64 KiB are
+// trusted: what is no such object is passed over, and no more than the last 64 KiB are
 // read.
 #pragma once
 

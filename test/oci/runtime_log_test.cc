@@ -42,6 +42,10 @@ TEST_F(RuntimeLogTest, GivesTheLastErrorOfRuncCrunAndYouki) {
       {R"({"timestamp":"2026","level":"ERROR","message":"youki's","target":"x"})", "youki's"},
       {R"({"level":"fatal","msg":"the end"})", "the end"},
       {R"({"level":"error","error":{"msg":"inner"},"msg":"outer"})", "outer"},
+      {"{\n  \"msg\": \"on lines\",\n  \"level\": \"error\"\n}\n", "on lines"},
+      {error_line("one") + "{\n  \"msg\": \"two\",\n  \"level\": \"error\"\n}\n" + kInfoLine,
+       "two"},
+      {"{\n  \"msg\": \"one\",\n  \"level\": \"error\"\n}\n{\n  \"msg\": \"two\",\n", "one"},
   };
   for (const auto& [log, expected] : cases) EXPECT_EQ(last_error(log), expected) << log;
 }

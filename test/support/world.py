@@ -72,7 +72,7 @@ def group_files(name):
 
 def entries(directory):
     with contextlib.suppress(FileNotFoundError):
-        return {path for path in directory.iterdir() if path.name != ".lock"}
+        return {path for path in directory.iterdir() if path.name not in (".lock", ".empty-directory")}
     return set()
 
 
