@@ -114,7 +114,7 @@ std::string find_program(const std::string& name) {
 pid_t start_command(const Command& command) {
   std::string path = find_program(command.program);
   std::vector<std::string> arguments = command.arguments;
-  arguments.insert(arguments.begin(), command.program);
+  arguments.insert(arguments.begin(), command.name.empty() ? command.program : command.name);
   std::vector<char*> argv = pointers(arguments);
   std::vector<char*> envp = pointers(command.environment);
 

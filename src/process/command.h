@@ -13,7 +13,9 @@ namespace thinshim {
 struct Command {
   // Absolute, or a name that is looked up in this process's PATH.
   std::string program;
-  // Without argv[0], which is `program` as it was given.
+  // argv[0]; empty: `program` as it was given.
+  std::string name;
+  // Without argv[0].
   std::vector<std::string> arguments;
   // "KEY=value"; all that the program sees.
   std::vector<std::string> environment;

@@ -40,6 +40,13 @@ TEST_F(CommandTest, PassesArgumentsAndOnlyTheGivenEnvironment) {
   EXPECT_EQ(shell("echo \"$0\"").text, "/bin/sh\n");
 }
 
+TEST_F(CommandTest, MayHaveAnotherNameThanItsProgram) {
+  Command command;
+  command.name = "sh-of-another-name";
+  EXPECT_EQ(shell("tr '\\0' ' ' </proc/$$/cmdline", command).text.substr(0, 22),
+            "sh-of-another-name -c ");
+}
+
 TEST_F(CommandTest, RunsInTheGivenDirectory) {
   Command command;
   command.directory = "/proc";
