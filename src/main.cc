@@ -18,6 +18,7 @@
 #include "shim/remove.h"
 #include "shim/server.h"
 #include "shim/start.h"
+#include "stdio/log_file.h"
 
 namespace thinshim {
 namespace {
@@ -84,4 +85,7 @@ int act(int count, char** words) {
 }  // namespace
 }  // namespace thinshim
 
-int main(int count, char** words) { return thinshim::act(count, words); }
+int main(int count, char** words) {
+  if (thinshim::is_log_file(count, words)) return thinshim::keep_log_file(words[1]);
+  return thinshim::act(count, words);
+}

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <optional>
 #include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "process/command.h"
+#include "stdio/log_file.h"
 
 namespace thinshim {
 namespace {
@@ -37,25 +37,38 @@ std::vector<std::string> arguments_of(const StreamUri& uri) {
   return arguments;
 }
 
-// Whether a byte came before the end.
-Task<bool> read_ready(Loop& loop, int fd) {
+bool is_file(const StreamUri& uri) { return uri.scheme == "file"; }
+
+// Reads into `answer` what comes on descriptor 5: a byte, or nothing before the end; a whole text
+// where a file has one to tell.
+Task<> read_answer(Loop& loop, int fd, bool text, std::string& answer, Event& answered) {
   Watch watch(loop, fd);
   for (;;) {
-    char byte;
+    char byte = 0;
     ssize_t n = ::read(fd, &byte, 1);
-    if (n >= 0) co_return n > 0;
-    if (errno != EAGAIN && errno != EINTR) throw_errno("read from a logger");
-    if (errno == EAGAIN) co_await watch.readable();
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) {
+      co_await watch.readable();
+      continue;
+    }
+    if (n > 0) answer += byte;
+    if (n <= 0 || !text || byte == '\0') break;
   }
+  answered.set();
+}
+
+Task<> set_with(Event& first, Event& second) {
+  co_await first.wait();
+  second.set();
+}
+
+bool says_ready(const StreamUri& uri, const std::string& answer) {
+  if (is_file(uri)) return answer == std::string(1, '\0');
+  return uri.scheme == "binary" || !answer.empty();
 }
 
 void send(Child& child, int signal) {
   if (!child.exited()) child.signal(signal);
-}
-
-Task<> kill_at(Event& stop, Child& child) {
-  co_await stop.wait();
-  send(child, SIGKILL);
 }
 
 }  // namespace
@@ -66,10 +79,17 @@ bool names_logger(const StreamUri& uri) {
 
 struct Logger::State {
   State(Child process_of_it, const Loggers::Start& start)
-      : child(std::move(process_of_it)), path(start.uri.path), process(start.process) {}
+      : child(std::move(process_of_it)),
+        path(start.uri.path),
+        process(start.process),
+        is_file(thinshim::is_file(start.uri)) {}
+  bool pass_on_reports() const;
+
   Child child;
   std::string path;
   std::string process;
+  bool is_file;
+  Fd reports;  // of a file
   bool ready = false;
   bool output_over = false;
   Event ended;
@@ -93,10 +113,14 @@ Loggers::Loggers(Reaper& reaper, std::string containerd_namespace, Limits limits
 
 Logger Loggers::launch(const Start& start, Fd ready) {
   Command command;
-  command.program = start.uri.path;
-  command.arguments = arguments_of(start.uri);
-  command.environment = {"CONTAINER_ID=" + start.id,
-                         "CONTAINER_NAMESPACE=" + containerd_namespace_};
+  if (is_file(start.uri)) {
+    command = log_file_command(start.uri.path);
+  } else {
+    command.program = start.uri.path;
+    command.arguments = arguments_of(start.uri);
+    command.environment = {"CONTAINER_ID=" + start.id,
+                           "CONTAINER_NAMESPACE=" + containerd_namespace_};
+  }
   command.fds = {-1, -1, -1, start.out, start.err, ready.get()};
   try {
     Logger logger(*this, std::make_shared<Logger::State>(reaper_.start(command), start));
@@ -112,23 +136,35 @@ Task<Logger> Loggers::start(Start start, Event* stop) {
   set_nonblocking(ready.read.get(), true);
   Logger logger = launch(start, std::move(ready.write));
   Logger::State& state = *logger.state_;
-  TaskSet stopping;
-  if (stop) stopping.spawn(kill_at(*stop, state.child), "stop the logger " + state.path);
-  std::optional<bool> called =
-      co_await within(reaper_.loop(), limits_.ready, read_ready(reaper_.loop(), ready.read.get()));
+  std::string answer;
+  Event settled;
+  TaskSet settling;
+  settling.spawn(read_answer(reaper_.loop(), ready.read.get(), state.is_file, answer, settled),
+                 "wait for the logger " + state.path);
+  if (stop) settling.spawn(set_with(*stop, settled), "stop the logger " + state.path);
+  const bool in_time = co_await TimedWait(reaper_.loop(), settled, limits_.ready);
+  settling.cancel();
   const bool stopped = stop && stop->is_set();
-  if (called && !stopped && (*called || start.uri.scheme == "binary")) {
+  const bool answered = in_time && !stopped;
+  if (answered && says_ready(start.uri, answer)) {
     state.ready = true;
+    if (state.is_file) {
+      state.reports = std::move(ready.read);
+      watching_.spawn(hear_reports(logger.state_), "hear of the file " + state.path);
+    }
     co_return logger;
   }
+  if (answered && state.is_file && !answer.empty()) throw Error::unknown(answer);
   // Its descriptors are closed; why, its exit tells.
-  if (called) co_await TimedWait(reaper_.loop(), state.ended, kExitLimit);
-  std::string reason = !called ? "took too long" : "closed its descriptor 5";
+  if (answered) co_await TimedWait(reaper_.loop(), state.ended, kExitLimit);
+  std::string reason = answered ? "closed its descriptor 5" : "took too long";
   if (state.child.exited())
     reason = "ended with status " + std::to_string(state.child.exit().status);
   if (stopped) reason = "was given up";
   send(state.child, SIGKILL);
-  throw Error::unknown("the logger " + state.path + " did not call ready: it " + reason);
+  throw Error::unknown((state.is_file ? "open " + state.path + ": it "
+                                      : "the logger " + state.path + " did not call ready: it ") +
+                       reason);
 }
 
 Task<> Loggers::watch(std::shared_ptr<Logger::State> logger) {
@@ -137,12 +173,36 @@ Task<> Loggers::watch(std::shared_ptr<Logger::State> logger) {
   if (logger->ready && !logger->output_over)
     log::warning("a logger ended before the output",
                  {{"logger", logger->path}, {"process", logger->process}, {"status", status}});
+  if (logger->reports) logger->pass_on_reports();
   logger->ended.set();
+}
+
+Task<> Loggers::hear_reports(std::shared_ptr<Logger::State> logger) {
+  Watch reports(reaper_.loop(), logger->reports.get());
+  while (logger->pass_on_reports()) co_await reports.readable();
+}
+
+// False at the end.
+bool Logger::State::pass_on_reports() const {
+  for (;;) {
+    LogFileReport report;
+    ssize_t n = ::read(reports.get(), &report, sizeof report);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != sizeof report) return n < 0 && errno == EAGAIN;
+    const std::string stream = (report.stream == 3 ? "stdout of " : "stderr of ") + process;
+    if (report.errnum != 0)
+      log::warning("output is dropped",
+                   {{"stream", stream}, {"file", path}, {"error", errno_text(report.errnum)}});
+    else
+      log::warning("output was lost",
+                   {{"stream", stream}, {"file", path}, {"bytes", std::to_string(report.lost)}});
+  }
 }
 
 Task<> Loggers::see_to_end(std::shared_ptr<Logger::State> logger) {
   Duration limit = limits_.flush;
   for (const auto& signal : kLastSignals) {
+    if (signal.number == SIGKILL && logger->is_file && logger->ready) break;
     bool ended = co_await TimedWait(reaper_.loop(), logger->ended, limit);
     if (ended) co_return;
     log::warning("a logger goes on after the end of the output",
@@ -151,7 +211,7 @@ Task<> Loggers::see_to_end(std::shared_ptr<Logger::State> logger) {
     limit = limits_.killed;
   }
   bool ended = co_await TimedWait(reaper_.loop(), logger->ended, limit);
-  if (!ended) log::error("a logger cannot be killed", {{"logger", logger->path}});
+  if (!ended) log::error("a logger does not end", {{"logger", logger->path}});
 }
 
 }  // namespace thinshim

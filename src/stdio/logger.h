@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logging programs: a process's output is given to a program of the client's choice, which keeps it
-// (binary:///PATH?key=value&..., containerd's docs/runtime-v2.md, "Logging").
+// Loggers: programs that a process's output is given to, and which keep it. There are two kinds:
+// programs of the client's choice (binary:///PATH?key=value&..., containerd's docs/runtime-v2.md,
+// "Logging"), and the shim's own process that appends to one file (file:///PATH,
+// stdio/log_file.h).
 //
-// The program gets, as from the stock shim (process/io.go and io_util.go of containerd's shim):
+// A program of the client's gets, as from the stock shim (process/io.go and io_util.go of
+// containerd's shim):
 //   arguments    key, value, key, value of the URI's query, a key's first value only; in the order
 //                written, which the stock shim does not keep
 //   environment  CONTAINER_ID, the exec's id for an exec; CONTAINER_NAMESPACE; nothing else
@@ -19,9 +22,10 @@
 // exactly when its last reader has gone, and with end of file when the process's output is cut off,
 // though an orphan holds it open.
 //
-// A program that dies early is reported, not started anew. One that has got the end of its input
-// has `flush` to end by itself, then SIGTERM, then SIGKILL (containerd issue 4159: killed loggers
-// lose logs). Nobody needs to wait for that.
+// A logger that dies early is reported, not started anew. One that has got the end of its input has
+// `flush` to end by itself, then SIGTERM, then SIGKILL (containerd issue 4159: killed loggers lose
+// logs). Nobody needs to wait for that. The process of a file gets no SIGKILL: as long as it is
+// stuck that would not end it, and when it no longer is, it is about to write what it has.
 #pragma once
 
 #include <memory>
@@ -35,9 +39,10 @@
 
 namespace thinshim {
 
+// Whether it is a program of the client's; a file is not.
 bool names_logger(const StreamUri& uri);
 
-// A program that runs. Dropping it says that no more output comes.
+// One that runs. Dropping it says that no more output comes.
 class Logger {
  public:
   Logger(Logger&& other) noexcept = default;
@@ -57,7 +62,7 @@ class Logger {
   std::shared_ptr<State> state_;  // none after a move
 };
 
-// Starts loggers and sees to their end. Outlives them.
+// Starts loggers and sees to their end. Outlives them, as far as they end.
 class Loggers {
  public:
   struct Limits {
@@ -69,14 +74,15 @@ class Loggers {
   Loggers(Reaper& reaper, std::string containerd_namespace, Limits limits);
 
   struct Start {
-    StreamUri uri;
+    StreamUri uri;        // binary, binary-v2, file
     std::string id;       // the container's or the exec's
     std::string process;  // whose output it is, for the log
     int out = -1;         // read ends
     int err = -1;
   };
-  // Returns once the program says that it is ready. Throws Error where it cannot be started, ends
-  // or hangs before (binary: an end is taken for ready), or `stop` is set meanwhile.
+  // Returns once the logger says that it is ready. Throws Error where it cannot be started, ends
+  // or hangs before (binary: an end is taken for ready), a file cannot be opened ("open PATH:
+  // reason"), or `stop` is set meanwhile.
   Task<Logger> start(Start start, Event* stop = nullptr);
 
   // Waits until all that have got the end of their input have ended, which is bounded.
@@ -86,6 +92,7 @@ class Loggers {
   friend class Logger;
   Logger launch(const Start& start, Fd ready);
   Task<> watch(std::shared_ptr<Logger::State> logger);
+  Task<> hear_reports(std::shared_ptr<Logger::State> logger);
   Task<> see_to_end(std::shared_ptr<Logger::State> logger);
 
   Reaper& reaper_;

@@ -38,6 +38,7 @@ mode_t mode_of(const Fd& file) {
   return status.st_mode;
 }
 bool is_fifo(const Fd& file) { return S_ISFIFO(mode_of(file)); }
+bool is_regular(const Fd& file) { return S_ISREG(mode_of(file)); }
 
 Fd open_end(const std::string& path, int flags) {
   Fd end = try_open(path, flags);
@@ -89,11 +90,12 @@ ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& setting
     Pipe pipe = make_pipe();
     give_to(settings_, pipe.read);
     process_in_ = std::move(pipe.read);
-    input_->sink = std::make_shared<Fd>(std::move(pipe.write));
+    input_->sink = std::move(pipe.write);
   }
   if (!streams.out.empty())
     process_out_ = make_output_pipe("stdout of " + settings.name, streams.out, &LoggerPlan::out);
-  const bool only_logger = streams.err.empty() && !planned_loggers_.empty();
+  const bool only_logger = streams.err.empty() && !planned_loggers_.empty() &&
+                           names_logger(planned_loggers_.front().uri);
   const std::string& err = only_logger ? streams.out : streams.err;
   if (!err.empty())
     process_err_ = make_output_pipe("stderr of " + settings.name, err, &LoggerPlan::err);
@@ -130,38 +132,26 @@ Fd ProcessIo::make_output_pipe(const std::string& name, const std::string& targe
 // A fifo's read end is opened first, so that opening the write end neither blocks nor fails.
 void ProcessIo::open_output(Stream& output, Fd LoggerPlan::* end) {
   const StreamUri uri = parse_stream_uri(output.target);
-  if (uri.scheme == "file") {
-    output.sink = open_log_file(output, uri.path);
-    return;
-  }
-  output.sink = std::make_shared<Fd>();
-  if (names_logger(uri)) {
-    *output.sink = plan_logger(output.target, uri, end);
+  if (names_logger(uri) || uri.scheme == "file") {
+    output.sink = plan_logger(output.target, uri, end);
     return;
   }
   if (uri.scheme != "fifo") throw Error::unknown("unknown STDIO scheme " + uri.scheme);
   Fd place = open_end(uri.path, O_PATH);
   if (is_fifo(place)) {
     output.keeps_open = reopen(place, uri.path, O_RDONLY | O_NONBLOCK);
-    *output.sink = reopen(place, uri.path, O_WRONLY | O_NONBLOCK);
+    output.sink = reopen(place, uri.path, O_WRONLY | O_NONBLOCK);
+  } else if (is_regular(place)) {
+    output.sink = plan_logger(output.target, {"file", uri.path, {}}, end);
   } else {
-    *output.sink = reopen(place, uri.path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
+    output.sink = reopen(place, uri.path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
   }
 }
 
-// Only a regular file can be shared: what can be waited for has one watch per descriptor.
-std::shared_ptr<Fd> ProcessIo::open_log_file(const Stream& output, const std::string& path) {
-  for (const Stream& other : outputs_)
-    if (&other != &output && other.target == output.target && S_ISREG(mode_of(*other.sink)))
-      return other.sink;
-  make_directories(directory_of(path), 0755);
-  return std::make_shared<Fd>(
-      open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644));
-}
-
+// A file is opened by its process, and so where its name leads to by then.
 Fd ProcessIo::plan_logger(const std::string& target, const StreamUri& uri, Fd LoggerPlan::* end) {
   const auto& allows = settings_.options.allows_logger;
-  if (allows && !allows(uri.path))
+  if (names_logger(uri) && allows && !allows(uri.path))
     throw Error::permission_denied("the logger " + uri.path + " is not among those allowed");
   auto plan = std::ranges::find(planned_loggers_, target, &LoggerPlan::target);
   if (plan == planned_loggers_.end()) plan = planned_loggers_.insert(plan, {target, uri, {}, {}});
@@ -199,14 +189,14 @@ Task<> ProcessIo::attach() {
   if (console_socket_) co_await attach_terminal();
   attached_ = true;
   if (input_) {
-    input_->pump.emplace(loop_, input_->source.get(), input_->sink->get(), Pump::BrokenSink::stop,
+    input_->pump.emplace(loop_, input_->source.get(), input_->sink.get(), Pump::BrokenSink::stop,
                          input_->name);
     moving_in_.spawn(move_input(), input_->name);
   }
   // ctr, at a terminal, reads no more once the task is deleted: what its fifo still holds is lost.
   const std::size_t pipe_size = terminal_ ? 0 : settings_.options.pipe_size;
   for (Stream& output : outputs_) {
-    output.pump.emplace(loop_, output.source.get(), output.sink->get(), Pump::BrokenSink::drop,
+    output.pump.emplace(loop_, output.source.get(), output.sink.get(), Pump::BrokenSink::drop,
                         output.name, pipe_size);
     moving_out_.spawn(move_output(output), output.name);
   }
@@ -220,7 +210,7 @@ Task<> ProcessIo::attach_terminal() {
   terminal_ = co_await std::move(receiving);
   console_socket_.reset();
   terminal_peer_ = open_terminal_peer(terminal_.get());
-  if (input_) input_->sink = std::make_shared<Fd>(terminal_.duplicate());
+  if (input_) input_->sink = terminal_.duplicate();
   for (Stream& output : outputs_) output.source = terminal_.duplicate();
 }
 
@@ -237,11 +227,11 @@ void ProcessIo::end_output(Stream& stream) {
   stream.pump.reset();
   stream.source.reset();
   stream.keeps_open.reset();
-  if (may_come_back && !has_reader(*stream.sink)) {
+  if (may_come_back && !has_reader(stream.sink)) {
     absent_readers_.spawn(wait_for_reader(stream), stream.name);
   } else {
-    if (may_come_back && bytes_in(*stream.sink) > 0)
-      stream.unread = reopen(*stream.sink, stream.target, O_RDONLY | O_NONBLOCK);
+    if (may_come_back && bytes_in(stream.sink) > 0)
+      stream.unread = reopen(stream.sink, stream.target, O_RDONLY | O_NONBLOCK);
     stream.sink.reset();
   }
   end_loggers_without_output();
@@ -257,7 +247,7 @@ void ProcessIo::end_loggers_without_output() {
 }
 
 Task<> ProcessIo::wait_for_reader(Stream& stream) {
-  for (Duration pause = kFirstLook; !has_reader(*stream.sink);) {
+  for (Duration pause = kFirstLook; !has_reader(stream.sink);) {
     co_await sleep(loop_, pause);
     pause = std::min(2 * pause, kSlowestLook);
   }
@@ -277,10 +267,10 @@ Task<> ProcessIo::move_input() {
 
 // Waits for room: the process may have much to read still.
 Task<> ProcessIo::end_terminal_input() {
-  Watch sink(loop_, input_->sink->get());
+  Watch sink(loop_, input_->sink.get());
   std::string end = end_of_input(terminal_.get());
   while (!end.empty()) {
-    ssize_t n = ::write(input_->sink->get(), end.data(), end.size());
+    ssize_t n = ::write(input_->sink.get(), end.data(), end.size());
     if (n < 0 && errno != EAGAIN && errno != EINTR) co_return;
     if (n < 0 && errno == EAGAIN) co_await sink.writable();
     if (n > 0) end.erase(0, static_cast<std::size_t>(n));
@@ -318,11 +308,15 @@ Task<> ProcessIo::wait_for_loggers() {
   }
 }
 
+// What the pump has yet to move, in bytes.
+std::size_t ProcessIo::Stream::on_its_way() const {
+  return pump ? pump->held() + bytes_in(source) : 0;
+}
+
 // A reader that is there and output for it; what is held open without a byte in it is not.
 bool ProcessIo::output_is_on_its_way() const {
   return std::ranges::any_of(outputs_, [](const Stream& output) {
-    return output.pump && has_reader(*output.sink) &&
-           (output.pump->held() > 0 || bytes_in(output.source) > 0);
+    return output.pump && has_reader(output.sink) && output.on_its_way() > 0;
   });
 }
 
@@ -331,7 +325,7 @@ std::size_t ProcessIo::unread() const {
   std::size_t count = 0;
   for (const Stream& output : outputs_) {
     count += bytes_in(output.unread) + bytes_in(output.keeps_open);
-    if (output.keeps_open && output.pump) count += output.pump->held() + bytes_in(output.source);
+    if (output.keeps_open) count += output.on_its_way();
   }
   return count;
 }
@@ -350,6 +344,18 @@ Task<> ProcessIo::read_by_clients(Duration quiet, Duration limit) {
   }
 }
 
+void ProcessIo::report_what_is_cut_off() const {
+  for (const Stream& output : outputs_) {
+    if (!output.pump) continue;
+    const std::size_t lost = output.on_its_way();
+    if (lost > 0)
+      log::warning("output was cut off: it was not read in time",
+                   {{"stream", output.name}, {"bytes", std::to_string(lost)}});
+    else
+      log::warning("output was cut off: something still holds it open", {{"stream", output.name}});
+  }
+}
+
 Task<> ProcessIo::finish(Duration limit, Duration while_it_flows) {
   const std::uint64_t begin = loop_.now();
   Task<> ending = moving_out_.wait_empty();
@@ -358,9 +364,7 @@ Task<> ProcessIo::finish(Duration limit, Duration while_it_flows) {
     Task<> flowing = moving_out_.wait_empty();
     ended = co_await within(loop_, kFlowLook, std::move(flowing));
   }
-  if (!ended)
-    log::warning("output was cut off: something still holds it open",
-                 {{"process", settings_.name}});
+  if (!ended) report_what_is_cut_off();
   moving_in_.cancel();
   moving_out_.cancel();
   absent_readers_.cancel();

@@ -13,21 +13,19 @@
 // - A client that is away (a restart of containerd) loses nothing: the fifo is kept open while the
 //   output lasts, and after its end until a reader comes or finish() is called.
 // - A client that goes away is no end of input. close_stdin() is.
-// - A file or a logger that stdout and stderr both name is one file, one logger. A logger of stdout
-//   alone gets stderr too, as it does from the stock shim.
+// - A file or a program that stdout and stderr both name is one logger. A program that stdout alone
+//   names gets stderr too, as it does from the stock shim.
 //
-// What can hold up the loop: nothing that a client can put behind a name. Whatever it is, it is
-// opened without waiting for its other end (a fifo without a reader, given as file://, is refused),
-// and pipes, fifos and terminals are moved as far as they are ready. Only a regular file, which
-// nobody can wait for (epoll refuses it), takes as long as its file system does: to make its
-// directories and to open it, and then for each piece of 16 KiB at most that is appended.
+// What can hold up the loop: no output of a process. Fifos are opened without waiting for their
+// other end, pipes, fifos and terminals are moved as far as they are ready, and files belong to a
+// process each (stdio/log_file.h). Only the file system of a path that a client names without
+// file:// can, for as long as it takes to find out what is there.
 #pragma once
 
 #include <sys/types.h>
 
 #include <functional>
 #include <list>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,16 +67,17 @@ class ProcessIo {
     uid_t uid = 0;       // who owns the pipes, for user namespaces; 0: as they are
     gid_t gid = 0;
     StdioOptions options = {};
-    Loggers* loggers = nullptr;  // needed where a stream names one
+    Loggers* loggers = nullptr;  // needed where a stream names one, or a file
     std::string id = {};         // what they are told of whom the output is
   };
-  // Opens what the client named. Throws Error "... opening PATH failed: reason", "unknown STDIO
-  // scheme X", permission_denied for a logger that may not be run.
+  // Opens what the client named, but for files. Throws Error "... opening PATH failed: reason",
+  // "unknown STDIO scheme X", permission_denied for a logger that may not be run.
   ProcessIo(Loop& loop, const Streams& streams, const Settings& settings);
   ProcessIo(const ProcessIo&) = delete;
   ProcessIo& operator=(const ProcessIo&) = delete;
 
-  // Returns once they are ready. Throws Error where one isn't, or `stop` is set meanwhile.
+  // Returns once they are ready, and files open. Throws Error where one isn't, or `stop` is set
+  // meanwhile.
   Task<> start_loggers(Event* stop = nullptr);
 
   // Descriptors 0, 1, 2 for the runtime, which passes them on; -1: /dev/null.
@@ -110,10 +109,11 @@ class ProcessIo {
     std::string name;
     std::string target;
     Fd source;
-    std::shared_ptr<Fd> sink;
+    Fd sink;
     Fd keeps_open;  // the other end of the client's fifo, in place of a client that is away
     Fd unread;      // the same after the end of an output that the client has not read yet
     std::optional<Pump> pump;
+    std::size_t on_its_way() const;
   };
   // A logger that is still to be started, and what it will read.
   struct LoggerPlan {
@@ -128,7 +128,6 @@ class ProcessIo {
   };
   Fd make_output_pipe(const std::string& name, const std::string& target, Fd LoggerPlan::* end);
   void open_output(Stream& output, Fd LoggerPlan::* end);
-  std::shared_ptr<Fd> open_log_file(const Stream& output, const std::string& path);
   Fd plan_logger(const std::string& target, const StreamUri& uri, Fd LoggerPlan::* end);
   void open_stdin(const std::string& uri, bool terminal);
   Task<> attach_terminal();
@@ -139,6 +138,7 @@ class ProcessIo {
   Task<> end_terminal_input();
   bool output_is_on_its_way() const;
   std::size_t unread() const;
+  void report_what_is_cut_off() const;
   Task<> drain_terminal();
   void end_loggers_without_output();
   Task<> wait_for_loggers();

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,11 +18,6 @@ constexpr std::size_t kSpliceChunk = 1 << 20;
 constexpr std::size_t kCopyChunk = 16 << 10;
 // After so many steps in a row the others get their turn.
 constexpr int kStepsPerTurn = 16;
-
-bool is_pollable(int fd) {
-  struct stat status{};
-  return ::fstat(fd, &status) < 0 || !(S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
-}
 
 // False for what is no pipe, is as large already, or may not be larger.
 bool grow_pipe(int fd, std::size_t size) {
@@ -44,14 +38,11 @@ Pump::Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string
       pipe_size_(pipe_size),
       source_watch_(loop, source) {
   spliceable_ = !::isatty(source) && !::isatty(sink);
-  // /dev/null and its like refuse epoll (EPERM) as regular files do; writing to them does not
-  // block.
-  if (is_pollable(sink)) {
-    try {
-      sink_watch_.emplace(loop, sink);
-    } catch (const Error& error) {
-      if (error.errnum() != EPERM) throw;
-    }
+  // /dev/null and its like refuse epoll; writing to them does not block.
+  try {
+    sink_watch_.emplace(loop, sink);
+  } catch (const Error& error) {
+    if (error.errnum() != EPERM) throw;
   }
 }
 
@@ -127,11 +118,9 @@ Pump::Step Pump::sink_failed(int errnum) {
   const std::size_t lost = pending_.size();
   pending_.clear();
   if (broken_sink_ == BrokenSink::stop) return Step::ended;
-  if (dropped_ == 0)
-    log::warning("output is dropped", {{"stream", name_}, {"error", errno_text(errnum)}});
+  log::warning("output is dropped", {{"stream", name_}, {"error", errno_text(errnum)}});
   dropped_ += lost;
-  // Nobody comes back to a pipe whose last reader has gone.
-  sink_broken_ = sink_watch_.has_value();
+  sink_broken_ = true;
   return Step::moved;
 }
 

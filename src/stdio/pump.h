@@ -2,8 +2,9 @@
 // Moves bytes from one descriptor to another until the first ends, inside the kernel (splice) where
 // both ends allow it.
 //
-// A pipe to a fifo is spliced. Terminals and files opened for appending are not spliceable (EINVAL,
-// splice(2)); there bytes are read and written, and what a write did not take is kept for the next.
+// A pipe to a fifo is spliced. Terminals and what was opened for appending are not spliceable
+// (EINVAL, splice(2)); there bytes are read and written, and what a write did not take is kept for
+// the next. Regular files are not for pumps, for writing to them blocks (stdio/log_file.h).
 //
 // Pipes and fifos begin as the kernel makes them (64 KiB) and grow once, when the sink is full for
 // the first time: most never are, and the room for a megabyte costs the kernel 16 kB of each pipe.
@@ -20,9 +21,9 @@ namespace thinshim {
 
 class Pump {
  public:
-  // What to do when the sink takes no more: a log on a full disk must not stop the container
-  // (containerd issue 12462), so output goes on being read and is dropped; a file is tried again
-  // with what comes next, for disks are cleaned up. Input has nobody left to read it.
+  // What to do when the sink takes no more, for nobody comes back to a pipe whose last reader has
+  // gone: a log that is none must not stop the container (containerd issue 12462), so output goes
+  // on being read and is dropped. Input has nobody left to read it.
   enum class BrokenSink { drop, stop };
 
   // Both descriptors become non-blocking and must outlive the pump. `name` is for the log ("stdout
@@ -63,7 +64,7 @@ class Pump {
   std::uint64_t dropped_ = 0;  // bytes
   std::string pending_;        // read, but not yet written
   Watch source_watch_;
-  std::optional<Watch> sink_watch_;  // none for a regular file, which is always ready
+  std::optional<Watch> sink_watch_;  // none for /dev/null and its like, which are always ready
 };
 
 }  // namespace thinshim

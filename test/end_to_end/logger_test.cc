@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logging programs as `ctr` cannot have them: with a terminal, with a configuration, such as hang.
+// Logging programs as `ctr` cannot have them: with a terminal, with a configuration, such as hang;
+// and files that hang.
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "runtime_options.pb.h"
+#include "support/freezable_disk.h"
 #include "support/shim_under_test.h"
 
 namespace thinshim::test {
@@ -107,6 +111,95 @@ TEST_F(LoggerOfShim, ThatNeverEndsIsEnded) {
   EXPECT_GE(loop_.now() - began, 10000u);
   EXPECT_LE(loop_.now() - began, 16000u);
   EXPECT_EQ(written("out"), "term\n");
+}
+
+// --- Files
+
+class FileOfShim : public LoggerOfShim {
+ protected:
+  void SetUp() override {
+    LoggerOfShim::SetUp();
+    disk_.emplace(directory_ / "image", directory_ / "disk");
+  }
+  void TearDown() override {
+    disk_.reset();
+    LoggerOfShim::TearDown();
+  }
+  api::CreateTaskRequest request_for_file() {
+    api::CreateTaskRequest request =
+        this->request("file://" + (directory_ / "disk/log").string(), "    {}\n");
+    request.set_stdin(make_fifo("in"));
+    return request;
+  }
+  // How long a client may have to wait at a machine that others use too.
+  static constexpr int kPromptly = 3000;
+  int milliseconds_since(std::uint64_t began) const {
+    return static_cast<int>(loop_.now() - began);
+  }
+
+  std::optional<FreezableDisk> disk_;
+};
+
+TEST_F(FileOfShim, OnAFrozenFileSystemHoldsNobodyUpAndGetsAllInTheEnd) {
+  auto shim = start_running("echo before; read line; echo meanwhile; exec sleep 1000");
+  shim->end(shim->create_begin(request_for_file()));
+  shim->start("c1");
+  shim->until([&] { return written("disk/log") == "before\n"; });
+  Fd in = open_file(directory_ / "in", O_WRONLY | O_NONBLOCK);
+  disk_->freeze();
+  ASSERT_EQ(::write(in.get(), "\n", 1), 1);
+  shim->pass(500ms);
+
+  const std::uint64_t began = loop_.now();
+  EXPECT_EQ(shim->state("c1").status(), types::RUNNING);
+  shim->kill("c1", SIGKILL);
+  EXPECT_EQ(shim->wait("c1"), 137u);
+  EXPECT_LE(milliseconds_since(began), kPromptly * slowness());
+  shim->remove("c1");
+  EXPECT_LE(milliseconds_since(began), 8000 * slowness());
+
+  const std::uint64_t asked = loop_.now();
+  end_shim(*shim);
+  EXPECT_LE(milliseconds_since(asked), 16000 * slowness());
+  EXPECT_EQ(written("disk/log"), "before\n");
+  disk_->thaw();
+  EXPECT_TRUE(eventually([&] { return written("disk/log") == "before\nmeanwhile\n"; }));
+}
+
+TEST_F(FileOfShim, ThatHangsWhenItIsOpenedHoldsUpItsCreateOnly) {
+  auto shim = start_running("echo text");
+  disk_->freeze();
+  auto creating = shim->create_begin(request_for_file());
+  shim->pass(500ms);
+  const std::uint64_t began = loop_.now();
+  EXPECT_REFUSED_BY(*shim, shim->state_begin("other"), not_found,
+                    "container not created: not found");
+  EXPECT_LE(milliseconds_since(began), kPromptly * slowness());
+  EXPECT_FALSE(creating->done.is_set());
+  disk_->thaw();
+  shim->end(creating);
+  shim->start("c1");
+  shim->wait("c1");
+  shim->remove("c1");
+  EXPECT_EQ(written("disk/log"), "text\n");
+  end_shim(*shim);
+}
+
+// A dying shim leaves it to end by itself.
+TEST_F(FileOfShim, ThatHangsIsWrittenThoughTheShimIsKilled) {
+  auto shim = start_running("echo before; read line; echo meanwhile; exec sleep 1000");
+  shim->end(shim->create_begin(request_for_file()));
+  shim->start("c1");
+  shim->until([&] { return written("disk/log") == "before\n"; });
+  Fd in = open_file(directory_ / "in", O_WRONLY | O_NONBLOCK);
+  disk_->freeze();
+  ASSERT_EQ(::write(in.get(), "\n", 1), 1);
+  shim->pass(500ms);
+  ::kill(only_shim().pid, SIGKILL);
+  EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
+  EXPECT_TRUE(cleanup("c1").ok());
+  disk_->thaw();
+  EXPECT_TRUE(eventually([&] { return written("disk/log") == "before\nmeanwhile\n"; }));
 }
 
 }  // namespace

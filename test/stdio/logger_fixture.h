@@ -2,14 +2,10 @@
 // Streams of a process that the test plays, and real logging programs: shell scripts.
 #pragma once
 
-#include <list>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "process/reaper.h"
 #include "process_io_fixture.h"
-#include "stdio/logger.h"
 #include "terminal_fixture.h"
 
 namespace thinshim::test {
@@ -23,8 +19,6 @@ inline std::string write_logger(const TempDir& dir, const std::string& name,
 
 class LoggerTest : public ProcessIoTest {
  protected:
-  static constexpr Loggers::Limits kShort{2s, 1s, 300ms};
-
   // The logger of `script` under `scheme`; what it writes to "$dir/x" can be read().
   std::string logger(const std::string& script, const std::string& scheme = "binary") {
     const std::string name = "logger-" + std::to_string(++loggers_made_);
@@ -41,7 +35,6 @@ class LoggerTest : public ProcessIoTest {
   // The process runs, its loggers are ready.
   void start_with(const Streams& streams) {
     make(streams);
-    run(io_->start_loggers());
     ProcessIoTest::start();
   }
   std::string start_failure(const Streams& streams, Event* stop = nullptr) {
@@ -59,32 +52,8 @@ class LoggerTest : public ProcessIoTest {
   bool has_written(const std::string& name, const std::string& text) {
     return eventually([&] { return written(name) == text; });
   }
-  // Runs the loop until it is so.
-  template <class Condition>
-  bool eventually(Condition condition, Duration limit = kPatience) {
-    for (std::uint64_t end = loop_.now() + static_cast<std::uint64_t>(limit.count());
-         !condition();) {
-      if (loop_.now() > end) return false;
-      loop_.run(pass_time(loop_, 5ms));
-    }
-    return true;
-  }
-  void loggers_end() { run(loggers_->finish()); }
-  // Children of this process, zombies included.
-  static bool has_children() {
-    return !read_proc_file(::getpid(), "task/" + std::to_string(::getpid()) + "/children").empty();
-  }
-  void streams_gone() override {
-    ProcessIoTest::streams_gone();
-    if (loggers_) loggers_end();
-    EXPECT_TRUE(eventually([] { return !has_children(); })) << "a logger is left";
-    loggers_.reset();
-    reaper_.reset();
-  }
 
   StdioOptions options_;
-  std::optional<Reaper> reaper_{loop_};
-  std::optional<Loggers> loggers_{std::in_place, *reaper_, "ns1", kShort};
 
  private:
   int loggers_made_ = 0;

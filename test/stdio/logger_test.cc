@@ -168,6 +168,7 @@ TEST_F(LoggerTest, ThatIsNotAllowedIsNotRun) {
       start_failure({"", "/dev/null", logger("touch $dir/ran")}),
       "the logger " + dir_.path() + "/logger-2 is not among those allowed: permission denied");
   EXPECT_EQ(written("ran"), "no file");
+  EXPECT_EQ(start_failure({"", "file://" + (dir_ / "log"), ""}), "none") << "a file is no program";
 }
 
 }  // namespace

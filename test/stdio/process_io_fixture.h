@@ -6,19 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "loggers_fixture.h"
 #include "stdio/process_io.h"
-#include "stdio_fixture.h"
 
 namespace thinshim::test {
 
-class ProcessIoTest : public StdioTest {
+class ProcessIoTest : public LoggersTest {
  protected:
   void make_io(const Streams& streams, uid_t uid = 0, gid_t gid = 0) {
-    io_ = std::make_unique<ProcessIo>(loop_, streams,
-                                      ProcessIo::Settings{dir_.path(), "c1", uid, gid});
+    ProcessIo::Settings settings{dir_.path(), "c1", uid, gid, {}, &*loggers_, "c1"};
+    io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
   }
-  // The runtime takes its copies for the process and is done.
+  // The loggers are ready, the runtime takes its copies for the process and is done.
   void start() {
+    run(io_->start_loggers());
     std::vector<int> fds = io_->runtime_fds();
     Fd* ends[] = {&in_, &out_, &err_};
     for (std::size_t i = 0; i < 3; ++i)
@@ -39,6 +40,7 @@ class ProcessIoTest : public StdioTest {
   std::string failure(const Streams& streams) {
     try {
       make_io(streams);
+      run(io_->start_loggers());
     } catch (const Error& error) {
       return error.what();
     }

@@ -108,9 +108,8 @@ TEST_F(ProcessIoTest, UnknownSchemesAreNamed) {
   EXPECT_EQ(failure({"", "", "://x"}), "unknown STDIO scheme ");
 }
 
-TEST_F(ProcessIoTest, DirectoriesAndSocketsAreRefusedAsOutput) {
+TEST_F(ProcessIoTest, DirectoriesAreRefusedAsOutput) {
   EXPECT_NE(failure({"", dir_.path(), ""}).find("is a directory"), std::string::npos);
-  EXPECT_NE(failure({"", "file://" + dir_.path(), ""}).find("is a directory"), std::string::npos);
 }
 
 // Somebody exchanges the fifo for a file all the time: what was opened is treated as what it is.
@@ -124,6 +123,7 @@ TEST_F(ProcessIoTest, AFifoMayBeSwappedForAFileAtAnyMoment) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) ::renameat2(AT_FDCWD, fifo.c_str(), AT_FDCWD, file.c_str(), RENAME_EXCHANGE);
   }
+  const std::string no_reader = "open " + fifo + ": no such device or address";
   std::string problem;
   for (int round = 0; round < 2000 && problem.empty(); ++round) {
     try {
@@ -131,22 +131,14 @@ TEST_F(ProcessIoTest, AFifoMayBeSwappedForAFileAtAnyMoment) {
       ASSERT_EQ(::fstat(in_.get(), &process), 0);
       if (process.st_ino == client.st_ino) problem = "the process was given the client's fifo";
     } catch (const Error& error) {
-      problem = error.what();
+      // A file is opened by name once more, and may be a fifo by then.
+      if (error.errnum() != 0 || error.what() != no_reader) problem = error.what();
     }
     streams_gone();
   }
   ::kill(swapper, SIGKILL);
   ::waitpid(swapper, nullptr, 0);
   EXPECT_EQ(problem, "");
-}
-
-TEST_F(ProcessIoTest, AFifoInThePlaceOfAFileHoldsNobodyUp) {
-  std::string fifo = make_fifo("log");
-  EXPECT_EQ(failure({"", "file://" + fifo, ""}), "open " + fifo + ": no such device or address");
-  Fd reader = open_reader(fifo);
-  start({"", "file://" + fifo, ""});
-  write(out_, "text");
-  EXPECT_EQ(read(reader, 4), "text");
 }
 
 // --- The end
@@ -185,7 +177,7 @@ TEST_F(ProcessIoTest, FinishIsBoundedAndEndsTheClientsRead) {
   EXPECT_EQ(read_to_end(client_err), "");
   EXPECT_EQ(::write(held_by_a_child.get(), "x", 1), -1);
   EXPECT_EQ(errno, EPIPE);
-  EXPECT_NE(logged().find("process=c1"), std::string::npos);
+  EXPECT_NE(logged().find("still holds it open\" stream=\"stdout of c1\""), std::string::npos);
 }
 
 TEST_F(ProcessIoTest, FinishDoesNotWaitForAReaderThatIsAway) {

@@ -107,37 +107,6 @@ TEST_F(ProcessIoTest, WaitingForAReaderThatIsAwayIsHardlyWork) {
   EXPECT_LT(busy_milliseconds(), 10);
 }
 
-TEST_F(ProcessIoTest, OutputGoesToFilesBehindWhatIsThere) {
-  std::string file = dir_ / "a/b/log";
-  start({"", "file://" + file, "file://" + file});
-  write(out_, "one\n");
-  settle();
-  write(err_, "two\n");
-  settle();
-  write(out_, "three\n");
-  process_ends();
-  finish();
-  EXPECT_EQ(read_file(file), "one\ntwo\nthree\n");
-  start({"", "file://" + file, ""});
-  write(out_, "four\n");
-  process_ends();
-  finish();
-  EXPECT_EQ(read_file(file), "one\ntwo\nthree\nfour\n");
-  struct stat status{};
-  ASSERT_EQ(::stat(file.c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0644u);
-}
-
-TEST_F(ProcessIoTest, APathThatIsAFileIsAppendedTo) {
-  std::string file = dir_ / "log";
-  write_file(file, "before\n", 0600);
-  start({"", file, ""});
-  write(out_, "after\n");
-  process_ends();
-  finish();
-  EXPECT_EQ(read_file(file), "before\nafter\n");
-}
-
 TEST_F(ProcessIoTest, OutputToNowhereAndToAFullDiskNeverHoldsTheProcess) {
   start({"/dev/null", "/dev/null", "/dev/full"});
   EXPECT_TRUE(at_end(in_));
@@ -159,6 +128,43 @@ TEST_F(ProcessIoTest, BothStreamsMayGoToOneFifo) {
   write(err_, "err");
   err_.reset();
   EXPECT_EQ(read_to_end(client), "err");
+}
+
+// --- Pipes
+
+TEST_F(ProcessIoTest, PipesGrowOnceTheReaderIsTooSlowAndNotBefore) {
+  Streams streams{"", make_fifo("out"), ""};
+  ProcessIo::Settings settings{dir_.path(), "c1", 0, 0, {}, nullptr, ""};
+  settings.options.pipe_size = 1 << 20;
+  io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
+  start();
+  Fd client = open_reader(streams.out);
+  write(out_, "some");
+  settle();
+  EXPECT_EQ(::fcntl(client.get(), F_GETPIPE_SZ), 65536);
+  EXPECT_EQ(::fcntl(out_.get(), F_GETPIPE_SZ), 65536);
+  TaskSet process;
+  process.spawn(write_some(loop_, out_.get(), pattern(2'000'000)), "process");
+  run(process.wait_empty());
+  EXPECT_EQ(::fcntl(client.get(), F_GETPIPE_SZ), 1 << 20);
+  EXPECT_EQ(::fcntl(out_.get(), F_GETPIPE_SZ), 1 << 20);
+  EXPECT_EQ(read(client, 4), "some");
+  EXPECT_TRUE(read(client, 2'000'000) == pattern(2'000'000));
+}
+
+// The size is a wish: nobody may have that much (fcntl(2): EINVAL above 2 GiB, EPERM for users).
+TEST_F(ProcessIoTest, PipesThatMayNotGrowWorkAllTheSame) {
+  Streams streams{"", make_fifo("out"), ""};
+  ProcessIo::Settings settings{dir_.path(), "c1", 0, 0, {}, nullptr, ""};
+  settings.options.pipe_size = std::size_t(1) << 31;
+  io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
+  start();
+  Fd client = open_reader(streams.out);
+  TaskSet process;
+  process.spawn(write_and_close(loop_, std::move(out_), pattern(300'000)), "process");
+  settle();
+  EXPECT_EQ(::fcntl(client.get(), F_GETPIPE_SZ), 65536);
+  EXPECT_TRUE(read_to_end(client) == pattern(300'000));
 }
 
 }  // namespace

@@ -39,8 +39,5 @@ class PumpTest : public StdioTest {
 };
 
 inline Fd fifo_sink(const std::string& path) { return open_file(path, O_WRONLY | O_NONBLOCK); }
-inline Fd append_sink(const std::string& path) {
-  return open_file(path, O_WRONLY | O_APPEND | O_CREAT, 0644);
-}
 
 }  // namespace thinshim::test

@@ -87,6 +87,14 @@ inline Task<> write_and_close(Loop& loop, Fd fd, std::string text) {
   co_await std::move(writing);
 }
 
+inline Task<> failure_of(Task<> task, std::string& failure) {
+  try {
+    co_await std::move(task);
+  } catch (const Error& error) {
+    failure = error.what();
+  }
+}
+
 inline Task<> pass_turns(Loop& loop, int turns) {
   for (int i = 0; i < turns; ++i) co_await yield(loop);
 }
@@ -136,14 +144,18 @@ class StdioTest : public testing::Test {
   // Whatever can happen without anybody doing anything, has happened.
   void settle() { loop_.run(pass_turns(loop_, 20)); }
 
-  // The processor's time that the loop takes while nothing happens, out of 100 milliseconds.
+  // The processor's time that the loop, or a process, takes while nothing happens, out of 100
+  // milliseconds.
   // Whoever waits in a loop of its own takes all of it, or a good part where others run too.
-  double busy_milliseconds() {
+  double busy_milliseconds() { return busy_milliseconds_of(::getpid()); }
+  double busy_milliseconds_of(pid_t process) {
+    clockid_t clock;
+    if (::clock_getcpuclockid(process, &clock) != 0) throw std::runtime_error("it is gone");
     settle();
     timespec begin{}, end{};
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+    ::clock_gettime(clock, &begin);
     loop_.run(pass_time(loop_, 100ms));
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    ::clock_gettime(clock, &end);
     return static_cast<double>(end.tv_sec - begin.tv_sec) * 1e3 +
            static_cast<double>(end.tv_nsec - begin.tv_nsec) / 1e6;
   }
@@ -153,6 +165,8 @@ class StdioTest : public testing::Test {
     log_ = std::move(pipe.read);
     log::set_sink(std::move(pipe.write));
   }
+  // Bytes, so far.
+  int logged_size() const { return unread(log_.get()); }
   std::string logged() {
     log::set_sink(Fd());
     return read_to_end(log_);

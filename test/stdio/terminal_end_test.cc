@@ -104,6 +104,34 @@ TEST_F(TerminalTest, FinishIsBoundedWithANoisyChildAtTheTerminal) {
   run(reading.wait_empty());  // the client sees the end
 }
 
+// The client's fifo is full, and the terminal empty: what is missing is with the pump.
+TEST_F(TerminalTest, FinishWaitsForTheLastPieceWhileTheClientReads) {
+  start();
+  const std::string all = fill_fifo();
+  io_->process_exited();
+  TaskSet deletion;
+  deletion.spawn(io_->finish(30ms, kPatience), "finish");
+  loop_.run(pass_time(loop_, 100ms));
+  EXPECT_FALSE(deletion.empty());
+  EXPECT_TRUE(read_to_end(client_out_) == all);
+  run(deletion.wait_empty());
+}
+
+TEST_F(TerminalTest, FinishSaysHowMuchItCutsOff) {
+  keep_log();
+  start();
+  const std::string all = fill_fifo();
+  io_->process_exited();
+  finish(30ms);
+  const std::string arrived = read_to_end(client_out_), log = logged();
+  EXPECT_LT(arrived.size(), all.size());
+  EXPECT_NE(log.find("output was cut off: it was not read in time\" stream=\"terminal of c1\" "
+                     "bytes=" +
+                     std::to_string(all.size() - arrived.size())),
+            std::string::npos)
+      << log;
+}
+
 TEST_F(TerminalTest, FinishHangsUpOnWhoeverHoldsTheTerminal) {
   start();
   io_->process_exited();

@@ -7,12 +7,12 @@
 #include <string>
 
 #include "fake_runtime.h"
+#include "loggers_fixture.h"
 #include "stdio/process_io.h"
-#include "stdio_fixture.h"
 
 namespace thinshim::test {
 
-class TerminalTest : public StdioTest {
+class TerminalTest : public LoggersTest {
  protected:
   void make_io(bool with_output = true) {
     if (streams_.in.empty()) {
@@ -22,7 +22,7 @@ class TerminalTest : public StdioTest {
     }
     Streams streams = streams_;
     if (!with_output) streams.out.clear();
-    ProcessIo::Settings settings{dir_.path(), "c1", 0, 0};
+    ProcessIo::Settings settings{dir_.path(), "c1", 0, 0, {}, &*loggers_, "c1"};
     settings.options.pipe_size = 1 << 20;
     io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
   }
@@ -40,6 +40,7 @@ class TerminalTest : public StdioTest {
     attach();
   }
   void attach() {
+    run(io_->start_loggers());
     run(io_->attach());
     // The client has its own end of the fifo only.
     client_in_ = open_writer(streams_.in);
@@ -47,6 +48,21 @@ class TerminalTest : public StdioTest {
   void wait_for_exit() {
     run(process_->exited(loop_));
     io_->process_exited();
+  }
+  // Writes, to the terminal, until some of it does not fit into the client's fifo, and no more.
+  std::string fill_fifo() {
+    const std::string text = pattern(200'000);
+    std::size_t written = 0;
+    const auto fits = [&](std::size_t size) {
+      write(terminal_.slave, text.substr(written, size));
+      written += size;
+      return eventually([&] { return unread(client_out_.get()) == static_cast<int>(written); },
+                        200ms);
+    };
+    EXPECT_TRUE(fits(50'000));
+    while (fits(100)) {
+    }
+    return text.substr(0, written);
   }
   void finish(Duration limit = kPatience) { run(io_->finish(limit)); }
   std::string attach_failure() {

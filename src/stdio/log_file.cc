@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stdio/log_file.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+
+namespace thinshim {
+namespace {
+
+constexpr int kReports = 5;
+constexpr std::size_t kLogFileChunk = 16 << 10;
+
+void report(const void* data, std::size_t size) {
+  [[maybe_unused]] ssize_t n = ::write(kReports, data, size);
+}
+
+class LogFile {
+ public:
+  explicit LogFile(const std::string& path);
+  void append_to_end();
+
+ private:
+  struct Stream {
+    int fd;  // -1 after its end
+    LogFileReport report;
+  };
+  void take_from(Stream& stream);
+  int append(std::string_view& rest);
+
+  Fd file_;
+  bool is_regular_ = false;
+  bool reader_gone_ = false;
+  Stream streams_[2] = {{3, {3}}, {4, {4}}};
+};
+
+LogFile::LogFile(const std::string& path) {
+  make_directories(directory_of(path), 0755);
+  file_ = open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644);
+  struct stat status{};
+  check(::fstat(file_.get(), &status), "stat a log file");
+  is_regular_ = S_ISREG(status.st_mode);
+  // For others: a disk that gets this process stuck gives the output its time, when it lets go.
+  if (is_regular_) ::signal(SIGTERM, SIG_IGN);
+}
+
+void LogFile::append_to_end() {
+  while (streams_[0].fd >= 0 || streams_[1].fd >= 0) {
+    pollfd ready[] = {{streams_[0].fd, POLLIN, 0}, {streams_[1].fd, POLLIN, 0}};
+    if (::poll(ready, 2, -1) < 0 && errno != EINTR) throw_errno("wait for output");
+    for (int i : {0, 1})
+      if (ready[i].revents != 0) take_from(streams_[i]);
+  }
+}
+
+void LogFile::take_from(Stream& stream) {
+  static char chunk[kLogFileChunk];
+  LogFileReport& told = stream.report;
+  ssize_t n = ::read(stream.fd, chunk, sizeof chunk);
+  if (n < 0 && errno == EINTR) return;
+  if (n <= 0) {
+    told.errnum = 0;
+    if (told.lost > 0) report(&told, sizeof told);
+    stream.fd = -1;
+    return;
+  }
+  std::string_view rest(chunk, static_cast<std::size_t>(n));
+  const int errnum = reader_gone_ ? EPIPE : append(rest);
+  if (errnum == 0) return;
+  told.errnum = errnum;
+  if (told.lost == 0) report(&told, sizeof told);
+  told.lost += rest.size();
+  reader_gone_ = errnum == EPIPE;
+}
+
+// Leaves in `rest` what was not written, and returns why.
+int LogFile::append(std::string_view& rest) {
+  while (!rest.empty()) {
+    ssize_t n = ::write(file_.get(), rest.data(), rest.size());
+    if (n >= 0) {
+      rest.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN && !is_regular_) {
+      pollfd room{file_.get(), POLLOUT, 0};
+      ::poll(&room, 1, -1);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command log_file_command(const std::string& path) {
+  Command command;
+  command.program = "/proc/self/exe";  // also where a newer binary has taken its place
+  command.name = kLogFileProgram;
+  command.arguments = {path};
+  return command;
+}
+
+bool is_log_file(int count, char** words) {
+  return count == 2 && words[0] == std::string_view(kLogFileProgram);
+}
+
+int keep_log_file(const std::string& path) {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::prctl(PR_SET_NAME, kLogFileProgram);
+  try {
+    LogFile file(path);
+    report("", 1);
+    file.append_to_end();
+    return 0;
+  } catch (const std::exception& failure) {
+    const std::string_view why = failure.what();
+    report(why.data(), why.size());
+  }
+  return 1;
+}
+
+}  // namespace thinshim

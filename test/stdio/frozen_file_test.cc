@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Output that goes into files of a file system which hangs: whoever writes there sleeps in the
+// kernel, where no signal wakes it.
+#include "file_output_fixture.h"
+
+namespace thinshim {
+namespace {
+
+using namespace test;
+
+class FrozenFile : public FileOutput {
+ protected:
+  void SetUp() override {
+    disk_.emplace(dir_ / "image", dir_ / "frozen");
+    target_ = "file://" + file_;
+  }
+  // A file is open there, and was written to.
+  void start_and_freeze() {
+    start({"", target_, ""});
+    write(out_, "before\n");
+    ASSERT_TRUE(comes_to_hold(file_, "before\n"));
+    disk_->freeze();
+  }
+
+  const std::string file_ = dir_ / "frozen/log";
+  std::string target_;
+};
+
+TEST_F(FrozenFile, HoldsNobodyUpAndGetsAllInTheEnd) {
+  start_and_freeze();
+  const std::uint64_t began = loop_.now();
+  write(out_, "meanwhile\n");
+  settle();
+  EXPECT_LT(busy_milliseconds(), 10);
+  process_ends();
+  finish(100ms);
+  io_.reset();
+  EXPECT_LT(milliseconds_since(began), 2000);
+  EXPECT_EQ(writers().size(), 1u);
+  disk_->thaw();
+  loggers_end();
+  EXPECT_EQ(content(file_), "before\nmeanwhile\n");
+}
+
+TEST_F(FrozenFile, LetsTheProcessWaitOnceThePipesAreFull) {
+  start_and_freeze();
+  TaskSet process;
+  process.spawn(write_and_close(loop_, std::move(out_), pattern(1'000'000)), "process");
+  loop_.run(pass_time(loop_, 50ms));
+  EXPECT_FALSE(process.empty());
+  disk_->thaw();
+  run(process.wait_empty());
+  process_ends();
+  finish();
+  EXPECT_TRUE(content(file_) == "before\n" + pattern(1'000'000));
+}
+
+TEST_F(FrozenFile, IsCutOffAndTheLogSaysHowMuchOfIt) {
+  keep_log();
+  start_and_freeze();
+  TaskSet process;
+  process.spawn(write_some(loop_, out_.get(), pattern(1'000'000)), "process");
+  loop_.run(pass_time(loop_, 50ms));
+  process.cancel();
+  const int unread_by_the_shim = unread(out_.get());
+  EXPECT_GT(unread_by_the_shim, 0);
+  process_ends();
+  const std::uint64_t began = loop_.now();
+  finish(100ms);
+  EXPECT_LT(milliseconds_since(began), 2000);
+  disk_->thaw();
+  loggers_end();
+  const std::string log = logged();
+  EXPECT_NE(log.find("output was cut off: it was not read in time"), std::string::npos) << log;
+  EXPECT_NE(log.find("bytes=" + std::to_string(unread_by_the_shim)), std::string::npos) << log;
+}
+
+// Killing its process would cost what that holds, and not end it a moment sooner.
+TEST_F(FrozenFile, ThatTakesTooLongIsNotLost) {
+  keep_log();
+  start_and_freeze();
+  write(out_, pattern(50'000));
+  process_ends();
+  const std::uint64_t began = loop_.now();
+  finish(50ms);
+  loggers_end();
+  EXPECT_GE(milliseconds_since(began), 1300);
+  EXPECT_LT(milliseconds_since(began), 5000);
+  EXPECT_EQ(writers().size(), 1u);
+  const std::string log = logged();
+  EXPECT_NE(log.find("a logger does not end"), std::string::npos) << log;
+  EXPECT_EQ(log.find("SIGKILL"), std::string::npos) << log;
+  disk_->thaw();
+  EXPECT_TRUE(comes_to_hold(file_, "before\n" + pattern(50'000)));
+  EXPECT_TRUE(eventually([] { return !has_children(); }));
+}
+
+TEST_F(FrozenFile, ThatIsToBeOpenedFailsInTime) {
+  disk_->freeze();
+  const std::uint64_t began = loop_.now();
+  EXPECT_EQ(failure({"", target_, ""}), "open " + file_ + ": it took too long");
+  EXPECT_GE(milliseconds_since(began), 1900);
+  EXPECT_LT(milliseconds_since(began), 6000);
+}
+
+TEST_F(FrozenFile, ThatIsToBeOpenedIsGivenUpWithItsCreate) {
+  disk_->freeze();
+  Event stop;
+  std::string failure;
+  const std::uint64_t began = loop_.now();
+  make_io({"", target_, ""});
+  TaskSet creation;
+  creation.spawn(failure_of(io_->start_loggers(&stop), failure), "start");
+  loop_.run(pass_time(loop_, 100ms));
+  EXPECT_FALSE(creation.empty());
+  stop.set();
+  run(creation.wait_empty());
+  EXPECT_EQ(failure, "open " + file_ + ": it was given up");
+  EXPECT_LT(milliseconds_since(began), 1500);
+}
+
+}  // namespace
+}  // namespace thinshim

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Streams with loggers behind them: programs, or files. After each test no child is left.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "process/reaper.h"
+#include "stdio/logger.h"
+#include "stdio_fixture.h"
+
+namespace thinshim::test {
+
+class LoggersTest : public StdioTest {
+ protected:
+  static constexpr Loggers::Limits kShort{2s, 1s, 300ms};
+
+  void TearDown() override {
+    streams_gone();
+    loggers_end();
+    EXPECT_TRUE(eventually([] { return !has_children(); })) << "a logger is left";
+    loggers_.reset();
+    reaper_.reset();
+    StdioTest::TearDown();
+  }
+  void loggers_end() { run(loggers_->finish()); }
+  // Runs the loop until it is so.
+  template <class Condition>
+  bool eventually(Condition condition, Duration limit = kPatience) {
+    for (std::uint64_t end = loop_.now() + static_cast<std::uint64_t>(limit.count());
+         !condition();) {
+      if (loop_.now() > end) return false;
+      loop_.run(pass_time(loop_, 5ms));
+    }
+    return true;
+  }
+  // Of this process, zombies included: "12 15 ".
+  static std::string children() {
+    return read_proc_file(::getpid(), "task/" + std::to_string(::getpid()) + "/children");
+  }
+  static bool has_children() { return !children().empty(); }
+
+  std::optional<Reaper> reaper_{loop_};
+  std::optional<Loggers> loggers_{std::in_place, *reaper_, "ns1", kShort};
+};
+
+}  // namespace thinshim::test

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <string>
+
+namespace thinshim::test {
+
+// A file system that can hang: ext4 in a file, mounted on a loop device. Needs a mount namespace of
+// the test's own.
+class FreezableDisk {
+ public:
+  // Makes the image and the directory. Throws where that fails.
+  FreezableDisk(const std::string& image, std::string directory);
+  ~FreezableDisk();  // thaws and unmounts it
+  FreezableDisk(const FreezableDisk&) = delete;
+  FreezableDisk& operator=(const FreezableDisk&) = delete;
+
+  // Whoever writes there from now on sleeps in the kernel until thaw(). That may be the test
+  // itself, where the code that it tests is wrong, and nothing can end it then: a process of its
+  // own thaws the disk after `limit`, and when the test has ended without.
+  void freeze(std::chrono::milliseconds limit = std::chrono::seconds(30));
+  void thaw();
+
+ private:
+  const std::string directory_;
+  int root_ = -1;      // while it is frozen
+  int freezing_ = -1;  // closed: thaw
+  pid_t thawer_ = -1;
+};
+
+}  // namespace thinshim::test

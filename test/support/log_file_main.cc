@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// main() of tests whose program is run again for each file that output goes into, as the shim is.
+#include <gtest/gtest.h>
+
+#include "stdio/log_file.h"
+
+int main(int argc, char** argv) {
+  if (thinshim::is_log_file(argc, argv)) return thinshim::keep_log_file(argv[1]);
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
