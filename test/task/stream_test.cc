@@ -145,7 +145,8 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
 
 TEST_F(Stream, ThatGoesOnAfterTheExitHoldsItUpForALittleOnly) {
   run("c1");
-  begin_exec("e1", "(while :; do head -c 60000 /dev/zero; done) & exit 2", "o");
+  begin_exec("e1", "head -c 60000 /dev/zero; (while :; do head -c 60000 /dev/zero; done) & exit 2",
+             "o");
   Fd out = reader("out");
   start("c1", "e1");
   auto waiting = wait_begin("c1", "e1");
