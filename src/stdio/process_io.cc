@@ -193,11 +193,9 @@ Task<> ProcessIo::attach() {
                          input_->name);
     moving_in_.spawn(move_input(), input_->name);
   }
-  // ctr, at a terminal, reads no more once the task is deleted: what its fifo still holds is lost.
-  const std::size_t pipe_size = terminal_ ? 0 : settings_.options.pipe_size;
   for (Stream& output : outputs_) {
     output.pump.emplace(loop_, output.source.get(), output.sink.get(), Pump::BrokenSink::drop,
-                        output.name, pipe_size);
+                        output.name, settings_.options.pipe_size);
     moving_out_.spawn(move_output(output), output.name);
   }
   if (exited_) process_exited();

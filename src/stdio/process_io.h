@@ -49,8 +49,8 @@ struct Streams {
 
 // What is configured for all.
 struct StdioOptions {
-  std::size_t pipe_size = 0;  // bytes, for output that meets a slow reader (stdio/pump.h) and comes
-                              // from no terminal; 0: as it is
+  std::size_t pipe_size =
+      0;  // bytes, for output that meets a slow reader (stdio/pump.h); 0: as it is
   // How long after the exit output may be held up, and a logger write, before Delete goes on. CRI
   // gives up on a deletion after 10 s, so this must leave room for the rest of it (containerd issue
   // 13377).

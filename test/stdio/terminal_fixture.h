@@ -23,7 +23,6 @@ class TerminalTest : public LoggersTest {
     Streams streams = streams_;
     if (!with_output) streams.out.clear();
     ProcessIo::Settings settings{dir_.path(), "c1", 0, 0, {}, &*loggers_, "c1"};
-    settings.options.pipe_size = 1 << 20;
     io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
   }
   // The test plays the process: it holds the slave.

@@ -69,17 +69,6 @@ TEST_F(TerminalTest, OutputOfTheLastMomentIsDelivered) {
   EXPECT_TRUE(read_to_end(client_out_) == data);
 }
 
-// Its client may leave without having read what is in its fifo.
-TEST_F(TerminalTest, TheClientsFifoStaysSmall) {
-  start();
-  TaskSet process;
-  process.spawn(write_some(loop_, terminal_.slave.get(), pattern(300'000)), "process");
-  settle();
-  EXPECT_EQ(::fcntl(client_out_.get(), F_GETPIPE_SZ), 65536);
-  EXPECT_TRUE(read(client_out_, 300'000) == pattern(300'000));
-  run(process.wait_empty());
-}
-
 TEST_F(TerminalTest, OutputOfARealProcessIsDeliveredToTheLastByte) {
   run_process("stty -opost; sleep 60 & echo $!; seq 1 20000; exit 0");
   std::string numbers;
