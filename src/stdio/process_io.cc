@@ -328,12 +328,12 @@ std::size_t ProcessIo::unread() const {
   return count;
 }
 
-Task<> ProcessIo::read_by_clients(Duration quiet, Duration limit) {
+Task<> ProcessIo::read_by_clients(Duration quiet, Duration limit, Event& enough) {
   const std::uint64_t begin = loop_.now();
   std::uint64_t last_read = begin;
   Duration pause = kFirstReadLook;
-  for (std::size_t before = unread(); before > 0;) {
-    co_await sleep(loop_, pause);
+  for (std::size_t before = unread(); before > 0 && !enough.is_set();) {
+    co_await TimedWait(loop_, enough, pause);
     pause = std::min(2 * pause, kSlowestReadLook);
     const std::size_t now = unread();
     if (now != before) last_read = loop_.now();

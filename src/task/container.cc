@@ -171,12 +171,24 @@ Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
   int signal = static_cast<int>(request.signal());
   std::shared_ptr<Process> process = this->process(request.exec_id());
   Process::Turn turn = co_await process->take_turn(std::move(stop), signal == SIGKILL);
-  if (!request.exec_id().empty()) {
-    std::static_pointer_cast<ExecProcess>(process)->kill(signal);
-    co_return;
-  }
   Task<> killing = init_->kill(signal, request.all());
-  co_await std::move(killing);
+  try {
+    if (request.exec_id().empty())
+      co_await std::move(killing);
+    else
+      std::static_pointer_cast<ExecProcess>(process)->kill(signal);
+  } catch (const Error& error) {
+    if (signal == SIGKILL && error.code() == Code::not_found) tell_at_once(*process);
+    throw;
+  }
+}
+
+// Who is told that there is nothing to kill may go on without waiting for the exit, to a deletion
+// for one (containerd's client, WithProcessKill).
+void Container::tell_at_once(Process& process) {
+  process.read_enough();
+  if (&process != init_.get()) return;
+  for (const auto& [id, exec] : execs_) exec->read_enough();
 }
 
 void Container::exec(const api::ExecProcessRequest& request) {

@@ -101,6 +101,7 @@ class Container {
   Task<> end_execs();
   Task<bool> execs_end_within(Duration limit);
   void exec_is_over();
+  void tell_at_once(Process& process);
   void tell_exit(Process& process, const Exit& exit);
 
   Reaper& reaper_;

@@ -119,7 +119,7 @@ Task<Exit> Process::wait_dead() {
 
 Task<> Process::wait_read() {
   io_->process_exited();
-  Task<> reading = io_->read_by_clients(kReadPause, kReadLimit);
+  Task<> reading = io_->read_by_clients(kReadPause, kReadLimit, read_enough_);
   co_await std::move(reading);
 }
 

@@ -54,6 +54,8 @@ class Process {
   // Waits a little for clients that are reading what the dead process has said: many of them, told
   // of its exit, close the fifos and read no more (containerd's client, task.Delete).
   Task<> wait_read();
+  // Somebody would rather know of its exit.
+  void read_enough() { read_enough_.set(); }
   // Records the exit and lets go everyone who waits for it.
   void set_exited(const Exit& exit);
   // Lets them go where there will be no exit.
@@ -127,6 +129,7 @@ class Process {
   bool stdin_closed_ = false;
   std::optional<std::pair<unsigned, unsigned>> size_;  // of the terminal, if it was ever set
   Event ended_;
+  Event read_enough_;
   Event start_settled_;
   Mutex turns_;
   Stop stop_;

@@ -29,6 +29,11 @@ class Stream : public TaskTest {
     call<Empty>("Exec", request);
   }
   Fd reader(const std::string& name) { return open_file(directory / name, O_RDONLY | O_NONBLOCK); }
+  // The client goes on reading meanwhile, though slowly, so that the exit is not told yet.
+  void until_dead(pid_t process, const Fd& fd) {
+    char byte;
+    until([&] { return ::read(fd.get(), &byte, 1) == 1 && ::kill(process, 0) != 0; });
+  }
   // What comes until the end.
   std::string all_of(const Fd& fd) {
     std::string text;
@@ -141,6 +146,36 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
   EXPECT_EQ(wait("c1", "e1"), 2u);
   EXPECT_LE(loop.now() - began, 1000u);
   end_container("c1");
+}
+
+// Clients that end what still runs take "not found" for its end, and do not wait for the exit before
+// they look whether it may be deleted (containerd's client, WithProcessKill).
+TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitThatIsForced) {
+  run("c1");
+  begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
+  Fd out = reader("out");
+  until_dead(start("c1", "e1"), out);
+  EXPECT_REFUSED(kill_begin("c1", SIGKILL, "e1"), not_found, "process already finished: not found");
+  EXPECT_EQ(state("c1", "e1").status(), types::STOPPED);
+  EXPECT_EQ(remove("c1", "e1").exit_status(), 2u);
+  end_container("c1");
+}
+
+TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitOfAContainerThatIsForced) {
+  runtime.set_program("c1", "head -c 10000 /dev/zero; exit 3");
+  make_bundle("c1");
+  api::CreateTaskRequest request = create_request("c1");
+  request.set_stdout(directory / "out");
+  end(create_begin(request));
+  begin_exec("e1", "head -c 10000 /dev/zero >&2; exit 2", "e");
+  Fd out = reader("out"), err = reader("err");
+  const pid_t exec = start("c1", "e1");
+  const pid_t init = start("c1");
+  until_dead(exec, err);
+  until_dead(init, err);
+  EXPECT_REFUSED(kill_begin("c1", SIGKILL), not_found, "process already finished: not found");
+  EXPECT_EQ(state("c1").status(), types::STOPPED);
+  EXPECT_EQ(remove("c1").exit_status(), 3u);
 }
 
 TEST_F(Stream, ThatGoesOnAfterTheExitHoldsItUpForALittleOnly) {
