@@ -2,18 +2,22 @@
 #include "shim/remove.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <vector>
 
 #include "async/loop.h"
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cgroup/cgroup.h"
@@ -88,14 +92,24 @@ void remove_runtime_state(const Runtime::Settings& settings, const std::string& 
 
 // Whether it makes the container of this bundle, or is what will become its first process: as long
 // as that has not entered the container, its working directory is the bundle's (runc), or its
-// command line the runtime's (crun).
+// command line the runtime's (crun). Of the directory only the name is read, because another's may
+// be on a file system that hangs.
 bool works_in_bundle(pid_t pid, const std::string& bundle) {
+  if (pid == ::getpid()) return false;  // both are our own's too
   const std::string words = '\0' + read_proc_file(pid, "cmdline");
   if (words.find('\0' + bundle + '\0') != std::string::npos) return true;
-  struct stat its{}, ours{};
-  return ::stat(("/proc/" + std::to_string(pid) + "/cwd").c_str(), &its) == 0 &&
-         ::stat(bundle.c_str(), &ours) == 0 && its.st_dev == ours.st_dev &&
-         its.st_ino == ours.st_ino;
+  char ours[PATH_MAX], its[PATH_MAX];
+  const std::string link = "/proc/" + std::to_string(pid) + "/cwd";
+  const ssize_t size = ::readlink(link.c_str(), its, sizeof its);
+  return size > 0 && ::realpath(bundle.c_str(), ours) &&
+         std::string_view(its, static_cast<std::size_t>(size)) == ours;
+}
+
+// Holds the process while it looks, since its number may be another's by then.
+void end_what_works_in(const std::string& bundle, pid_t pid) {
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (process && works_in_bundle(pid, bundle))
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
 }
 
 // A runtime that died with the shim before it wrote everything down leaves the container's groups.
@@ -107,7 +121,7 @@ void remove_groups(const Bundle& bundle) {
   for (int attempts = 100; !remove_empty_groups(path); --attempts) {
     if (attempts == 0) throw Error::failed_precondition("processes are left in " + path);
     for (pid_t pid : processes_in_groups(path))
-      if (attempts <= 90 && works_in_bundle(pid, bundle.path())) ::kill(pid, SIGKILL);
+      if (attempts <= 90) end_what_works_in(bundle.path(), pid);
     ::usleep(5000);
   }
 }

@@ -60,6 +60,13 @@ class Delete : public ShimTest {
   fs::path state_of(const std::string& id) const {
     return fs::path("/run/containerd/runc") / namespace_ / id;
   }
+  // The container's, in one hierarchy.
+  fs::path make_group(const std::string& id) const {
+    const std::string v1 = "/sys/fs/cgroup/pids";
+    const fs::path group = fs::path(fs::exists(v1) ? v1 : "/sys/fs/cgroup") / namespace_ / id;
+    fs::create_directories(group);
+    return group;
+  }
   bool has_cgroup(const std::string& id) const {
     for (const fs::path& group : cgroups_named(namespace_))
       if (fs::exists(group / id)) return true;
@@ -294,9 +301,7 @@ TEST_F(Delete, LeavesNothingWheneverTheShimWasKilled) {
 // Seen of crun 1.8: it was killed with the shim, and its child waited for it for ever.
 TEST_F(Delete, EndsWhatADeadRuntimeHasBegunAndNothingElse) {
   make_bundle("c1");
-  const std::string v1 = "/sys/fs/cgroup/pids";
-  const fs::path group = fs::path(fs::exists(v1) ? v1 : "/sys/fs/cgroup") / namespace_ / "c1";
-  fs::create_directories(group);
+  const fs::path group = make_group("c1");
   auto join = [&](const fs::path& directory) {
     SubprocessOptions options;
     options.directory = directory;
@@ -318,6 +323,21 @@ TEST_F(Delete, EndsWhatADeadRuntimeHasBegunAndNothingElse) {
   }
   EXPECT_EQ(cleanup("c1").err, "");
   EXPECT_FALSE(fs::exists(group));
+  fs::remove(group.parent_path());
+}
+
+// Its command line names the bundle.
+TEST_F(Delete, DoesNotEndItselfAmongTheContainersProcesses) {
+  make_bundle("c1");
+  const fs::path group = make_group("c1");
+  SubprocessOptions options = surroundings("c1");
+  options.directory = "/";
+  const Words joining = {"sh", "-c", "echo $$ > \"$0\" && exec \"$@\"", group / "cgroup.procs"};
+  const Outcome outcome =
+      test::run(joining + command("c1", {"-bundle", bundle("c1"), "delete"}), std::move(options));
+  answer_of(outcome, true);
+  EXPECT_NE(outcome.err.find("processes are left in"), std::string::npos) << outcome;
+  fs::remove(group);
   fs::remove(group.parent_path());
 }
 
