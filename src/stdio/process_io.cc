@@ -225,6 +225,9 @@ void ProcessIo::end_output(Stream& stream) {
   stream.pump.reset();
   stream.source.reset();
   stream.keeps_open.reset();
+  // Of the same fifo it would pass for a reader.
+  for (Stream& output : outputs_)
+    if (output.target == stream.target) output.unread.reset();
   if (may_come_back && !has_reader(stream.sink)) {
     absent_readers_.spawn(wait_for_reader(stream), stream.name);
   } else {
@@ -340,6 +343,7 @@ Task<> ProcessIo::read_by_clients(Duration quiet, Duration limit, Event& enough)
     before = now;
     if (Duration(loop_.now() - last_read) >= quiet || Duration(loop_.now() - begin) >= limit) break;
   }
+  for (Stream& output : outputs_) output.unread.reset();
 }
 
 void ProcessIo::report_what_is_cut_off() const {
@@ -358,6 +362,8 @@ Task<> ProcessIo::finish(Duration limit, Duration while_it_flows) {
   const std::uint64_t begin = loop_.now();
   Task<> ending = moving_out_.wait_empty();
   bool ended = co_await within(loop_, limit, std::move(ending));
+  // They would pass for readers.
+  for (Stream& output : outputs_) output.keeps_open.reset();
   while (!ended && Duration(loop_.now() - begin) < while_it_flows && output_is_on_its_way()) {
     Task<> flowing = moving_out_.wait_empty();
     ended = co_await within(loop_, kFlowLook, std::move(flowing));

@@ -96,7 +96,7 @@ class ProcessIo {
   // The process is dead: a terminal's output ends with what it holds.
   void process_exited();
   // Waits until the clients have read all that there is in their fifos and on its way there, as
-  // long as they go on reading: neither for `limit`, nor for `quiet` in which none of it was read,
+  // long as they go on reading: neither for `limit`, nor for `quiet` in which it stayed as it was,
   // nor once `enough` is set.
   Task<> read_by_clients(Duration quiet, Duration limit, Event& enough);
   // Waits, for at most `limit`, until all output has gone into the client's fifo and the loggers

@@ -148,8 +148,8 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
   end_container("c1");
 }
 
-// Clients that end what still runs take "not found" for its end, and do not wait for the exit before
-// they look whether it may be deleted (containerd's client, WithProcessKill).
+// Clients that end what still runs take "not found" for its end, and do not wait for the exit
+// before they look whether it may be deleted (containerd's client, WithProcessKill).
 TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitThatIsForced) {
   run("c1");
   begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
