@@ -59,8 +59,13 @@ class ContainerVisitor final : public JsonVisitor {
         if (value.kind != JsonKind::object) refuse_json({"config"}, "object");
         return Step::go_on;
       case 1:
-        return path[0] == "linux" ? expect(path, value, JsonKind::object, "object") : Step::skip;
+        if (path[0] != "linux" && path[0] != "root") return Step::skip;
+        return expect(path, value, JsonKind::object, "object");
       case 2:
+        if (path[0] == "root") {
+          if (path[1] == "path") spec_.root_path = text(path, value);
+          return Step::skip;
+        }
         if (path[1] == "cgroupsPath") spec_.cgroups_path = text(path, value);
         return is_list(path[1]) ? expect(path, value, JsonKind::array, "array") : Step::skip;
       case 3:
@@ -74,7 +79,10 @@ class ContainerVisitor final : public JsonVisitor {
   }
 
   Step end(const JsonPath& path) override {
-    if (path.size() == 1) return Step::stop;
+    if (path.size() == 1) {  // root comes first, as containerd writes it
+      (path[0] == "linux" ? linux_read_ : root_read_) = true;
+      return linux_read_ && root_read_ ? Step::stop : Step::go_on;
+    }
     if (path.size() != 3) return Step::go_on;
     if (path[1] == "namespaces") {
       if (namespace_.type == "pid" && !namespace_.joined) spec_.own_pid_namespace = true;
@@ -115,6 +123,8 @@ class ContainerVisitor final : public JsonVisitor {
   ContainerSpec spec_;
   Namespace namespace_;
   Mapping mapping_;
+  bool linux_read_ = false;
+  bool root_read_ = false;
 };
 
 }  // namespace

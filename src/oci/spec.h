@@ -30,6 +30,7 @@ struct ContainerSpec {
   std::optional<std::uint32_t> root_uid;
   std::optional<std::uint32_t> root_gid;
   std::string cgroups_path;  // empty: the runtime chooses
+  std::string root_path;     // of the root file system; a relative one is below the bundle
 };
 
 // Throws Error where the file is missing, is no JSON, or holds other types in these places.

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -90,38 +91,53 @@ void remove_runtime_state(const Runtime::Settings& settings, const std::string& 
   loop.run(Runtime(reaper, settings).remove(id, true));
 }
 
+// What a link in /proc leads to, by its name: it may be on a file system that hangs.
+std::string target_of(pid_t pid, const char* link) {
+  char name[PATH_MAX];
+  const std::string path = "/proc/" + std::to_string(pid) + "/" + link;
+  const ssize_t size = ::readlink(path.c_str(), name, sizeof name);
+  return std::string(name, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+}
+
+bool leads_to(const std::string& name, const std::string& directory) {
+  char real[PATH_MAX];
+  return ::realpath(directory.c_str(), real) && name == real;
+}
+
 // Whether it makes the container of this bundle, or is what will become its first process: as long
 // as that has not entered the container, its working directory is the bundle's (runc), or its
-// command line the runtime's (crun). Of the directory only the name is read, because another's may
-// be on a file system that hangs.
-bool works_in_bundle(pid_t pid, const std::string& bundle) {
+// command line the runtime's (crun). While the hooks createContainer run, it is the container's
+// root, but not yet its own root (runc, and the hooks themselves).
+bool works_for(pid_t pid, const std::string& bundle, const std::string& root) {
   if (pid == ::getpid()) return false;  // both are our own's too
   const std::string words = '\0' + read_proc_file(pid, "cmdline");
   if (words.find('\0' + bundle + '\0') != std::string::npos) return true;
-  char ours[PATH_MAX], its[PATH_MAX];
-  const std::string link = "/proc/" + std::to_string(pid) + "/cwd";
-  const ssize_t size = ::readlink(link.c_str(), its, sizeof its);
-  return size > 0 && ::realpath(bundle.c_str(), ours) &&
-         std::string_view(its, static_cast<std::size_t>(size)) == ours;
+  const std::string directory = target_of(pid, "cwd");
+  return leads_to(directory, bundle) ||
+         (target_of(pid, "root") == "/" && leads_to(directory, root));
 }
 
 // Holds the process while it looks, since its number may be another's by then.
-void end_what_works_in(const std::string& bundle, pid_t pid) {
+void end_what_works_for(const std::string& bundle, const std::string& root, pid_t pid) {
   Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (process && works_in_bundle(pid, bundle))
+  if (process && works_for(pid, bundle, root))
     ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
 }
 
 // A runtime that died with the shim before it wrote everything down leaves the container's groups.
-// Its first process is then on its way out of them, or waits for ever (crun's, now and then).
+// Its first process is then on its way out of them, or waits for ever (crun's, now and then; any
+// in a hook).
 // Others in them are no business of ours: nothing says that a group is one container's alone.
 void remove_groups(const Bundle& bundle) {
   if (!exists(bundle.config())) return;
-  const std::string path = read_container_spec(bundle.config()).cgroups_path;
+  const ContainerSpec spec = read_container_spec(bundle.config());
+  const std::string& path = spec.cgroups_path;
+  const std::string root =
+      spec.root_path.starts_with('/') ? spec.root_path : join_path(bundle.path(), spec.root_path);
   for (int attempts = 100; !remove_empty_groups(path); --attempts) {
     if (attempts == 0) throw Error::failed_precondition("processes are left in " + path);
     for (pid_t pid : processes_in_groups(path))
-      if (attempts <= 90) end_what_works_in(bundle.path(), pid);
+      if (attempts <= 90) end_what_works_for(bundle.path(), root, pid);
     ::usleep(5000);
   }
 }

@@ -298,28 +298,36 @@ TEST_F(Delete, LeavesNothingWheneverTheShimWasKilled) {
   }
 }
 
-// Seen of crun 1.8: it was killed with the shim, and its child waited for it for ever.
+// Seen of crun 1.8: it was killed with the shim, and its child waited for it for ever. And of runc,
+// in a hook createContainer.
 TEST_F(Delete, EndsWhatADeadRuntimeHasBegunAndNothingElse) {
   make_bundle("c1");
   const fs::path group = make_group("c1");
-  auto join = [&](const fs::path& directory) {
+  auto join = [&](const fs::path& directory, const std::string& then = "sleep 1000") {
     SubprocessOptions options;
     options.directory = directory;
     Subprocess process({"sh", "-c",
                         "echo $$ > " + group.string() +
                             "/cgroup.procs; echo joined; "
-                            "exec sleep 1000"},
+                            "exec " +
+                            then},
                        options);
     EXPECT_TRUE(process.wait_for_output("joined"));
     return process;
   };
   Subprocess begun = join(bundle("c1"));
+  Subprocess about_to_enter = join(rootfs());
   {
     Subprocess other = join("/");
+    Subprocess other_container =
+        join("/", "chroot " + rootfs().string() + " /bin/sh -c 'echo inside; exec sleep 1000'");
+    EXPECT_TRUE(other_container.wait_for_output("inside"));
     const Outcome outcome = cleanup("c1");
     EXPECT_NE(outcome.err.find("processes are left in"), std::string::npos) << outcome;
-    EXPECT_EQ(begun.wait().exit_code, 137);
+    EXPECT_TRUE(begun.has_ended());
+    EXPECT_TRUE(about_to_enter.has_ended());
     EXPECT_FALSE(other.has_ended());
+    EXPECT_FALSE(other_container.has_ended());
   }
   EXPECT_EQ(cleanup("c1").err, "");
   EXPECT_FALSE(fs::exists(group));

@@ -162,6 +162,18 @@ TEST_F(ContainerSpecTest, FindsTheCgroup) {
   EXPECT_EQ(container("{}").cgroups_path, "");
 }
 
+TEST_F(ContainerSpecTest, FindsTheRootWhereverItStands) {
+  EXPECT_EQ(container(R"({"root":{"path":"rootfs","readonly":true},"linux":{}})").root_path,
+            "rootfs");
+  const ContainerSpec spec =
+      container(R"({"linux":{"cgroupsPath":"/a"},"x":{"path":"no"},"root":{"path":"/r"}})");
+  EXPECT_EQ(spec.root_path, "/r");
+  EXPECT_EQ(spec.cgroups_path, "/a");
+  EXPECT_EQ(container(R"({"root":null,"path":"no","linux":{"path":"no"}})").root_path, "");
+  for (const char* root : {"7", "[]", R"({"path":7})"})
+    EXPECT_THROW(container(std::string("{\"root\":") + root + "}"), Error) << root;
+}
+
 TEST_F(ContainerSpecTest, RefusesOtherTypes) {
   for (const char* linux_part :
        {R"({"cgroupsPath":7})", R"({"cgroupsPath":{}})", R"({"namespaces":{"type":"pid"}})",
