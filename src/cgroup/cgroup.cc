@@ -210,6 +210,12 @@ bool Cgroup::exists() const {
   return !place.empty() && ::stat(place.c_str(), &status) == 0;
 }
 
+bool Cgroup::holds_back_death() const {
+  const std::string& freezer = directory("freezer");
+  if (version_ == CgroupVersion::v2 || freezer.empty()) return false;
+  return read_file(freezer + "/freezer.state").value_or("THAWED\n") != "THAWED\n";
+}
+
 std::vector<pid_t> Cgroup::pids() const {
   std::vector<pid_t> pids;
   if (process_directory().empty()) return pids;

@@ -23,7 +23,10 @@ class Runtime {
     std::string binary = "runc";
     std::string root;  // where the runtime keeps its state, the namespace's directory included
     bool systemd_cgroup = false;
+    // Its `kill` does no more than to send the signal to the process that it has named at creation.
+    bool direct_signals = false;
   };
+  const Settings& settings() const { return settings_; }
   Runtime(Reaper& reaper, Settings settings) : reaper_(reaper), settings_(std::move(settings)) {}
 
   struct Start {

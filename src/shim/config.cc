@@ -181,7 +181,8 @@ RuntimeConfig read_runtime(const Value& value) {
   read_map(value,
            {{"binary", [&](const Value& v) { runtime.binary = read_text(v); }},
             {"root", [&](const Value& v) { runtime.root = read_text(v); }},
-            {"systemd_cgroup", [&](const Value& v) { runtime.systemd_cgroup = read_bool(v); }}});
+            {"systemd_cgroup", [&](const Value& v) { runtime.systemd_cgroup = read_bool(v); }},
+            {"direct_signals", [&](const Value& v) { runtime.direct_signals = read_list(v); }}});
   return runtime;
 }
 
@@ -306,6 +307,10 @@ Config parse_config(const std::string& text, const std::string& file) {
   } catch (const YAML::Exception& error) {
     throw Error(Code::invalid_argument, position(file, error.mark) + ": " + escaped(error.msg));
   }
+}
+
+bool signals_directly(const RuntimeConfig& runtime) {
+  return std::ranges::count(runtime.direct_signals, base_name(runtime.binary)) > 0;
 }
 
 bool allows_logger(const TaskConfig& config, const std::string& path) {

@@ -25,6 +25,7 @@ struct RuntimeConfig {
   std::string binary = "runc";
   std::string root = "/run/containerd/runc";
   bool systemd_cgroup = false;
+  std::vector<std::string> direct_signals{"runc", "crun", "youki"};  // see signals_directly()
 
   bool operator==(const RuntimeConfig&) const = default;
 };
@@ -70,6 +71,10 @@ Config load_config(const std::string& requested, const std::string& environment,
 
 // `text` over the defaults; `file` is what errors call it. Throws Error invalid_argument.
 Config parse_config(const std::string& text, const std::string& file);
+
+// Whether `runtime.binary`, by its name without directories, is one whose `kill` only signals the
+// container's first process: it need not be run for that.
+bool signals_directly(const RuntimeConfig& runtime);
 
 // Whether the file may be started as a logger (binary:// URIs, which let whoever names a log start
 // a program as root: GHSA-xhf5-7wjv-pqxp): some glob matches its absolute path. '*' and '?' match

@@ -75,7 +75,7 @@ class Parts {
 TaskService::Options read_options(const wire::Any& request, const Config& base) {
   Settings settings = resolve_options(request, base);
   const TaskConfig& task = settings.config.task;
-  TaskService::Options options{std::move(settings.options), {}};
+  TaskService::Options options{std::move(settings.options), {}, signals_directly(task.runtime)};
   options.stdio.pipe_size = task.stdio.pipe_size;
   options.stdio.drain_timeout = task.stdio.drain_timeout;
   if (task.allowed_loggers)

@@ -167,20 +167,42 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
   if (init_->dead() && !spec_.own_pid_namespace && !exec->dead()) exec->signal(SIGKILL);
 }
 
+// With cgroup v1 whoever is frozen, by us or by somebody else, does not die of SIGKILL.
+bool Container::is_frozen() const {
+  return init_->state() == State::paused || init_->pausing() || cgroup_.holds_back_death();
+}
+
+// Whether the kernel does with a signal for init what the runtime would do with it.
+bool Container::reaches_init(int signal) const {
+  return init_->runtime().settings().direct_signals && init_->made() &&
+         (signal != SIGKILL || !is_frozen());
+}
+
 Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
-  int signal = static_cast<int>(request.signal());
   std::shared_ptr<Process> process = this->process(request.exec_id());
-  Process::Turn turn = co_await process->take_turn(std::move(stop), signal == SIGKILL);
-  Task<> killing = init_->kill(signal, request.all());
+  const int signal = static_cast<int>(request.signal());
+  Task<> sending = send_signal(process, std::move(stop), signal, request.all());
   try {
-    if (request.exec_id().empty())
-      co_await std::move(killing);
-    else
-      std::static_pointer_cast<ExecProcess>(process)->kill(signal);
+    co_await std::move(sending);
   } catch (const Error& error) {
     if (signal == SIGKILL && error.code() == Code::not_found) tell_at_once(*process);
     throw;
   }
+}
+
+Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop stop, int signal,
+                              bool all) {
+  if (process == init_ && !all && reaches_init(signal)) {
+    init_->signal_directly(signal);
+    co_return;
+  }
+  Process::Turn turn = co_await process->take_turn(std::move(stop), signal == SIGKILL);
+  if (process != init_) {
+    std::static_pointer_cast<ExecProcess>(process)->kill(signal);
+    co_return;
+  }
+  Task<> killing = init_->kill(signal, all, signal == SIGKILL && is_frozen());
+  co_await std::move(killing);
 }
 
 // Who is told that there is nothing to kill may go on without waiting for the exit, to a deletion

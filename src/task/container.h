@@ -98,6 +98,9 @@ class Container {
   Task<> remove_exec(std::shared_ptr<ExecProcess> exec);
   Task<> watch_init();
   Task<> watch_exec(std::shared_ptr<ExecProcess> exec);
+  Task<> send_signal(std::shared_ptr<Process> process, Process::Stop stop, int signal, bool all);
+  bool is_frozen() const;
+  bool reaches_init(int signal) const;
   Task<> end_execs();
   Task<bool> execs_end_within(Duration limit);
   void exec_is_over();

@@ -213,7 +213,17 @@ Task<> InitProcess::clean_up_after_criu(std::string work, std::string log) {
   }
 }
 
-Task<> InitProcess::kill(int signal, bool all) {
+void InitProcess::signal_directly(int number) const {
+  require(kInitRules, Verb::kill);
+  try {
+    signal(number);
+  } catch (const Error& error) {
+    if (error.code() == Code::not_found) throw;
+    throw kill_error(error);
+  }
+}
+
+Task<> InitProcess::kill(int signal, bool all, bool thaw) {
   require(kInitRules, Verb::kill);
   if (exit() && !all) throw Error::not_found("process already finished");
   Task<> killing = runtime_.kill(settings_.container, signal, all, stop());
@@ -223,8 +233,8 @@ Task<> InitProcess::kill(int signal, bool all) {
     if (says_that_it_is_gone(error)) throw Error::not_found("no such container");
     throw kill_error(error);
   }
-  if (signal != SIGKILL || state_ != State::paused) co_return;
-  // Frozen with cgroup v1 it would not die; runc thaws it, crun doesn't.
+  if (!thaw) co_return;
+  // runc has done so by itself, crun has not.
   Task<> thawing = runtime_.resume(settings_.container, stop());
   try {
     co_await std::move(thawing);

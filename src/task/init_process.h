@@ -42,8 +42,11 @@ class InitProcess : public Process {
   Task<> update(std::string resources);
   // Where it throws, criu's own log is in the bundle, and the error says where.
   Task<> checkpoint(Runtime::Checkpoint options);
-  // Throws Error not_found where the process, or the container, is gone.
-  Task<> kill(int signal, bool all);
+  // Both throw Error not_found where the process, or the container, is gone. By the runtime, which
+  // then thaws what it has killed:
+  Task<> kill(int signal, bool all, bool thaw);
+  // Without it; at any time, also while another verb is under way.
+  void signal_directly(int signal) const;
   // Kills every process of the container, for one whose end the kernel does not see to.
   Task<> kill_all();
   // Removes what the runtime knows of the container, the streams and the root file system's mounts.

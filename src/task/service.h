@@ -25,6 +25,7 @@ class TaskService {
   struct Options {
     RuncOptions runc;
     StdioOptions stdio;
+    bool direct_signals = false;  // oci/runtime.h
   };
   struct Settings {
     // Of containerd: part of the runtime's root directory.

@@ -122,6 +122,18 @@ TEST_F(Resources, AKillForWantOfMemoryIsToldOfTheRightContainerOfAPod) {
   end_shim(*shim);
 }
 
+// `runc pause` by hand, say: the shim takes it for running.
+TEST_F(Resources, AKillReachesAContainerThatSomebodyElseHasFrozen) {
+  auto shim = start_shim("c1");
+  run(*shim, "c1");
+  ASSERT_TRUE(
+      test::run({"runc", "--root", "/run/containerd/runc/" + namespace_, "pause", "c1"}).ok());
+  shim->kill("c1", SIGKILL);
+  EXPECT_EQ(shim->wait("c1"), 137u);
+  shim->remove("c1");
+  end_shim(*shim);
+}
+
 TEST_F(Resources, StatsOfNobodyAndOfTheDeadAreNotFound) {
   auto shim = start_shim("c1");
   EXPECT_REFUSED_BY(*shim, shim->stats_begin("c1"), not_found, "container not created: not found");

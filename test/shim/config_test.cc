@@ -44,6 +44,7 @@ plugins:
       binary: crun
       root: "/run/crun"
       systemd_cgroup: true
+      direct_signals: [my-runc]
     stdio: {pipe_size: 64KiB, drain_timeout: 1m30s500ms}
     idle_timeout: 2m
     binary_logger:
@@ -77,6 +78,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(config.task.runtime.binary, "crun");
   EXPECT_EQ(config.task.runtime.root, "/run/crun");
   EXPECT_TRUE(config.task.runtime.systemd_cgroup);
+  EXPECT_EQ(config.task.runtime.direct_signals, Names{"my-runc"});
   EXPECT_EQ(config.task.stdio.pipe_size, 65536u);
   EXPECT_EQ(config.task.stdio.drain_timeout, milliseconds(90500));
   EXPECT_EQ(config.task.idle_timeout, milliseconds(120000));
@@ -346,6 +348,21 @@ TEST(Config, ReportsAFileThatIsNamedAndMissing) {
             "read " + dir / "big" + ": larger than 1048576 bytes: invalid argument");
   write_file(dir / "bad", "version: 3", 0600);
   EXPECT_EQ(refusal(dir / "bad", ""), dir / "bad" + ":1: version: expected 1, found \"3\"");
+}
+
+TEST(Config, KnowsRuntimesByTheirNames) {
+  RuntimeConfig runtime;
+  for (const char* binary : {"runc", "/usr/sbin/runc", "crun", "/opt/youki"}) {
+    runtime.binary = binary;
+    EXPECT_TRUE(signals_directly(runtime)) << binary;
+  }
+  for (const char* binary : {"runsc", "/opt/runc/kata", "runc-wrapper", ""}) {
+    runtime.binary = binary;
+    EXPECT_FALSE(signals_directly(runtime)) << binary;
+  }
+  runtime = {};
+  runtime.direct_signals = {};
+  EXPECT_FALSE(signals_directly(runtime));
 }
 
 TEST(Config, AllowsOnlyTheLoggersListed) {

@@ -63,7 +63,9 @@ TaskTest::TaskTest() : TaskCalls(loop, socket) {
   TaskService::Settings settings;
   settings.containerd_namespace = kNamespace;
   settings.address = "unix://" + socket;
-  settings.read_options = [this](const wire::Any&) { return TaskService::Options{options, stdio}; };
+  settings.read_options = [this](const wire::Any&) {
+    return TaskService::Options{options, stdio, direct_signals};
+  };
   settings.patience = kPatience;
   settings.farewell = kFarewell;
   settings.shut_down = [this] { ++shutdowns; };

@@ -100,6 +100,7 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   // What clients send for options is taken for this.
   RuncOptions options;
   StdioOptions stdio;
+  bool direct_signals = false;
   std::optional<TaskService> service_under_test;
   std::optional<Server> server{loop};
   TaskSet serving;

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kill where the runtime is one that need not be run for it.
+#include <signal.h>
+
+#include "task/task_fixture.h"
+
+namespace thinshim::test {
+namespace {
+
+class DirectSignal : public TaskTest {
+ protected:
+  DirectSignal() { direct_signals = true; }
+  std::size_t runtime_kills() const {
+    const Lines seen = runtime.calls();
+    return static_cast<std::size_t>(std::ranges::count_if(
+        seen, [](const std::string& call) { return call.starts_with("kill"); }));
+  }
+};
+
+TEST_F(DirectSignal, EndsAContainerWithoutTheRuntime) {
+  create("c1");
+  kill("c1", SIGKILL);
+  EXPECT_EQ(wait("c1"), 137u);
+  remove("c1");
+  run("c2");
+  kill("c2", SIGTERM);
+  EXPECT_EQ(wait("c2"), 143u);
+  EXPECT_REFUSED(kill_begin("c2", SIGTERM), not_found, "process already finished: not found");
+  remove("c2");
+  EXPECT_EQ(runtime_kills(), 0u);
+}
+
+TEST_F(DirectSignal, ThatIsNoneIsRefused) {
+  run("c1");
+  EXPECT_REFUSED(kill_begin("c1", 4711), unknown,
+                 "unknown error after kill: kill process " + std::to_string(state("c1").pid()) +
+                     ": invalid argument");
+  EXPECT_REFUSED(kill_begin("c9", SIGTERM), not_found, "container not created: not found");
+  end_container("c1");
+}
+
+TEST_F(DirectSignal, ForAllIsLeftToTheRuntime) {
+  run("c1");
+  kill("c1", SIGKILL, "", true);
+  EXPECT_EQ(wait("c1"), 137u);
+  EXPECT_EQ(runtime.calls().back(), "kill --all c1 9");
+  remove("c1");
+}
+
+// Where the freezer is cgroup v1's, a frozen process does not die.
+TEST_F(DirectSignal, ThatKillsAPausedContainerIsLeftToTheRuntime) {
+  run("c1");
+  end(pause_begin("c1"));
+  kill("c1", SIGURG);
+  EXPECT_EQ(runtime_kills(), 0u) << "any other waits until it is thawed, as it does with runc";
+  kill("c1", SIGKILL);
+  EXPECT_EQ(runtime_kills(), 1u);
+  EXPECT_EQ(wait("c1"), 137u);
+  remove("c1");
+}
+
+TEST_F(DirectSignal, WaitsForNoOtherVerb) {
+  run("c1");
+  runtime.before("update", runtime.wait_for("updated"));
+  auto updating = update_begin("c1", "{}");
+  until_called("update c1");
+  const std::uint64_t began = loop.now();
+  kill("c1", SIGKILL);
+  EXPECT_EQ(wait("c1"), 137u);
+  EXPECT_LE(loop.now() - began, 1000u);
+  runtime.open("updated");
+  end(updating);
+  remove("c1");
+}
+
+TEST_F(DirectSignal, DuringAPauseIsLeftToTheRuntime) {
+  run("c1");
+  runtime.before("pause", runtime.wait_for("paused"));
+  auto pausing = pause_begin("c1");
+  until_called("pause c1");
+  auto killing = kill_begin("c1", SIGKILL);
+  pass(50ms);
+  EXPECT_FALSE(killing->done.is_set());
+  runtime.open("paused");
+  end(pausing);
+  end(killing);
+  EXPECT_EQ(runtime_kills(), 1u);
+  EXPECT_EQ(wait("c1"), 137u);
+  remove("c1");
+}
+
+}  // namespace
+}  // namespace thinshim::test
