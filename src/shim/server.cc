@@ -54,8 +54,8 @@ class Parts {
 
  private:
   void report() const;
-  void await_work();
-  Task<> end_if_idle();
+  void await_work(bool idle);
+  Task<> end_idle_shim();
   Task<> remove_socket();
 
   const Arguments& arguments_;
@@ -107,7 +107,7 @@ SkipReason Parts::make_task() {
     return read_options(request, config_);
   };
   settings.shut_down = [this] { shutdown_->ask(); };
-  settings.idle = [this] { await_work(); };
+  settings.idle = [this](bool idle) { await_work(idle); };
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);
   shutdown_->at_end("let loggers finish", [this] { return task_->loggers_finished(); });
@@ -135,21 +135,20 @@ void Parts::run(Fd listener) {
   shutdown_->at_end("let the last answers out", [this] { return server_.drain(1s); });
   shutdown_->at_end("remove the socket", [this] { return remove_socket(); });
   serving_.spawn(server_.serve(std::move(listener)), "serve");
-  await_work();  // whoever started it may have ended since
+  await_work(true);  // whoever started it may have ended since
   loop_.run(shutdown_->run());
 }
 
 // Nobody will ask for the end of a shim whose containerd was killed between `start` and Create, or
 // whose last Delete's client has gone (containerd issues 6860, 11916). containerd may be connected
 // all the same, and learns of the end that way.
-void Parts::await_work() {
+void Parts::await_work(bool idle) {
   idling_.cancel();
-  idling_.spawn(end_if_idle(), "end of an idle shim");
+  if (idle) idling_.spawn(end_idle_shim(), "end of an idle shim");
 }
 
-Task<> Parts::end_if_idle() {
+Task<> Parts::end_idle_shim() {
   co_await sleep(loop_, config_.task.idle_timeout);
-  if (!task_->idle()) co_return;
   log::info("there is no container any more, and nobody has asked for the end");
   shutdown_->ask();
 }

@@ -140,6 +140,7 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
     throw Error::invalid_argument("bundle \"" + request.bundle() + "\" is no absolute path");
   if (containers_.count(request.id()) != 0 || !being_created_.emplace(request.id(), true).second)
     throw Error::already_exists("container " + request.id());
+  if (settings_.idle) settings_.idle(false);
   auto stop = std::make_shared<Event>();
   auto given_up = [this, id = request.id(), stop] {
     create_given_up(id);
@@ -350,7 +351,8 @@ bool TaskService::has_no_work() const {
 // himself, and a connection that closes right behind an answer may cost a Go client the answer.
 void TaskService::work_has_gone() {
   if (shutdown_asked_ && has_no_work()) operations_.spawn(end_after_farewell(), "end");
-  if (idle() && settings_.idle) settings_.idle();
+  const bool idle = containers_.empty() && being_created_.empty();
+  if (idle && settings_.idle) settings_.idle(true);
 }
 
 Task<> TaskService::end_after_farewell() {

@@ -41,8 +41,9 @@ class TaskService {
     Duration farewell = std::chrono::seconds(3);
     // Called when the last container is gone and the client has asked for the end.
     std::function<void()> shut_down;
-    // Called whenever the last container is gone; may be missing.
-    std::function<void()> idle;
+    // Called with true whenever the last container is gone, with false when one is asked for; may
+    // be missing.
+    std::function<void(bool)> idle;
   };
   TaskService(Reaper& reaper, EventSink& events, Settings settings);
   TaskService(const TaskService&) = delete;
@@ -53,8 +54,6 @@ class TaskService {
   // The containers as a JSON array, of Container::describe(), and how many are being made.
   std::string describe() const;
   std::size_t being_created() const { return being_created_.size(); }
-  // Whether there is no container, nor one being made.
-  bool idle() const { return containers_.empty() && being_created_.empty(); }
 
   // Waits for the logging programs of containers that are gone, which is bounded.
   Task<> loggers_finished() { return loggers_.finish(); }

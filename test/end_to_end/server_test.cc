@@ -254,6 +254,32 @@ TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
   EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
 }
 
+TEST_F(ServerProcess, SleepsAsLongAsAContainerOnlyRuns) {
+  make_bundle("c1");
+  std::ofstream(directory_ / "config.yaml")
+      << "version: 1\nplugins: {io.containerd.ttrpc.v1.task: {idle_timeout: 1s}}\n";
+  SubprocessOptions options = surroundings("c1");
+  options.environment.push_back("THINSHIM_CONFIG=" + (directory_ / "config.yaml").string());
+  EXPECT_TRUE(test::run(command("c1", {"start"}), options).ok());
+  auto shim = connect("unix://" + socket());
+  run(*shim, "c1");
+  shim->until([&] { return history().size() >= 2; });
+  const std::string status = "/proc/" + std::to_string(only_shim().pid) + "/status";
+  auto wake_ups = [&] {
+    const std::string text = read(status), name = "\nvoluntary_ctxt_switches:";
+    return std::stoul(text.substr(text.find(name) + name.size()));
+  };
+  unsigned long before = wake_ups();
+  for (unsigned long last = before + 1; last != before; before = wake_ups()) {
+    last = before;
+    shim->pass(50ms);
+  }
+  shim->pass(1200ms);
+  EXPECT_EQ(wake_ups(), before);
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
 TEST_F(ServerProcess, LivesThroughOtherSignals) {
   auto shim = start_shim("c1");
   const pid_t pid = only_shim().pid;

@@ -69,7 +69,7 @@ TaskTest::TaskTest() : TaskCalls(loop, socket) {
   settings.patience = kPatience;
   settings.farewell = kFarewell;
   settings.shut_down = [this] { ++shutdowns; };
-  settings.idle = [this] { ++idle_calls; };
+  settings.idle = [this](bool idle) { idle_calls += idle; };
   service_under_test.emplace(*reaper, sink, std::move(settings));
   service_under_test->serve(*server);
   serving.spawn(server->serve(listen_at(socket)), "serve");
