@@ -7,8 +7,7 @@
 
 #include "base/file.h"
 #include "bench/costs.h"
-#include "bench/row.h"
-#include "bench/shim.h"
+#include "bench/with_container.h"
 
 namespace thinshim::bench {
 namespace {
@@ -62,11 +61,13 @@ class Calls : public WithContainer {
     for (int i = 0; i < kClients; ++i) clients_.emplace_back(loop(), shim_->socket());
     ten_clients(1);
     all_once();
+    nothing();
   }
   void repeat(int) override {
     const std::vector<double> times = all_once();
     const char* names[] = {"call/kill", "call/pids", "call/state", "call/stats", "call/connect"};
     for (std::size_t i = 0; i < times.size(); ++i) samples_.add(names[i], times[i]);
+    samples_.add("call/nothing", nothing());
   }
   void end() override {
     const int calls = place_.ground().quick ? 10 : 100;
@@ -80,6 +81,7 @@ class Calls : public WithContainer {
     samples_.add("call/stats-cpu", (cpu_milliseconds(shim_->pid()) - cpu) * 1000 / stats);
 
     for (Client& client : clients_) client.close();
+    sink_.close();
     WithContainer::end();
   }
 
@@ -90,6 +92,13 @@ class Calls : public WithContainer {
   double ask(const char* method, Request request = request_for<Request>(kId, "")) {
     const Stopwatch watch;
     shim_->call<Response>(method, request);
+    return watch.milliseconds();
+  }
+  // What the client itself and the way to another process cost: a call of our own event sink.
+  double nothing() {
+    const Stopwatch watch;
+    await(loop(), sink_.call<Empty>("containerd.services.events.ttrpc.v1.Events", "Forward",
+                                    Empty(), Duration(0)));
     return watch.milliseconds();
   }
   std::vector<double> all_once() {
@@ -118,6 +127,7 @@ class Calls : public WithContainer {
   }
 
   std::list<Client> clients_;
+  Client sink_{loop(), place_.ground().events.path()};
 };
 
 }  // namespace

@@ -8,8 +8,7 @@
 
 #include "base/error.h"
 #include "bench/costs.h"
-#include "bench/row.h"
-#include "bench/shim.h"
+#include "bench/with_container.h"
 
 namespace thinshim::bench {
 namespace {

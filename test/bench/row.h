@@ -14,8 +14,6 @@
 
 namespace thinshim::bench {
 
-class Shim;
-
 // What thinshim is to reach.
 struct Aim {
   enum class Kind { none, times_stock_at_most, times_stock_at_least, at_most };
@@ -70,22 +68,6 @@ struct Part {
   Effort quick;
 };
 const std::vector<Part>& parts();
-
-// A scene with one container, which sleeps.
-class WithContainer : public Scene {
- public:
-  WithContainer(Place& place, Samples& samples) : place_(place), samples_(samples) {}
-  ~WithContainer() override;
-  void begin() override;
-  void end() override;
-
- protected:
-  static constexpr const char* kId = "box";
-  Place& place_;
-  Samples& samples_;
-  std::unique_ptr<Shim> shim_;
-  pid_t container_ = 0;
-};
 
 // In lifecycle.cc, calls.cc, memory.cc, streams.cc, crowd.cc.
 std::unique_ptr<Scene> make_life(Place&, Samples&);

@@ -3,7 +3,6 @@
 #include <stdexcept>
 
 #include "bench/row.h"
-#include "bench/shim.h"
 
 namespace thinshim::bench {
 namespace {
@@ -42,6 +41,7 @@ const std::vector<Row>& rows() {
       {"call/state", "State", "ms"},
       {"call/stats", "Stats", "ms"},
       {"call/connect", "Connect", "ms"},
+      {"call/nothing", "a call of the client's own", "ms"},
       {"call/ten-clients", "State, ten clients at once", "ms"},
       {"call/stats-cpu", "CPU of a thousand Stats", "ms", times_stock(0.2), false, kChart},
       {"memory/rss", "RSS", "kB", times_stock(0.2), false, kChart},
@@ -111,15 +111,5 @@ const std::vector<double>& Samples::of(const std::string& row) const {
   const auto found = values_.find(row);
   return found == values_.end() ? none : found->second;
 }
-
-WithContainer::~WithContainer() = default;
-
-void WithContainer::begin() {
-  shim_ = std::make_unique<Shim>(Shim::start(place_, kId));
-  container_ = shim_->run(kId);
-  shim_->pid();
-}
-
-void WithContainer::end() { shim_->end(kId, container_); }
 
 }  // namespace thinshim::bench
