@@ -34,14 +34,14 @@ constexpr const char* kUsage =
     "  --rounds N   5; with 1 every row is there after seconds, from less work\n"
     "  --peer ...   the first is the one that has aims; ratios are to the one named \"stock\"\n"
     "  ROW          only rows whose names begin so: life, life/create, memory\n"
-    "  --list       the rows\n";
+    "  --list       shows the rows\n";
 
 struct Options {
   int rounds = 5;
   std::string json;
   std::string svg;
   std::vector<Peer> peers;
-  Words prefixes;
+  std::vector<const Row*> rows;
 };
 
 Peer parse_peer(const std::string& text) {
@@ -57,8 +57,22 @@ Peer parse_peer(const std::string& text) {
   return peer;
 }
 
+std::vector<const Row*> chosen_rows(const Words& prefixes) {
+  std::vector<const Row*> chosen;
+  const auto matches = [&](const Row& row) {
+    return prefixes.empty() ||
+           std::any_of(prefixes.begin(), prefixes.end(),
+                       [&](const std::string& prefix) { return row.name.rfind(prefix, 0) == 0; });
+  };
+  for (const Row& row : rows())
+    if (matches(row)) chosen.push_back(&row);
+  if (chosen.empty()) throw Error::invalid_argument("no row has such a name");
+  return chosen;
+}
+
 Options parse(int argc, char** argv) {
   Options options;
+  Words prefixes;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const auto value = [&] {
@@ -76,34 +90,18 @@ Options parse(int argc, char** argv) {
     } else if (word.rfind("-", 0) == 0) {
       throw Error::invalid_argument("unknown: " + word);
     } else {
-      options.prefixes.push_back(word);
+      prefixes.push_back(word);
     }
   }
   if (options.rounds < 1) throw Error::invalid_argument("no rounds");
   if (options.peers.empty()) throw Error::invalid_argument("no peer");
+  options.rows = chosen_rows(prefixes);
   return options;
 }
 
-std::vector<const Row*> chosen_rows(const Words& prefixes) {
-  std::vector<const Row*> chosen;
-  const auto matches = [&](const Row& row) {
-    return prefixes.empty() ||
-           std::any_of(prefixes.begin(), prefixes.end(),
-                       [&](const std::string& prefix) { return row.name.rfind(prefix, 0) == 0; });
-  };
-  for (const Row& row : rows())
-    if (matches(row)) chosen.push_back(&row);
-  if (chosen.empty()) throw Error::invalid_argument("no row has such a name");
-  return chosen;
-}
-
-bool fills(const Part& part, const Row& row) { return row.name.rfind(part.name + "/", 0) == 0; }
-
-// A part that fills rows of another name too: OneContainer does.
 bool wanted(const Part& part, const std::vector<const Row*>& chosen) {
-  return std::any_of(chosen.begin(), chosen.end(), [&](const Row* row) {
-    return fills(part, *row) || (part.name == "memory" && row->name.rfind("memory-execs/", 0) == 0);
-  });
+  return std::any_of(chosen.begin(), chosen.end(),
+                     [&](const Row* row) { return row->name.rfind(part.name + "/", 0) == 0; });
 }
 
 void play(const Part& part, const Part::Effort& effort, const Ground& ground,
@@ -169,7 +167,7 @@ int run(const Options& options, const test::World& world) {
   Report report;
   report.rounds = options.rounds;
   report.machine = machine();
-  report.rows = chosen_rows(options.prefixes);
+  report.rows = options.rows;
   for (const Peer& peer : options.peers) {
     write_back(peer.shim);
     report.peers.push_back({peer, version_of(peer), {}});
@@ -219,7 +217,12 @@ int run(const Options& options, const test::World& world) {
 int main(int argc, char** argv) {
   using namespace thinshim;
   try {
-    if (argc == 2 && std::string(argv[1]) == "--list") {
+    const std::set<std::string> words(argv + 1, argv + argc);
+    if (words.count("--help") != 0) {
+      std::fputs(bench::kUsage, stdout);
+      return 0;
+    }
+    if (words.count("--list") != 0) {
       for (const bench::Row& row : bench::rows())
         std::printf("%-28s %s%s\n", row.name.c_str(), row.title.c_str(),
                     row.unit.empty() ? "" : (", " + row.unit).c_str());

@@ -13,12 +13,12 @@
 namespace thinshim::bench {
 namespace {
 
-void add_memory(Samples& samples, const std::string& part, const Memory& memory) {
-  samples.add(part + "/rss", memory.resident);
-  samples.add(part + "/pss", memory.proportional);
-  samples.add(part + "/private", memory.private_dirty);
-  samples.add(part + "/threads", memory.threads);
-  samples.add(part + "/kernel-stacks", memory.kernel_stacks);
+void add_memory(Samples& samples, const std::string& rows, const Memory& memory) {
+  samples.add(rows + "rss", memory.resident);
+  samples.add(rows + "pss", memory.proportional);
+  samples.add(rows + "private", memory.private_dirty);
+  samples.add(rows + "threads", memory.threads);
+  samples.add(rows + "kernel-stacks", memory.kernel_stacks);
 }
 
 void settle(double seconds) { ::usleep(static_cast<useconds_t>(seconds * 1e6)); }
@@ -31,13 +31,13 @@ class OneContainer : public WithContainer {
     WithContainer::begin();
     settle(place_.ground().quick ? 0.2 : 1);
     first_ = memory_of(shim_->pid());
-    add_memory(samples_, "memory", first_);
+    add_memory(samples_, "memory/", first_);
   }
   void repeat(int turn) override { run_exec(*shim_, kId, "exec-" + std::to_string(turn)); }
   void end() override {
     const Memory now = memory_of(shim_->pid());
-    add_memory(samples_, "memory-execs", now);
-    samples_.add("memory-execs/growth", (now.private_dirty / first_.private_dirty - 1) * 100);
+    add_memory(samples_, "memory/execs-", now);
+    samples_.add("memory/execs-growth", (now.private_dirty / first_.private_dirty - 1) * 100);
     WithContainer::end();
   }
 
@@ -60,7 +60,7 @@ class Pod : public Scene {
     shim_->pid();
   }
   void end() override {
-    add_memory(samples_, "memory-pod", memory_of(shim_->pid()));
+    add_memory(samples_, "memory-pod/", memory_of(shim_->pid()));
     for (const auto& [id, pid] : containers_) shim_->end_container(id, pid);
     shim_->shut_down();
     for (const auto& [id, pid] : containers_) place_.remove(id);
