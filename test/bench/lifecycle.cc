@@ -80,20 +80,27 @@ class Life : public Scene {
     const std::string bundle = place_.bundle(kId);
     const std::string rootfs = bundle + "/rootfs";
     const std::string pid_file = place_.pid_file();
-    const double time = timed([&] {
+    const double mount = timed([&] {
       check(::mount(place_.rootfs().c_str(), rootfs.c_str(), "bind", MS_BIND | MS_REC, nullptr),
             "mount");
-      place_.runtime({"create", "--bundle", bundle, "--pid-file", pid_file, kId});
-      place_.runtime({"start", kId});
-      const pid_t pid = *read_pid_file(pid_file);
+    });
+    const Run create = place_.runtime({"create", "--bundle", bundle, "--pid-file", pid_file, kId});
+    const Run start = place_.runtime({"start", kId});
+    const pid_t pid = *read_pid_file(pid_file);
+    const double exit = timed([&] {
       check(::kill(pid, SIGKILL), "kill a container's process");
       int status = 0;
       wait_for(pid, status);
-      place_.runtime({"delete", kId});
-      check(::umount(rootfs.c_str()), "umount");
     });
+    const Run removal = place_.runtime({"delete", kId});
+    const double umount = timed([&] { check(::umount(rootfs.c_str()), "umount"); });
     place_.remove_bundle(kId);
-    return time;
+
+    samples_.add("life/floor-create", mount + create.milliseconds);
+    samples_.add("life/floor-start", start.milliseconds);
+    samples_.add("life/floor-exit", exit);
+    samples_.add("life/floor-delete", removal.milliseconds + umount);
+    return mount + create.milliseconds + start.milliseconds + exit + removal.milliseconds + umount;
   }
 
   Place& place_;
