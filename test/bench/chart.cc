@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The chart for the README: a bar for each row that is marked for it, as long as the logarithm of
-// what the first peer costs times the base; a full bar costs as much. A speed is shown as its
-// inverse, the time for the same work.
+// what the first peer costs times the base; a full bar costs as much, or more. A speed is shown as
+// its inverse, the time for the same work.
 #include <algorithm>
 #include <cmath>
 
@@ -12,14 +12,14 @@ namespace {
 
 constexpr int kLeft = 250;    // where bars begin
 constexpr int kLength = 300;  // of a full one
-constexpr int kWidth = 760;
+constexpr int kWidth = 720;
 constexpr int kTop = 58;
 constexpr int kStep = 24;
 constexpr double kLeast = 0.01;  // of what the base costs: a bar of no length
 
 double length_of(double cost) {
   const double share = std::log(std::max(cost, kLeast) / kLeast) / std::log(1 / kLeast);
-  return std::clamp(share * kLength, 2.0, kLength * 1.2);
+  return std::clamp(share * kLength, 2.0, kLength * 1.0);
 }
 
 std::string text(double x, int y, const std::string& style, const std::string& content) {
@@ -80,7 +80,7 @@ std::string chart_of(const Report& report) {
            std::to_string(kLength) + "\" height=\"16\"/>\n";
     svg += "<rect class=\"bar\" x=\"" + std::to_string(kLeft) + "\" y=\"" + top + "\" width=\"" +
            number(length_of(cost)) + "\" height=\"16\"/>\n";
-    svg += text(kLeft + kLength * 1.2 + 10, y + 5, "value",
+    svg += text(kLeft + kLength + 12, y + 5, "value",
                 ours + (row->unit.empty() ? "" : " " + row->unit) + ", not " + theirs);
     y += kStep;
   }

@@ -54,7 +54,8 @@ std::string aim_text(const Aim& aim) {
 std::string number(double value) {
   char text[32];
   const double size = std::fabs(value);
-  const int digits = size >= 99.95 || value == 0 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3;
+  const bool whole = value == std::floor(value);
+  const int digits = whole || size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3;
   std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
 }

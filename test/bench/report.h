@@ -42,7 +42,7 @@ std::string table_of(const Report& report);
 std::string json_of(const Report& report);
 std::string chart_of(const Report& report);  // SVG; in chart.cc
 
-// Three significant digits.
+// Three significant digits; a whole number as it is.
 std::string number(double value);
 
 }  // namespace thinshim::bench
