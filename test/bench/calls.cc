@@ -2,7 +2,9 @@
 // What is asked of a shim while its container runs.
 #include <signal.h>
 
+#include <algorithm>
 #include <fstream>
+#include <limits>
 #include <list>
 
 #include "base/file.h"
@@ -32,7 +34,13 @@ class Exec : public WithContainer {
     const double floor = without_shim();
     samples_.add("exec/whole", whole);
     samples_.add("exec/floor", floor);
-    samples_.add("exec/share", whole - floor);
+    fastest_ = std::min(fastest_, whole);
+    fastest_floor_ = std::min(fastest_floor_, floor);
+  }
+  void end() override {
+    // What else the machine does is in all of them, and in the fastest least.
+    samples_.add("exec/share", fastest_ - fastest_floor_);
+    WithContainer::end();
   }
 
  private:
@@ -50,6 +58,9 @@ class Exec : public WithContainer {
     wait_for(*read_pid_file(pid_file), status);
     return watch.milliseconds();
   }
+
+  double fastest_ = std::numeric_limits<double>::infinity();
+  double fastest_floor_ = std::numeric_limits<double>::infinity();
 };
 
 class Calls : public WithContainer {
