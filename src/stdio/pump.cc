@@ -14,10 +14,11 @@
 namespace thinshim {
 namespace {
 
-constexpr std::size_t kSpliceChunk = 1 << 20;
+constexpr std::size_t kSpliceChunk = 256 << 10;
 constexpr std::size_t kCopyChunk = 16 << 10;
-// After so many steps in a row the others get their turn.
-constexpr int kStepsPerTurn = 16;
+// After so many bytes in a row the others get their turn: a tenth of a millisecond.
+constexpr std::size_t kBytesPerTurn = 256 << 10;
+constexpr std::size_t kBytesPerStep = 16 << 10;  // for which a step counts at least
 
 // False for what is no pipe, is as large already, or may not be larger.
 bool grow_pipe(int fd, std::size_t size) {
@@ -55,14 +56,17 @@ Task<> Pump::run() { return move(false); }
 Task<> Pump::run_dry() { return move(true); }
 
 Task<> Pump::move(bool until_dry) {
-  for (int steps = 1;; ++steps) {
+  for (turn_ = 0;;) {
     Step done = step();
+    turn_ += kBytesPerStep;
     if (done == Step::ended) co_return;
     if (done == Step::source_empty && until_dry) co_return;
     if (done == Step::source_empty) co_await source_watch_.readable();
     if (done == Step::sink_full && grow()) continue;
     if (done == Step::sink_full) co_await sink_watch_->writable();
-    if (done == Step::moved && steps % kStepsPerTurn == 0) co_await yield(loop_);
+    if (done == Step::moved && turn_ < kBytesPerTurn) continue;
+    if (done == Step::moved) co_await yield(loop_);
+    turn_ = 0;
   }
 }
 
@@ -71,7 +75,10 @@ Pump::Step Pump::step() { return spliceable_ && !sink_broken_ ? splice_step() : 
 Pump::Step Pump::splice_step() {
   ssize_t n =
       ::splice(source_, nullptr, sink_, nullptr, kSpliceChunk, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-  if (n > 0) return Step::moved;
+  if (n > 0) {
+    turn_ += static_cast<std::size_t>(n);
+    return Step::moved;
+  }
   if (n == 0) return Step::ended;
   if (errno == EINTR) return Step::moved;
   if (errno != EAGAIN) {
@@ -101,6 +108,7 @@ Pump::Step Pump::copy_step() {
     }
     data = chunk;
     size = static_cast<std::size_t>(n);
+    turn_ += size;
   }
   ssize_t n = ::write(sink_, data, size);
   int errnum = errno;

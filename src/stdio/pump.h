@@ -62,6 +62,7 @@ class Pump {
   bool spliceable_ = true;
   bool sink_broken_ = false;
   std::uint64_t dropped_ = 0;  // bytes
+  std::size_t turn_ = 0;       // bytes since others had their turn
   std::string pending_;        // read, but not yet written
   Watch source_watch_;
   std::optional<Watch> sink_watch_;  // none for /dev/null and its like, which are always ready

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/identifier.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 namespace thinshim {
 namespace {
@@ -149,6 +150,7 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   Task<pid_t> creating = complete(operations_, create_container(stop, std::move(request)), "create",
                                   std::move(given_up));
   pid_t pid = co_await std::move(creating);
+  tidy_up();
   api::CreateTaskResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
   co_return response;
@@ -200,6 +202,7 @@ Task<api::DeleteResponse> TaskService::remove(api::DeleteRequest request) {
       complete(operations_, remove_process(stop, container(request.id()), request.exec_id()),
                "delete", abandoned(stop));
   std::shared_ptr<Process> process = co_await std::move(removing);
+  tidy_up();
   api::DeleteResponse response;
   response.set_pid(static_cast<std::uint32_t>(process->pid()));
   response.set_exit_status(exit_status(*process));
@@ -353,6 +356,16 @@ void TaskService::work_has_gone() {
   if (shutdown_asked_ && has_no_work()) operations_.spawn(end_after_farewell(), "end");
   const bool idle = containers_.empty() && being_created_.empty();
   if (idle && settings_.idle) settings_.idle(true);
+}
+
+void TaskService::tidy_up() {
+  if (tidying_.empty()) tidying_.spawn(tidy_up_later(), "tidy up");
+}
+
+// Once the answer is out.
+Task<> TaskService::tidy_up_later() {
+  co_await yield(reaper_.loop());
+  release_unused_memory();
 }
 
 Task<> TaskService::end_after_farewell() {

@@ -94,6 +94,8 @@ class TaskService {
   void create_given_up(const std::string& id);
   bool has_no_work() const;
   void work_has_gone();
+  void tidy_up();
+  Task<> tidy_up_later();
   Task<> end_after_farewell();
 
   Reaper& reaper_;
@@ -104,6 +106,7 @@ class TaskService {
   std::map<std::string, bool> being_created_;  // and whether a client waits for it
   bool shutdown_asked_ = false;
   TaskSet operations_;
+  TaskSet tidying_;
 };
 
 }  // namespace thinshim

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// A shim waits for nearly all of its life: what it needed once would count for all that time.
+#pragma once
+
+namespace thinshim {
+
+// Gives back to the kernel the pages that the allocator keeps though nothing is in them
+// (malloc_trim(3)), and those of the stack that earlier calls have left behind. Takes some ten
+// microseconds.
+void release_unused_memory();
+
+}  // namespace thinshim
