@@ -7,22 +7,34 @@
 
 #include <cstdint>
 
+// The linker's, around what is never written (end(3)).
+extern "C" const char __executable_start, etext;
+
 namespace thinshim {
 namespace {
 
-constexpr std::uintptr_t kDeepestStack = 1
-                                         << 20;  // no other mapping comes so near (stack_guard_gap)
+// No other mapping comes so near (stack_guard_gap, in the kernel's parameters).
+constexpr std::uintptr_t kDeepestStack = 1 << 20;
+
+std::uintptr_t page_of(const void* place) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  return reinterpret_cast<std::uintptr_t>(place) / page * page;
+}
 
 }  // namespace
 
 [[gnu::noinline]] void release_unused_memory() {
   ::malloc_trim(0);
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   // A page's distance: what the next calls need, and what lies below the stack pointer (red zone).
   const std::uintptr_t end =
-      reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) / page * page - page;
+      page_of(__builtin_frame_address(0)) - static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   // Fails with ENOMEM where the stack is not so deep, having done its work (madvise(2)).
   ::madvise(reinterpret_cast<void*>(end - kDeepestStack), kDeepestStack, MADV_DONTNEED);
+}
+
+void unmap_unused_code() {
+  const std::uintptr_t begin = page_of(&__executable_start);
+  ::madvise(reinterpret_cast<void*>(begin), page_of(&etext) - begin, MADV_DONTNEED);
 }
 
 }  // namespace thinshim

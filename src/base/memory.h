@@ -9,4 +9,9 @@ namespace thinshim {
 // microseconds.
 void release_unused_memory();
 
+// Has the kernel forget which pages of the program are mapped here: what runs from now on comes
+// back by itself, in pieces of 64 KiB; what only ran at the start does not, and no longer counts as
+// resident. It stays in the page cache, for the next shim.
+void unmap_unused_code();
+
 }  // namespace thinshim

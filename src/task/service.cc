@@ -366,6 +366,8 @@ void TaskService::tidy_up() {
 Task<> TaskService::tidy_up_later() {
   co_await yield(reaper_.loop());
   release_unused_memory();
+  if (std::exchange(code_unmapped_, true)) co_return;
+  unmap_unused_code();
 }
 
 Task<> TaskService::end_after_farewell() {

@@ -107,6 +107,7 @@ class TaskService {
   bool shutdown_asked_ = false;
   TaskSet operations_;
   TaskSet tidying_;
+  bool code_unmapped_ = false;
 };
 
 }  // namespace thinshim
