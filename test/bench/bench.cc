@@ -153,14 +153,14 @@ void write(const std::string& file, const std::string& text) {
   if (!stream) throw Error::unknown("cannot write " + file);
 }
 
-Ground make_ground(Loop& loop, EventSink& events, const test::World& world, bool quick) {
+Ground make_ground(Loop& loop, EventSink& events, const fs::path& writer, const test::World& world,
+                   bool quick) {
   test::make_busybox_tree(world.directory / "rootfs");
-  const fs::path self = fs::read_symlink("/proc/self/exe");
-  fs::copy_file(self.parent_path() / "bench_writer", world.directory / "rootfs/bin/writer");
+  fs::copy_file(writer, world.directory / "rootfs/bin/writer");
   return {loop, events, world.directory, world.name, quick};
 }
 
-int run(const Options& options, const test::World& world) {
+int run(const Options& options, const fs::path& writer, const test::World& world) {
   // Who loses its parent is ours: the shims, whose CPU time is told to their parent, and what the
   // bare runtime leaves.
   check(::prctl(PR_SET_CHILD_SUBREAPER, 1), "become a subreaper");
@@ -175,7 +175,7 @@ int run(const Options& options, const test::World& world) {
   const bool quick = options.rounds == 1;
   EventSink events(world.directory / "events.sock");
   Loop loop;
-  const Ground ground = make_ground(loop, events, world, quick);
+  const Ground ground = make_ground(loop, events, writer, world, quick);
   play(parts()[0], {1}, ground, report.peers);  // warms up
   for (Measured& one : report.peers) one.samples.clear();
 
@@ -229,8 +229,11 @@ int main(int argc, char** argv) {
       return 0;
     }
     const bench::Options options = bench::parse(argc, argv);
+    // Outside of a chroot, which the namespaces leave, it would have another name.
+    const std::filesystem::path writer =
+        std::filesystem::read_symlink("/proc/self/exe").replace_filename("bench_writer");
     return test::run_in_own_namespaces(
-        [&](const test::World& world) { return bench::run(options, world); });
+        [&](const test::World& world) { return bench::run(options, writer, world); });
   } catch (const Error& error) {
     std::fprintf(stderr, "bench: %s\n", error.what());
     if (error.code() == Code::invalid_argument) std::fputs(bench::kUsage, stderr);
