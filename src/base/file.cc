@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <climits>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -32,6 +33,13 @@ std::optional<std::string> read_file(const std::string& path, std::size_t limit)
   if (!file && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
   if (!file) throw_errno("open " + path);
   return read_all(file.get(), limit, "read " + path);
+}
+
+std::string read_link(const std::string& path) {
+  char name[PATH_MAX];
+  const ssize_t size = ::readlink(path.c_str(), name, sizeof name);
+  const bool whole = size > 0 && size < static_cast<ssize_t>(sizeof name);
+  return whole ? std::string(name, static_cast<std::size_t>(size)) : std::string();
 }
 
 std::string read_proc_file(int pid, const std::string& name) {

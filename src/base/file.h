@@ -17,6 +17,9 @@ std::string read_all(int fd, std::size_t limit, const std::string& context);
 // throw.
 std::optional<std::string> read_file(const std::string& path, std::size_t limit = 16u << 20);
 
+// Where a symbolic link leads; empty where it is none, or longer than PATH_MAX.
+std::string read_link(const std::string& path);
+
 // Replaces the file's content in place (created with `mode`). Throws Error.
 void write_file(const std::string& path, std::string_view content, unsigned mode);
 

@@ -13,8 +13,9 @@ extern "C" const char __executable_start, etext;
 namespace thinshim {
 namespace {
 
-// No other mapping comes so near (stack_guard_gap, in the kernel's parameters).
-constexpr std::uintptr_t kDeepestStack = 1 << 20;
+// No other mapping comes so near to the stack of the first thread: less than the gap that the
+// kernel keeps below it (stack_guard_gap, 256 pages, in the kernel's parameters).
+constexpr std::uintptr_t kDeepestStack = 512 << 10;
 
 std::uintptr_t page_of(const void* place) {
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));

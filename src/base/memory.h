@@ -5,8 +5,8 @@
 namespace thinshim {
 
 // Gives back to the kernel the pages that the allocator keeps though nothing is in them
-// (malloc_trim(3)), and those of the stack that earlier calls have left behind. Takes some ten
-// microseconds.
+// (malloc_trim(3)), and those of the stack that earlier calls have left behind. For the program's
+// first thread, whose stack has room below it. Takes some ten microseconds.
 void release_unused_memory();
 
 // Has the kernel forget which pages of the program are mapped here: what runs from now on comes

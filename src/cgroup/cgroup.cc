@@ -20,6 +20,7 @@
 #include "base/mountinfo.h"
 #include "base/quote.h"
 #include "base/text.h"
+#include "cgroup/group_files.h"
 
 namespace thinshim {
 namespace {
@@ -140,6 +141,21 @@ void add_pids(const std::string& directory, std::vector<pid_t>& pids) {
   }
 }
 
+// The groups at a path of every hierarchy, each before those below it.
+std::vector<std::string> groups_of_path(std::string_view path) {
+  std::vector<std::string> groups;
+  if (path.size() < 2 || path.front() != '/' || path.back() == '/' || climbs(path)) return groups;
+  for (CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
+    for (const Mount& mount : read_mounts(version)) {
+      std::optional<std::string> directory = below(mount, path);
+      if (!directory) continue;
+      const std::vector<std::string> tree = group_tree(*directory);
+      groups.insert(groups.end(), tree.begin(), tree.end());
+    }
+  }
+  return groups;
+}
+
 }  // namespace
 
 std::vector<std::string> group_tree(const std::string& directory) {
@@ -211,9 +227,10 @@ bool Cgroup::exists() const {
 }
 
 bool Cgroup::holds_back_death() const {
-  const std::string& freezer = directory("freezer");
-  if (version_ == CgroupVersion::v2 || freezer.empty()) return false;
-  return read_file(freezer + "/freezer.state").value_or("THAWED\n") != "THAWED\n";
+  // v2 has no such file.
+  std::string buffer;
+  return GroupFiles(directory("freezer")).read("freezer.state", buffer).value_or("THAWED\n") !=
+         "THAWED\n";
 }
 
 std::vector<pid_t> Cgroup::pids() const {
@@ -224,25 +241,6 @@ std::vector<pid_t> Cgroup::pids() const {
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   return pids;
 }
-
-namespace {
-
-// Each before those below it.
-std::vector<std::string> groups_of_path(std::string_view path) {
-  std::vector<std::string> groups;
-  if (path.size() < 2 || path.front() != '/' || path.back() == '/' || climbs(path)) return groups;
-  for (CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
-    for (const Mount& mount : read_mounts(version)) {
-      std::optional<std::string> directory = below(mount, path);
-      if (!directory) continue;
-      const std::vector<std::string> tree = group_tree(*directory);
-      groups.insert(groups.end(), tree.begin(), tree.end());
-    }
-  }
-  return groups;
-}
-
-}  // namespace
 
 void join_cgroup(std::string_view path, pid_t pid) {
   std::string group = "/" + std::string(path);

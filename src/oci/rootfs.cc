@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -79,10 +78,8 @@ Place find_place(const std::string& rootfs, const std::string& target) {
   }
   if (!fd) throw_errno(what);
   Place place{std::move(fd), ""};
-  char name[PATH_MAX];
-  ssize_t size = ::readlink(place.path().c_str(), name, sizeof name);
-  if (size <= 0 || name[0] != '/') throw Error::unknown(what + ": it has no path");
-  place.name.assign(name, static_cast<std::size_t>(size));
+  place.name = read_link(place.path());
+  if (!place.name.starts_with('/')) throw Error::unknown(what + ": it has no path");
   return place;
 }
 

@@ -26,8 +26,8 @@ class Runtime {
     // Its `kill` does no more than to send the signal to the process that it has named at creation.
     bool direct_signals = false;
   };
-  const Settings& settings() const { return settings_; }
   Runtime(Reaper& reaper, Settings settings) : reaper_(reaper), settings_(std::move(settings)) {}
+  const Settings& settings() const { return settings_; }
 
   struct Start {
     std::vector<int> fds;  // 0, 1, 2 of the container; -1: /dev/null

@@ -5,8 +5,7 @@
 // each on a line, from crun 1.28 on on several, of which the first alone begins with a brace.
 //
 // The file belongs to a program that may have been killed while it wrote, so nothing in it is
-// trusted: what is no such object is passed over, and no more than the last 64 KiB are
-// read.
+// trusted: what is no such object is passed over, and no more than the last 64 KiB are read.
 #pragma once
 
 #include <optional>

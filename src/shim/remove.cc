@@ -36,6 +36,12 @@
 namespace thinshim {
 namespace {
 
+// How often to look whether what a dead runtime left in its groups has gone, after how many looks
+// to end it, and the microseconds between two.
+constexpr int kLooksAtGroups = 100;
+constexpr int kLooksBeforeTheEnd = 10;
+constexpr useconds_t kBetweenLooks = 5000;
+
 // stdout is for the answer; containerd logs what comes on stderr.
 void warn(const std::string& what, const std::string& reason) {
   timespec now{};
@@ -91,14 +97,6 @@ void remove_runtime_state(const Runtime::Settings& settings, const std::string& 
   loop.run(Runtime(reaper, settings).remove(id, true));
 }
 
-// What a link in /proc leads to, by its name: it may be on a file system that hangs.
-std::string target_of(pid_t pid, const char* link) {
-  char name[PATH_MAX];
-  const std::string path = "/proc/" + std::to_string(pid) + "/" + link;
-  const ssize_t size = ::readlink(path.c_str(), name, sizeof name);
-  return std::string(name, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
-}
-
 bool leads_to(const std::string& name, const std::string& directory) {
   char real[PATH_MAX];
   return ::realpath(directory.c_str(), real) && name == real;
@@ -112,9 +110,11 @@ bool works_for(pid_t pid, const std::string& bundle, const std::string& root) {
   if (pid == ::getpid()) return false;  // both are our own's too
   const std::string words = '\0' + read_proc_file(pid, "cmdline");
   if (words.find('\0' + bundle + '\0') != std::string::npos) return true;
-  const std::string directory = target_of(pid, "cwd");
+  // By name: what they lead to may be on a file system that hangs.
+  const std::string process = "/proc/" + std::to_string(pid);
+  const std::string directory = read_link(process + "/cwd");
   return leads_to(directory, bundle) ||
-         (target_of(pid, "root") == "/" && leads_to(directory, root));
+         (read_link(process + "/root") == "/" && leads_to(directory, root));
 }
 
 // Holds the process while it looks, since its number may be another's by then.
@@ -126,19 +126,19 @@ void end_what_works_for(const std::string& bundle, const std::string& root, pid_
 
 // A runtime that died with the shim before it wrote everything down leaves the container's groups.
 // Its first process is then on its way out of them, or waits for ever (crun's, now and then; any
-// in a hook).
-// Others in them are no business of ours: nothing says that a group is one container's alone.
+// in a hook). Others in them are no business of ours: nothing says that a group is one container's
+// alone.
 void remove_groups(const Bundle& bundle) {
   if (!exists(bundle.config())) return;
   const ContainerSpec spec = read_container_spec(bundle.config());
   const std::string& path = spec.cgroups_path;
   const std::string root =
       spec.root_path.starts_with('/') ? spec.root_path : join_path(bundle.path(), spec.root_path);
-  for (int attempts = 100; !remove_empty_groups(path); --attempts) {
-    if (attempts == 0) throw Error::failed_precondition("processes are left in " + path);
+  for (int look = 0; !remove_empty_groups(path); ++look) {
+    if (look == kLooksAtGroups) throw Error::failed_precondition("processes are left in " + path);
     for (pid_t pid : processes_in_groups(path))
-      if (attempts <= 90) end_what_works_for(bundle.path(), root, pid);
-    ::usleep(5000);
+      if (look >= kLooksBeforeTheEnd) end_what_works_for(bundle.path(), root, pid);
+    ::usleep(kBetweenLooks);
   }
 }
 

@@ -30,10 +30,7 @@ namespace {
 namespace bootstrap = containerd::runtime::bootstrap::v1;
 
 std::string own_executable() {
-  char path[4096];
-  ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
-  if (size <= 0 || size == static_cast<ssize_t>(sizeof path)) return "/proc/self/exe";
-  std::string name(path, static_cast<std::size_t>(size));
+  std::string name = read_link("/proc/self/exe");
   // It may have been replaced since.
   return ::access(name.c_str(), X_OK) == 0 ? name : "/proc/self/exe";
 }

@@ -332,16 +332,17 @@ std::size_t ProcessIo::unread() const {
 }
 
 Task<> ProcessIo::read_by_clients(Duration quiet, Duration limit, Event& enough) {
-  const std::uint64_t begin = loop_.now();
-  std::uint64_t last_read = begin;
+  // Counted in pauses, so that a shim that was not let run takes that for nobody's silence.
+  Duration waited{}, unchanged{};
   Duration pause = kFirstReadLook;
   for (std::size_t before = unread(); before > 0 && !enough.is_set();) {
+    if (unchanged >= quiet || waited >= limit) break;
     co_await TimedWait(loop_, enough, pause);
-    pause = std::min(2 * pause, kSlowestReadLook);
+    waited += pause;
     const std::size_t now = unread();
-    if (now != before) last_read = loop_.now();
+    unchanged = now == before ? unchanged + pause : Duration{};
     before = now;
-    if (Duration(loop_.now() - last_read) >= quiet || Duration(loop_.now() - begin) >= limit) break;
+    pause = std::min(2 * pause, kSlowestReadLook);
   }
   for (Stream& output : outputs_) output.unread.reset();
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "task/init_process.h"
 
-#include <unistd.h>
-
 #include <signal.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
