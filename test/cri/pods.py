@@ -171,7 +171,8 @@ SystemdCgroup = {str(world.SYSTEMD).lower()}"""}
         config = api.PodSandboxConfig(
             metadata=api.PodSandboxMetadata(name=f"pod-{len(self.pods)}", uid=self.id(), namespace="test"),
             log_directory=str(self.logs), linux=api.LinuxPodSandboxConfig(
-                cgroup_parent=world.NAME + ".slice" if world.SYSTEMD else "/" + world.NAME, security_context=api.LinuxSandboxSecurityContext(
+                cgroup_parent=world.NAME + ".slice" if world.SYSTEMD else "/" + world.NAME,
+                security_context=api.LinuxSandboxSecurityContext(
                     namespace_options=api.NamespaceOption(network=api.NODE, pid=pid))))
         pod = self.cri.RunPodSandbox(config=config, runtime_handler=handler).pod_sandbox_id
         self.pods[pod] = config

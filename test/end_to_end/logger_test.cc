@@ -131,6 +131,16 @@ class FileOfShim : public LoggerOfShim {
     request.set_stdin(make_fifo("in"));
     return request;
   }
+  // It has written "before", and is about to write "meanwhile".
+  void run_into_frozen_disk(TaskCalls& shim) {
+    shim.end(shim.create_begin(request_for_file()));
+    shim.start("c1");
+    shim.until([&] { return written("disk/log") == "before\n"; });
+    Fd in = open_file(directory_ / "in", O_WRONLY | O_NONBLOCK);
+    disk_->freeze();
+    ASSERT_EQ(::write(in.get(), "\n", 1), 1);
+    shim.pass(500ms);
+  }
   // How long a client may have to wait at a machine that others use too.
   static constexpr int kPromptly = 3000;
   int milliseconds_since(std::uint64_t began) const {
@@ -142,13 +152,7 @@ class FileOfShim : public LoggerOfShim {
 
 TEST_F(FileOfShim, OnAFrozenFileSystemHoldsNobodyUpAndGetsAllInTheEnd) {
   auto shim = start_running("echo before; read line; echo meanwhile; exec sleep 1000");
-  shim->end(shim->create_begin(request_for_file()));
-  shim->start("c1");
-  shim->until([&] { return written("disk/log") == "before\n"; });
-  Fd in = open_file(directory_ / "in", O_WRONLY | O_NONBLOCK);
-  disk_->freeze();
-  ASSERT_EQ(::write(in.get(), "\n", 1), 1);
-  shim->pass(500ms);
+  run_into_frozen_disk(*shim);
 
   const std::uint64_t began = loop_.now();
   EXPECT_EQ(shim->state("c1").status(), types::RUNNING);
@@ -188,13 +192,7 @@ TEST_F(FileOfShim, ThatHangsWhenItIsOpenedHoldsUpItsCreateOnly) {
 // A dying shim leaves it to end by itself.
 TEST_F(FileOfShim, ThatHangsIsWrittenThoughTheShimIsKilled) {
   auto shim = start_running("echo before; read line; echo meanwhile; exec sleep 1000");
-  shim->end(shim->create_begin(request_for_file()));
-  shim->start("c1");
-  shim->until([&] { return written("disk/log") == "before\n"; });
-  Fd in = open_file(directory_ / "in", O_WRONLY | O_NONBLOCK);
-  disk_->freeze();
-  ASSERT_EQ(::write(in.get(), "\n", 1), 1);
-  shim->pass(500ms);
+  run_into_frozen_disk(*shim);
   ::kill(only_shim().pid, SIGKILL);
   EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
   EXPECT_TRUE(cleanup("c1").ok());

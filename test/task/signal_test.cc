@@ -67,7 +67,7 @@ TEST_F(DirectSignal, WaitsForNoOtherVerb) {
   const std::uint64_t began = loop.now();
   kill("c1", SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
-  EXPECT_LE(loop.now() - began, 1000u);
+  EXPECT_LT(loop.now() - began, 5000u);
   runtime.open("updated");
   end(updating);
   remove("c1");

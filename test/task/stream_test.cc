@@ -127,7 +127,7 @@ TEST_F(Stream, HasBeenReadWhenTheExitIsTold) {
   std::size_t size = 0;
   for (ssize_t n = 1; n > 0;) {
     pass(10ms);
-    char chunk[8192];
+    char chunk[32768];
     EXPECT_TRUE(size == 200'000 || !waiting->done.is_set()) << "after " << size << " bytes";
     n = ::read(out.get(), chunk, sizeof chunk);
     if (n > 0) size += static_cast<std::size_t>(n);
@@ -144,7 +144,7 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
   start("c1", "e1");
   const std::uint64_t began = loop.now();
   EXPECT_EQ(wait("c1", "e1"), 2u);
-  EXPECT_LE(loop.now() - began, 1000u);
+  EXPECT_LT(loop.now() - began, 2000u);
   end_container("c1");
 }
 
