@@ -8,11 +8,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "process/command_line.h"
 #include "shim/arguments.h"
 #include "shim/info.h"
 #include "shim/remove.h"
@@ -49,6 +51,7 @@ int act(int count, char** words) {
   // containerd's word to a shim that is written in Go; the runtime is too, and goes by itself.
   ::unsetenv("GOMAXPROCS");
   hold_standard_descriptors();
+  CommandLine command_line(count, words);
   const std::string program =
       count > 0 ? std::string(base_name(words[0])) : "containerd-shim-runc-v2";
   try {
@@ -66,7 +69,9 @@ int act(int count, char** words) {
                            THINSHIM_VERSION));
         return 0;
       case Action::start:
-        start(arguments, read_all(STDIN_FILENO, kMaxInput, "read stdin"), print);
+        if (std::optional<Arguments> served = start(
+                arguments, read_all(STDIN_FILENO, kMaxInput, "read stdin"), print, command_line))
+          serve(*served);
         return 0;
       case Action::remove:
         print(remove_container(arguments));

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,7 +28,6 @@ struct Launch {
   const int* sources;
   int* parked;
   int count;
-  int listens_on;
   int death_signal;
   bool own_group;
 };
@@ -55,7 +53,6 @@ int become_program(const Launch& launch) {
   for (int i = 0; i < launch.count; ++i)
     if (dup2(launch.parked[i], i) < 0) return errno;
   close_range(static_cast<unsigned>(launch.count), ~0u, 0);
-  if (launch.listens_on >= 0 && listen(launch.listens_on, SOMAXCONN) < 0) return errno;
   execve(launch.path, launch.argv, launch.envp);
   return errno;
 }
@@ -134,7 +131,6 @@ pid_t start_command(const Command& command) {
                 sources.data(),
                 parked.data(),
                 static_cast<int>(sources.size()),
-                command.listens_on,
                 command.death_signal,
                 command.own_group};
 

@@ -24,10 +24,6 @@ struct Command {
   // Its descriptors 0, 1, 2, ...: -1 stands for /dev/null. Those of 0 to 2 that are missing are
   // /dev/null too; everything else is closed. The caller keeps its own copies.
   std::vector<int> fds;
-  // The number of one of them, a bound socket, that the program's process listens on before it
-  // becomes the program; -1: none. The kernel names to a socket's clients the process that listened
-  // last (unix(7), SO_PEERCRED).
-  int listens_on = -1;
   // Sent to the program when this process dies; 0: nothing.
   int death_signal = 0;
   // In a process group of its own.

@@ -20,7 +20,6 @@
 #include "shim/plugin.h"
 #include "shim/publisher.h"
 #include "shim/shutdown.h"
-#include "shim/version.h"
 #include "task/service.h"
 #include "ttrpc/server.h"
 
@@ -29,7 +28,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kListenerFd = 3;
 // The type of the plugins that serve something.
 constexpr const char* kServing = "io.containerd.ttrpc.v1";
 
@@ -223,8 +221,6 @@ void serve(const Arguments& arguments) {
   // Two megabytes at a time are too much for a shim (rust-extensions 195).
   ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   open_log();
-  // Others still see it in /proc; the runtime has no use for it.
-  ::unsetenv(kVersionVariable);
   Fd listener = open_listener(arguments);
   const SocketFile socket(listener);
   try {

@@ -13,7 +13,10 @@ namespace thinshim {
 // served then. Throws Error: the server itself could tell nobody.
 void check_plugins(const std::vector<std::string>& disabled);
 
-// Serves on descriptor 3, a listening socket, or where the flag -socket says, in the bundle that is
+// Where `start` leaves the server's socket.
+inline constexpr int kListenerFd = 3;
+
+// Serves on kListenerFd, a listening socket, or where the flag -socket says, in the bundle that is
 // its working directory, until the end is asked for. Throws Error where it cannot begin. In either
 // case its socket is removed.
 void serve(const Arguments& arguments);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/start.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +19,6 @@
 #include "cgroup/cgroup.h"
 #include "oci/bundle.h"
 #include "oci/spec.h"
-#include "process/command.h"
 #include "shim/address.h"
 #include "shim/config.h"
 #include "shim/options.h"
@@ -29,34 +30,44 @@ namespace {
 
 namespace bootstrap = containerd::runtime::bootstrap::v1;
 
-std::string own_executable() {
-  std::string name = read_link("/proc/self/exe");
-  // It may have been replaced since.
-  return ::access(name.c_str(), X_OK) == 0 ? name : "/proc/self/exe";
-}
-
 // A core scheduling domain for the shim and all that it starts (prctl(2), PR_SCHED_CORE).
 void share_cores() {
   if (::prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_PROCESS_GROUP, 0) < 0)
     throw_errno("enable sched core support");
 }
 
-pid_t start_server(const Arguments& arguments, const StartRequest& request, int version,
-                   const Fd& listener) {
-  Command command;
-  command.program = own_executable();
-  // What `ps` shows is what people and scripts look for.
-  command.arguments = {"-namespace", arguments.containerd_namespace,
-                       "-id",        arguments.id,
-                       "-address",   request.grpc_address};
-  if (request.debug) command.arguments.push_back("-debug");
-  command.environment = inherited_environment({"TTRPC_ADDRESS", kVersionVariable});
-  command.environment.push_back("TTRPC_ADDRESS=" + request.ttrpc_address);
-  command.environment.push_back(std::string(kVersionVariable) + "=" + std::to_string(version));
-  command.fds = {-1, -1, -1, listener.get()};
-  command.listens_on = 3;
-  command.own_group = true;
-  return start_command(command);
+Arguments arguments_of_server(const Arguments& arguments, const StartRequest& request) {
+  Arguments served = arguments;
+  served.action = Action::serve;
+  served.address = request.grpc_address;
+  served.ttrpc_address = request.ttrpc_address;
+  served.debug = request.debug;
+  return served;
+}
+
+// What `ps` shows is what people and scripts look for.
+std::vector<std::string> words_of(const Arguments& server, int version) {
+  std::vector<std::string> words = {
+      "-namespace", server.containerd_namespace, "-id", server.id, "-address", server.address};
+  if (server.debug) words.emplace_back("-debug");
+  words.insert(words.end(), {kVersionFlag, std::to_string(version)});
+  return words;
+}
+
+// In the server, which can tell nobody of a failure: nothing here fails.
+void leave_caller(Fd listener, Fd null, std::optional<SocketLock>& lock) {
+  ::setpgid(0, 0);
+  // Once more: the kernel names to a socket's clients who listened last (unix(7), SO_PEERCRED).
+  ::listen(listener.get(), SOMAXCONN);
+  lock.reset();
+  for (int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), standard);
+  null.reset();
+  if (listener.get() == kListenerFd)
+    listener.release();
+  else
+    ::dup2(listener.get(), kListenerFd);
+  listener.reset();
+  ::close_range(kListenerFd + 1, ~0u, 0);
 }
 
 // Killed later than containerd, should memory run out. A user namespace forbids it, and so may a
@@ -123,8 +134,9 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
   return request;
 }
 
-void start(const Arguments& arguments, const std::string& input,
-           const std::function<void(const std::string&)>& print) {
+std::optional<Arguments> start(const Arguments& arguments, const std::string& input,
+                               const std::function<void(const std::string&)>& print,
+                               CommandLine& line) {
   StartRequest request = parse_start_request(input, arguments);
   const Config config = load_config("", arguments.config_file);
   check_plugins(config.disabled_plugins);
@@ -136,7 +148,8 @@ void start(const Arguments& arguments, const std::string& input,
   std::string address = address_of_path(path);
   int version = request.bootstrap ? kBootstrapVersion : kLegacyVersion;
 
-  // Locked until the server listens: before that the socket looks dead to others.
+  // Locked until the server listens, which has the lock too: others find it dead before, or another
+  // process's.
   std::optional<SocketLock> lock(path);
   Fd listener;
   try {
@@ -147,7 +160,8 @@ void start(const Arguments& arguments, const std::string& input,
     if (living.alive) {
       lock.reset();
       bundle.write_address(address);
-      return print(answer(request, version_of_shim(living.pid).value_or(version), address));
+      print(answer(request, version_of_shim(living.pid).value_or(version), address));
+      return std::nullopt;
     }
     ::unlink(path.c_str());
     listener = bind_socket(path);
@@ -161,11 +175,21 @@ void start(const Arguments& arguments, const std::string& input,
     bundle.write_address(address);
     if (!request.socket_directory.empty()) bundle.write_socket_dir(request.socket_directory);
     if (arguments.sched_core) share_cores();
-    server = start_server(arguments, request, version, listener);
+    const Arguments served = arguments_of_server(arguments, request);
+    Fd null = open_file("/dev/null", O_RDWR);
+    check(::listen(listener.get(), SOMAXCONN), "listen");
+    line.replace(words_of(served, version));  // beforehand: nobody sees the server with other words
+    server = ::fork();
+    if (server == 0) {
+      leave_caller(std::move(listener), std::move(null), lock);
+      return served;
+    }
+    check(server, "fork");
     if (!cgroup.empty()) join_cgroup(cgroup, server);
     adjust_oom_score(server);
     lock.reset();  // whoever is to read the answer may not do so
     print(answer(request, version, address));
+    return std::nullopt;
   } catch (...) {
     if (server > 0) {
       ::kill(server, SIGKILL);

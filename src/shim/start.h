@@ -20,8 +20,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "process/command_line.h"
 #include "shim/arguments.h"
 #include "wire.pb.h"
 
@@ -41,7 +43,13 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
 
 // Does it all in the bundle, the working directory, and hands what goes to stdout to `print`. Where
 // it throws Error, also where `print` does, no shim was started.
-void start(const Arguments& arguments, const std::string& input,
-           const std::function<void(const std::string&)>& print);
+//
+// A server that is needed is a fork of this process: to become the program anew would take as long
+// as all the rest. In it start() returns what it is to serve, on descriptor 3, with no other open
+// but the standard ones, which lead nowhere; and `line` is what the stock shim's server shows, with
+// the version (shim/version.h) behind it.
+std::optional<Arguments> start(const Arguments& arguments, const std::string& input,
+                               const std::function<void(const std::string&)>& print,
+                               CommandLine& line);
 
 }  // namespace thinshim

@@ -1,28 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/version.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include "base/error.h"
 #include "base/file.h"
 
 namespace thinshim {
-namespace {
-
-// The kernel lets `start` go on a moment before the server's environment can be read.
-std::string environment_of(int pid) {
-  std::string environment = read_proc_file(pid, "environ");
-  for (int attempts = 1000; environment.empty() && attempts > 0 && ::kill(pid, 0) == 0;
-       --attempts) {
-    ::usleep(100);
-    environment = read_proc_file(pid, "environ");
-  }
-  return environment;
-}
-
-}  // namespace
-
 std::optional<int> recorded_version(const std::string& bundle) {
   std::string record;
   try {
@@ -34,11 +16,11 @@ std::optional<int> recorded_version(const std::string& bundle) {
 }
 
 std::optional<int> version_of_shim(int pid) {
-  const std::string variable = '\0' + std::string(kVersionVariable) + '=';
-  const std::string environment = '\0' + environment_of(pid);
-  const std::size_t found = environment.find(variable);
+  const std::string flag = '\0' + std::string(kVersionFlag) + '\0';
+  const std::string line = read_proc_file(pid, "cmdline");
+  const std::size_t found = line.find(flag);
   if (found == std::string::npos) return recorded_version("/proc/" + std::to_string(pid) + "/cwd");
-  return environment[found + variable.size()] == '3' ? kBootstrapVersion : kLegacyVersion;
+  return line[found + flag.size()] == '3' ? kBootstrapVersion : kLegacyVersion;
 }
 
 }  // namespace thinshim

@@ -11,15 +11,15 @@ namespace thinshim {
 inline constexpr int kLegacyVersion = 2;     // what a bare address means to containerd
 inline constexpr int kBootstrapVersion = 3;  // what a BootstrapResult says
 
-// The environment variable by which a server carries its version: others see it in /proc.
-inline constexpr const char* kVersionVariable = "THINSHIM_TASK_API";
+// The last words of a server's command line, where others see it: "-task-api 3".
+inline constexpr const char* kVersionFlag = "-task-api";
 
 // What containerd 2 has written down for the shim of a bundle, in bootstrap.json; nothing where it
 // has not, or where that cannot be read.
 std::optional<int> recorded_version(const std::string& bundle);
 
-// Of a shim that lives. A stock shim does not carry it, but runs in the bundle of its first
-// container. Waits a little for one that is just becoming the program.
+// Of a shim that lives. A stock shim does not show it, but runs in the bundle of its first
+// container.
 std::optional<int> version_of_shim(int pid);
 
 }  // namespace thinshim

@@ -169,8 +169,9 @@ TEST_F(Start, LeavesAServerThatLooksAsPeopleKnowIt) {
   make_bundle("c1");
   ASSERT_TRUE(start("c1").ok());
   const Process shim = only_shim();
-  EXPECT_EQ(Words(shim.arguments.begin() + 1, shim.arguments.end()),
-            (Words{"-namespace", namespace_, "-id", "c1", "-address", grpc_address()}));
+  EXPECT_EQ(
+      Words(shim.arguments.begin() + 1, shim.arguments.end()),
+      (Words{"-namespace", namespace_, "-id", "c1", "-address", grpc_address(), "-task-api", "2"}));
   EXPECT_EQ(::getpgid(shim.pid), shim.pid);
   EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(shim.pid) + "/cwd"), bundle("c1"));
   EXPECT_EQ(shim.parent, 1);

@@ -50,6 +50,9 @@ Process process(pid_t pid) {
   rest >> process.state >> process.parent;
   std::istringstream arguments(proc_text(directory / "cmdline"));
   for (std::string word; std::getline(arguments, word, '\0');) process.arguments.push_back(word);
+  // What is left where a process has put shorter words there.
+  while (!process.arguments.empty() && process.arguments.back().empty())
+    process.arguments.pop_back();
   return process;
 }
 

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/command_line.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace thinshim {
+
+CommandLine::CommandLine(int count, char** words) {
+  if (count < 2) return;
+  begin_ = end_ = words[1];
+  // One after the other, as execve(2) has laid them out.
+  for (int i = 1; i < count && words[i] == end_; ++i) end_ += std::strlen(words[i]) + 1;
+}
+
+// What is left over is filled with zeros: they end the last word, and readers pass over them.
+void CommandLine::replace(const std::vector<std::string>& words) {
+  char* place = begin_;
+  for (const std::string& word : words) {
+    if (static_cast<std::size_t>(end_ - place) <= word.size()) break;
+    place = std::copy_n(word.c_str(), word.size() + 1, place);
+  }
+  std::fill(place, end_, '\0');
+}
+
+}  // namespace thinshim
