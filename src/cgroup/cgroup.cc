@@ -161,6 +161,8 @@ std::vector<std::string> groups_of_path(std::string_view path) {
 std::vector<std::string> group_tree(const std::string& directory) {
   std::vector<std::string> groups = {directory};
   for (std::size_t i = 0; i < groups.size(); ++i) {
+    struct stat status{};
+    if (::stat(groups[i].c_str(), &status) == 0 && status.st_nlink == 2) continue;  // none below
     std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(groups[i].c_str()), &::closedir);
     if (!stream && errno != ENOENT) throw_errno("open " + groups[i]);
     while (const dirent* entry = stream ? ::readdir(stream.get()) : nullptr) {

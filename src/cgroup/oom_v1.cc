@@ -38,7 +38,7 @@ class OomV1 final : public OomWatch::Source {
     Fd registry = open_file(join_path(directory_, "cgroup.event_control"), O_WRONLY);
     std::string line = std::to_string(event_.get()) + " " + std::to_string(watched.get());
     check(::write(registry.get(), line.data(), line.size()), "write cgroup.event_control");
-    kills_ = count();
+    kills_ = count(read_control(directory_).value_or(""));
   }
 
   int descriptor() const override { return event_.get(); }
@@ -53,7 +53,7 @@ class OomV1 final : public OomWatch::Source {
     } else if (!control(*text, "oom_kill")) {
       killed = announcements_ > 0;
     } else {
-      std::uint64_t before = std::exchange(kills_, count());
+      std::uint64_t before = std::exchange(kills_, count(*text));
       killed = kills_ > before;
     }
     if (killed) announcements_ = 0;
@@ -81,12 +81,13 @@ class OomV1 final : public OomWatch::Source {
     }
   }
 
-  // All kills in the group and below it: the victim may be in a group that the container made.
-  std::uint64_t count() const {
-    std::uint64_t sum = 0;
+  // All kills in the group, whose file says `own`, and below it: the victim may be in a group that
+  // the container made.
+  std::uint64_t count(const std::string& own) const {
+    std::uint64_t sum = control(own, "oom_kill").value_or(0);
     for (const std::string& directory : group_tree(directory_))
-      if (std::optional<std::string> text = read_control(directory))
-        sum += control(*text, "oom_kill").value_or(0);
+      if (directory != directory_)
+        sum += control(read_control(directory).value_or(""), "oom_kill").value_or(0);
     return sum;
   }
 

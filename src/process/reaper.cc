@@ -154,6 +154,7 @@ void Reaper::sweep_under_hold() {
     if (answer.exited) exits.push_back(answer.exit);
   }
   for (const Exit& exit : exits) deliver(exit);
+  if (!ask(P_ALL, 0, WNOWAIT).exited) return;
   for (pid_t pid : children())
     if (known_.count(pid) == 0 && started(pid) < holds_.front()) ask(P_PID, pid, 0);
 }
