@@ -228,11 +228,12 @@ bool Cgroup::exists() const {
   return !place.empty() && ::stat(place.c_str(), &status) == 0;
 }
 
-bool Cgroup::holds_back_death() const {
-  // v2 has no such file.
+bool Cgroup::is_frozen() const {
+  const bool v1 = version_ == CgroupVersion::v1;
   std::string buffer;
-  return GroupFiles(directory("freezer")).read("freezer.state", buffer).value_or("THAWED\n") !=
-         "THAWED\n";
+  return GroupFiles(directory("freezer"))
+             .read(v1 ? "freezer.state" : "cgroup.freeze", buffer)
+             .value_or("") != (v1 ? "THAWED\n" : "0\n");
 }
 
 std::vector<pid_t> Cgroup::pids() const {

@@ -47,8 +47,8 @@ class Cgroup {
 
   // Whether the group is still there. systemd removes an empty scope before anybody asks for it.
   bool exists() const;
-  // Whether a frozen group keeps its processes from dying of SIGKILL, as v1's freezer does.
-  bool holds_back_death() const;
+  // Whether its processes are frozen, whoever has done it.
+  bool is_frozen() const;
   // All processes in the group and in the groups below it, ascending; none once the group is gone.
   // Processes that this process's pid namespace does not show are left out. Throws Error.
   std::vector<pid_t> pids() const;

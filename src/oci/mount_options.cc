@@ -185,17 +185,4 @@ std::optional<std::string> common_directory(const std::vector<std::string>& dirs
   return std::string(common);
 }
 
-std::optional<CompactOptions> compact_lower_dirs(const std::vector<std::string>& data) {
-  std::size_t place = find_lowerdir(data);
-  if (place == std::string::npos) return std::nullopt;
-  std::vector<std::string> dirs = lower_dirs(data[place]);
-  std::optional<std::string> directory = common_directory(dirs);
-  if (!directory || dirs.size() < 2) return std::nullopt;
-  for (std::string& dir : dirs)
-    if (!dir.empty()) dir.erase(0, directory->size());
-  CompactOptions compact{unescape_layer(*directory), data};
-  compact.data[place] = lowerdir_option(dirs);
-  return compact;
-}
-
 }  // namespace thinshim

@@ -49,12 +49,4 @@ std::string unescape_layer(std::string_view path);
 // is the root, or where a path is not absolute.
 std::optional<std::string> common_directory(const std::vector<std::string>& dirs);
 
-// The same options with lower directories relative to the one that holds all of them.
-struct CompactOptions {
-  std::string directory;  // from where they must be looked up
-  std::vector<std::string> data;
-};
-// Nothing where there is no such directory, or one lower directory only.
-std::optional<CompactOptions> compact_lower_dirs(const std::vector<std::string>& data);
-
 }  // namespace thinshim

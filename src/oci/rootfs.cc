@@ -24,7 +24,6 @@
 #include "oci/idmap.h"
 #include "oci/loop.h"
 #include "oci/mount_options.h"
-#include "oci/overlay.h"
 #include "oci/unmount.h"
 #include "process/command.h"
 
@@ -164,28 +163,35 @@ class Component {
       source = loop->path;
     }
 
-    std::string data = join_data(options_.data);
-    std::optional<CompactOptions> compact;
-    if (data.size() >= page_size() && overlay_) compact = compact_lower_dirs(options_.data);
-    if (data.size() < page_size()) {
-      call_mount(source, data);
-    } else if (compact && join_data(compact->data).size() < page_size()) {
-      InDirectory directory(compact->directory);
-      call_mount(source, join_data(compact->data));
-    } else if (overlay_) {
-      try {
-        mount_long_overlay(source, target_.path(), options_.flags, options_.data);
-      } catch (const Error& failure) {
-        fail(source, data, std::string("options larger than a page: ") + failure.what(),
-             failure.errnum());
-      }
+    if (overlay_ && join_data(options_.data).size() >= page_size()) {
+      InDirectory numbers("/proc/self/fd");
+      const std::vector<Fd> layers = number_layers();
+      call_mount(source);
     } else {
-      fail(source, data, "mount options is too long", E2BIG);
+      call_mount(source);
     }
     if (!(options_.flags & MS_REMOUNT)) mounted();
   }
 
-  void call_mount(const std::string& source, const std::string& data) {
+  // mount(2) takes no more than a page of options: an overlay of many layers has them open, and
+  // names them by the numbers of their descriptors, seen from /proc/self/fd.
+  std::vector<Fd> number_layers() {
+    std::vector<Fd> layers;
+    std::size_t place = find_lowerdir(options_.data);
+    if (place == std::string::npos) return layers;
+    std::vector<std::string> dirs = lower_dirs(options_.data[place]);
+    for (std::string& dir : dirs) {
+      if (dir.empty()) continue;  // only marks where data-only layers begin
+      layers.push_back(open_file(unescape_layer(dir), O_PATH | O_DIRECTORY));
+      dir = std::to_string(layers.back().get());
+    }
+    options_.data[place] = lowerdir_option(dirs);
+    return layers;
+  }
+
+  void call_mount(const std::string& source) {
+    const std::string data = join_data(options_.data);
+    if (data.size() >= page_size()) fail(source, data, "mount options is too long", E2BIG);
     if (::mount(source.c_str(), target_.path().c_str(), mount_.type().c_str(), options_.flags,
                 data.c_str()) != 0)
       fail(source, data, errno_text(errno), errno);

@@ -98,20 +98,11 @@ std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
   const char* path = std::getenv("PATH");
   std::string directories = path ? path : "";
-  // What was found last; a shim runs one program over and over.
-  static struct {
-    std::string directories, name, program;
-  } last;
-  if (name == last.name && directories == last.directories && is_program(last.program))
-    return last.program;
   for (std::size_t begin = 0; begin <= directories.size() && !name.empty();) {
     std::size_t end = std::min(directories.find(':', begin), directories.size());
     std::string directory = directories.substr(begin, end - begin);
     std::string candidate = (directory.empty() ? "." : directory) + "/" + name;
-    if (is_program(candidate)) {
-      last = {directories, name, candidate};
-      return candidate;
-    }
+    if (is_program(candidate)) return candidate;
     begin = end + 1;
   }
   throw Error(Code::unknown, "exec: \"" + name + "\": executable file not found in $PATH", ENOENT);

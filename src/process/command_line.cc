@@ -13,7 +13,7 @@ CommandLine::CommandLine(int count, char** words) {
   for (int i = 1; i < count && words[i] == end_; ++i) end_ += std::strlen(words[i]) + 1;
 }
 
-// What is left over is filled with zeros: they end the last word, and readers pass over them.
+// What is left over is filled with zeros, as other programs do that say there what they are at.
 void CommandLine::replace(const std::vector<std::string>& words) {
   char* place = begin_;
   for (const std::string& word : words) {

@@ -30,8 +30,8 @@ std::string address_of_path(const std::string& path);
 // the one file serves all. It ends with the object, or with its process.
 class SocketLock {
  public:
-  // How long the actions `start` and `delete` wait for each other.
-  static constexpr std::chrono::milliseconds kPatience{2000};
+  // How long the actions `start` and `delete` wait for each other; containerd gives `delete` 5 s.
+  static constexpr std::chrono::milliseconds kPatience{4000};
 
   // Makes the directory with mode 0700 where it is missing. Throws Error, deadline_exceeded where
   // another process still holds the lock when the time is over.

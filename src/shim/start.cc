@@ -37,24 +37,31 @@ void share_cores() {
 }
 
 Arguments arguments_of_server(const Arguments& arguments, const StartRequest& request) {
-  Arguments served = arguments;
-  served.action = Action::serve;
+  Arguments served;
+  served.containerd_namespace = arguments.containerd_namespace;
+  served.id = arguments.id;
   served.address = request.grpc_address;
   served.ttrpc_address = request.ttrpc_address;
   served.debug = request.debug;
+  served.config_file = arguments.config_file;
   return served;
 }
 
 // What `ps` shows is what people and scripts look for.
 std::vector<std::string> words_of(const Arguments& server, int version) {
-  std::vector<std::string> words = {
-      "-namespace", server.containerd_namespace, "-id", server.id, "-address", server.address};
+  std::vector<std::string> words = {"-namespace",
+                                    server.containerd_namespace,
+                                    "-id",
+                                    server.id,
+                                    kVersionFlag + std::to_string(version),
+                                    "-address",
+                                    server.address};
   if (server.debug) words.emplace_back("-debug");
-  words.insert(words.end(), {kVersionFlag, std::to_string(version)});
   return words;
 }
 
-// In the server, which can tell nobody of a failure: nothing here fails.
+// In the server, which can tell nobody of a failure: nothing here fails. Whoever knows of it, by
+// the lock, by its socket or by the end of stdout, finds all of this done.
 void leave_caller(Fd listener, Fd null, std::optional<SocketLock>& lock) {
   ::setpgid(0, 0);
   // Once more: the kernel names to a socket's clients who listened last (unix(7), SO_PEERCRED).
@@ -175,19 +182,21 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
     bundle.write_address(address);
     if (!request.socket_directory.empty()) bundle.write_socket_dir(request.socket_directory);
     if (arguments.sched_core) share_cores();
-    const Arguments served = arguments_of_server(arguments, request);
+    Arguments served = arguments_of_server(arguments, request);
     Fd null = open_file("/dev/null", O_RDWR);
     check(::listen(listener.get(), SOMAXCONN), "listen");
-    line.replace(words_of(served, version));  // beforehand: nobody sees the server with other words
     server = ::fork();
     if (server == 0) {
+      line.replace(words_of(served, version));
       leave_caller(std::move(listener), std::move(null), lock);
       return served;
     }
     check(server, "fork");
     if (!cgroup.empty()) join_cgroup(cgroup, server);
     adjust_oom_score(server);
-    lock.reset();  // whoever is to read the answer may not do so
+    // Whoever is to read the answer may not do so, and the server may end meanwhile.
+    listener.reset();
+    lock.reset();
     print(answer(request, version, address));
     return std::nullopt;
   } catch (...) {

@@ -46,8 +46,8 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
 //
 // A server that is needed is a fork of this process: to become the program anew would take as long
 // as all the rest. In it start() returns what it is to serve, on descriptor 3, with no other open
-// but the standard ones, which lead nowhere; and `line` is what the stock shim's server shows, with
-// the version (shim/version.h) behind it.
+// but the standard ones, which lead nowhere; and `line` is what the stock shim's server shows, and
+// the version (shim/version.h).
 std::optional<Arguments> start(const Arguments& arguments, const std::string& input,
                                const std::function<void(const std::string&)>& print,
                                CommandLine& line);

@@ -167,12 +167,13 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
   if (init_->dead() && !spec_.own_pid_namespace && !exec->dead()) exec->signal(SIGKILL);
 }
 
-// With cgroup v1 whoever is frozen, by us or by somebody else, does not die of SIGKILL.
 bool Container::is_frozen() const {
-  return init_->state() == State::paused || init_->pausing() || cgroup_.holds_back_death();
+  return init_->state() == State::paused || init_->pausing() || cgroup_.is_frozen();
 }
 
-// Whether the kernel does with a signal for init what the runtime would do with it.
+// Whether the kernel does with a signal for init what the runtime would do with it. The runtime
+// thaws who is to die: with cgroup v1 it would not die before, with v2 it would be paused for ever
+// to the runtime, which does not delete it then.
 bool Container::reaches_init(int signal) const {
   return init_->runtime().settings().direct_signals && init_->made() &&
          (signal != SIGKILL || !is_frozen());

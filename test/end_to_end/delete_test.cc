@@ -319,8 +319,8 @@ TEST_F(Delete, EndsWhatADeadRuntimeHasBegunAndNothingElse) {
   Subprocess about_to_enter = join(rootfs());
   {
     Subprocess other = join("/");
-    Subprocess other_container =
-        join("/", "chroot " + rootfs().string() + " /bin/sh -c 'echo inside; exec sleep 1000'");
+    Subprocess other_container = join(
+        "/", "chroot " + rootfs().string() + " /bin/sh -c 'echo inside; exec /bin/sleep 1000'");
     EXPECT_TRUE(other_container.wait_for_output("inside"));
     const Outcome outcome = cleanup("c1");
     EXPECT_NE(outcome.err.find("processes are left in"), std::string::npos) << outcome;

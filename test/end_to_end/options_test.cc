@@ -9,6 +9,7 @@
 
 #include "runc_options.pb.h"
 #include "runtime_options.pb.h"
+#include "support/freezable_disk.h"
 #include "support/shim_under_test.h"
 
 namespace thinshim::test {
@@ -123,6 +124,9 @@ TEST_F(Options, LeaveTheRuntimesEnvironmentAsItWas) {
 
 // Root in a user namespace can reopen /dev/stdout only where the pipe is its own.
 TEST_F(Options, GiveThePipesToTheRootOfAUserNamespace) {
+  const FreezableDisk disk(directory_ / "image", directory_ / "disk");  // see rootfs_test.cc
+  fs::copy(rootfs(), directory_ / "disk/rootfs",
+           fs::copy_options::recursive | fs::copy_options::copy_symlinks);
   for (bool told : {true, false}) {
     SCOPED_TRACE(told ? "as the options say" : "as config.json says");
     ContainerConfig config;
@@ -133,7 +137,7 @@ TEST_F(Options, GiveThePipesToTheRootOfAUserNamespace) {
     api::CreateTaskRequest request = create_request("c1");
     containerd::types::Mount* mount = request.add_rootfs();
     mount->set_type("bind");
-    mount->set_source(rootfs());
+    mount->set_source(directory_ / "disk/rootfs");
     const std::string host_id = std::to_string(config.first_host_id);
     for (const std::string& option :
          {std::string("rbind"), "uidmap=0:" + host_id + ":65536", "gidmap=0:" + host_id + ":65536"})

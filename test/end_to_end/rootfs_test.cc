@@ -8,6 +8,7 @@
 
 #include <fstream>
 
+#include "support/freezable_disk.h"
 #include "support/shim_under_test.h"
 
 namespace thinshim::test {
@@ -136,16 +137,19 @@ TEST_F(Rootfs, MayBeMountedByAHelper) {
 
 // As containerd asks for it where a container has a user namespace: the files' owners are the
 // container's, on the host they stay what they were.
+// On a disk: the ids of a tmpfs may be mapped since Linux 6.3 only.
 TEST_F(Rootfs, ShowsFilesWithTheOwnersOfAUserNamespace) {
+  const FreezableDisk disk(directory_ / "image", directory_ / "disk");
+  const fs::path files = directory_ / "disk/rootfs", lower = directory_ / "disk/lower";
+  fs::copy(rootfs(), files, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
   for (const char* name : {"upper", "work"}) {
     fs::create_directory(directory_ / name);
     check(::chown((directory_ / name).c_str(), 100000, 100000), "chown");
   }
   const Words mapped = {"uidmap=0:100000:65536", "gidmap=0:100000:65536"};
-  fs::create_directory(directory_ / "lower");
-  std::ofstream(directory_ / "lower/file");
-  const std::string layers =
-      "lowerdir=" + (directory_ / "lower").string() + ":" + rootfs().string();
+  fs::create_directory(lower);
+  std::ofstream(lower / "file");
+  const std::string layers = "lowerdir=" + lower.string() + ":" + files.string();
   const std::string upper = "upperdir=" + (directory_ / "upper").string();
   const std::string work = "workdir=" + (directory_ / "work").string();
   for (bool overlay : {false, true}) {
@@ -160,7 +164,7 @@ TEST_F(Rootfs, ShowsFilesWithTheOwnersOfAUserNamespace) {
     if (overlay) {
       add_mount(request, "overlay", "overlay", Words{layers, upper, work} + mapped);
     } else {
-      add_mount(request, "bind", rootfs(), Words{"rbind"} + mapped);
+      add_mount(request, "bind", files, Words{"rbind"} + mapped);
     }
     run_to_its_end(*shim, request);
     end_shim(*shim);

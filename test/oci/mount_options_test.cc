@@ -117,20 +117,5 @@ TEST(LowerDirs, HaveACommonDirectory) {
     EXPECT_EQ(common_directory(dirs), expected) << lowerdir_option(dirs);
 }
 
-TEST(LowerDirs, AreMadeRelative) {
-  auto compact = compact_lower_dirs({"index=off", "lowerdir=/s/12/fs:/s/1/fs", "upperdir=/s/3/fs"});
-  ASSERT_TRUE(compact);
-  EXPECT_EQ(compact->directory, "/s/");
-  EXPECT_EQ(compact->data, (Strings{"index=off", "lowerdir=12/fs:1/fs", "upperdir=/s/3/fs"}));
-
-  compact = compact_lower_dirs({R"(lowerdir=/a\:b/1\,2::/a\:b/3)"});
-  ASSERT_TRUE(compact);
-  EXPECT_EQ(compact->directory, "/a:b/");
-  EXPECT_EQ(compact->data, (Strings{R"(lowerdir=1\,2::3)"}));
-
-  for (const char* option : {"lowerdir=/s/1/fs", "lowerdir=/a/1:/b/1", "upperdir=/a"})
-    EXPECT_FALSE(compact_lower_dirs({option})) << option;
-}
-
 }  // namespace
 }  // namespace thinshim

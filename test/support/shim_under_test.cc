@@ -201,7 +201,7 @@ std::unique_ptr<TaskCalls> ShimTest::connect(const std::string& address) {
 }
 
 Process ShimTest::only_shim() const {
-  // A process that has just become the shim has no command line for a moment.
+  // One that was killed may not be gone yet.
   std::vector<Process> shims;
   EXPECT_TRUE(eventually([&] { return (shims = shims_of_namespace(namespace_)).size() == 1; }))
       << shims.size() << " shims";
