@@ -230,10 +230,11 @@ bool Cgroup::exists() const {
 
 bool Cgroup::is_frozen() const {
   const bool v1 = version_ == CgroupVersion::v1;
+  const char* thawed = v1 ? "THAWED\n" : "0\n";
   std::string buffer;
   return GroupFiles(directory("freezer"))
              .read(v1 ? "freezer.state" : "cgroup.freeze", buffer)
-             .value_or("") != (v1 ? "THAWED\n" : "0\n");
+             .value_or(thawed) != thawed;
 }
 
 std::vector<pid_t> Cgroup::pids() const {

@@ -40,9 +40,9 @@ void require(bool done, const std::string& what) {
 FreezableDisk::FreezableDisk(const std::string& image, std::string directory)
     : directory_(std::move(directory)) {
   require(::mkdir(directory_.c_str(), 0755) == 0, "mkdir " + directory_);
-  const std::string commands = "PATH=$PATH:/usr/sbin:/sbin; truncate -s 16M " + image +
-                               " && mke2fs -q -t ext4 " + image + " && mount -o loop " + image +
-                               " " + directory_;
+  // By its path: busybox has one of its own.
+  const std::string commands = "truncate -s 16M " + image + " && /sbin/mke2fs -q -t ext4 " + image +
+                               " && mount -o loop " + image + " " + directory_;
   require(std::system(commands.c_str()) == 0, commands);
 }
 
