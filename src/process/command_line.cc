@@ -11,6 +11,7 @@ CommandLine::CommandLine(int count, char** words) {
   begin_ = end_ = words[1];
   // One after the other, as execve(2) has laid them out.
   for (int i = 1; i < count && words[i] == end_; ++i) end_ += std::strlen(words[i]) + 1;
+  first_.assign(begin_, end_);
 }
 
 // What is left over is filled with zeros, as other programs do that say there what they are at.
@@ -22,5 +23,7 @@ void CommandLine::replace(const std::vector<std::string>& words) {
   }
   std::fill(place, end_, '\0');
 }
+
+void CommandLine::restore() { std::copy(first_.begin(), first_.end(), begin_); }
 
 }  // namespace thinshim

@@ -15,10 +15,13 @@ class CommandLine {
   // Puts other words in the place of those behind the program's name; the last ones are left out
   // where there is no room for them. A process that is forked afterwards has them too.
   void replace(const std::vector<std::string>& words);
+  // Puts the first words back.
+  void restore();
 
  private:
   char* begin_ = nullptr;
   char* end_ = nullptr;
+  std::string first_;
 };
 
 }  // namespace thinshim

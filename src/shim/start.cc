@@ -185,12 +185,13 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
     Arguments served = arguments_of_server(arguments, request);
     Fd null = open_file("/dev/null", O_RDWR);
     check(::listen(listener.get(), SOMAXCONN), "listen");
+    line.replace(words_of(served, version));  // the server is never seen with others
     server = ::fork();
     if (server == 0) {
-      line.replace(words_of(served, version));
       leave_caller(std::move(listener), std::move(null), lock);
       return served;
     }
+    line.restore();
     check(server, "fork");
     if (!cgroup.empty()) join_cgroup(cgroup, server);
     adjust_oom_score(server);

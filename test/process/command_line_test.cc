@@ -36,6 +36,8 @@ TEST(CommandLine, LeavesOutWhatHasNoRoom) {
   EXPECT_EQ(words.memory, "shim\0-id\0one\0\0\0\0\0"s);
   line.replace({"-id", "one", "ext"});
   EXPECT_EQ(words.memory, "shim\0-id\0one\0ext\0"s);
+  line.restore();
+  EXPECT_EQ(words.memory, "shim\0-id\0one\0end\0"s);
 }
 
 TEST(CommandLine, OfNoWordsStaysAsItIs) {

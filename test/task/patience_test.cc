@@ -3,6 +3,8 @@
 // the same time.
 #include <signal.h>
 
+#include <filesystem>
+
 #include "task/task_fixture.h"
 
 namespace thinshim::test {
@@ -48,11 +50,12 @@ TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
     SCOPED_TRACE(made);
     const std::string id = made ? "c1" : "c0";
     runtime.behave();
-    (made ? runtime.after("exec", "exec sleep 60") : runtime.before("exec", "exec sleep 60"));
+    const std::string hangs = directory / ("hangs-" + id), hang = ": >" + hangs + "; exec sleep 60";
+    (made ? runtime.after("exec", hang) : runtime.before("exec", hang));
     const pid_t pid = run(id);
     exec(id, "e1", "exec sleep 60");
     auto starting = start_begin(id, "e1");
-    until_called("exec " + id);
+    until([&] { return std::filesystem::exists(hangs); });
     ::kill(pid, SIGKILL);
     EXPECT_EQ(wait(id), 137u);
     EXPECT_REFUSED(starting, unknown,
