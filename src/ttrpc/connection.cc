@@ -12,10 +12,10 @@ namespace {
 // Replies up to this size are sent whatever waits already: at most kMaxInFlight of them can come.
 constexpr std::size_t kSmallReply = 1 << 10;
 
-// One more than whole milliseconds, for the loop's clock counts those only: a deadline is never
-// early.
+// In whole milliseconds, rounded up, and one more, for the loop's clock, which counts those only,
+// may be nearly one behind: a deadline is never early.
 Duration from_nanoseconds(std::int64_t nanoseconds) {
-  return Duration(nanoseconds / 1'000'000 + 1);
+  return Duration(nanoseconds / 1'000'000 + (nanoseconds % 1'000'000 != 0) + 1);
 }
 
 }  // namespace
