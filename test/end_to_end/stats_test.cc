@@ -133,7 +133,7 @@ TEST_F(Stats, AreThoseOfTheStockShim) {
   EXPECT_EQ(own.type_url(), others.type_url());
   const Lines own_fields = fields_of(own.value(), "").value();
   const Lines others_fields = fields_of(others.value(), "").value();
-  EXPECT_GT(others_fields.size(), 20u);
+  EXPECT_GE(others_fields.size(), 15u);  // those that are not 0
   for (const std::string& field : others_fields)
     EXPECT_TRUE(std::find(own_fields.begin(), own_fields.end(), field) != own_fields.end())
         << "the stock shim says " << field;
