@@ -193,6 +193,7 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
     }
     line.restore();
     check(server, "fork");
+    ::setpgid(server, server);  // here too: whichever of the two is first
     if (!cgroup.empty()) join_cgroup(cgroup, server);
     adjust_oom_score(server);
     // Whoever is to read the answer may not do so, and the server may end meanwhile.
