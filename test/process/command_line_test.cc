@@ -2,10 +2,10 @@
 #include "process/command_line.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstring>
+#include <string>
+#include <vector>
 
 namespace thinshim {
 namespace {
