@@ -4,12 +4,12 @@
 #include <time.h>
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "events.pb.h"
+#include "task_events.pb.h"
 #include "ttrpc/frame.h"
 #include "wire.pb.h"
 
@@ -29,8 +29,6 @@ constexpr std::size_t kLargestEvent = kMaxFrameData - 4096;
 // Whether containerd has answered: a connection that fails, or an answer that does not come in
 // time, says nothing about the event (ttrpc/client.h).
 bool is_refusal(Code code) { return code != Code::unavailable && code != Code::deadline_exceeded; }
-
-bool is_dispensable(std::string_view topic) { return topic != kTopicExit && topic != kTopicDelete; }
 
 }  // namespace
 
@@ -57,42 +55,64 @@ void Publisher::publish(const char* topic, const google::protobuf::MessageLite& 
     log::error("an event is dropped: it is too large", {{"topic", topic}});
     return;
   }
-  make_room();
-  queue_.push_back({topic, std::move(bytes)});
+  if (queued_ >= settings_.max_queued) make_room();
+  queues_[rank_of(topic, event)].push_back({published_++, topic, std::move(bytes)});
+  ++queued_;
   if (last_ != Outcome::refused) settled_.clear();
   filled_.set();
 }
 
+Publisher::Rank Publisher::rank_of(const std::string& topic,
+                                   const google::protobuf::MessageLite& event) {
+  if (topic == kTopicDelete) return kEnd;
+  if (topic != kTopicExit) return kNews;
+  const auto& exit = static_cast<const containerd::events::TaskExit&>(event);
+  return exit.id() == exit.container_id() ? kEnd : kExecExit;
+}
+
 void Publisher::make_room() {
-  if (queue_.size() < settings_.max_queued || queue_.empty()) return;
-  auto dispensable = std::find_if(queue_.begin() + 1, queue_.end(),
-                                  [](const Item& item) { return is_dispensable(item.topic); });
-  if (dispensable == queue_.end()) return;
-  log::error("an event is dropped: containerd takes none", {{"topic", dispensable->topic}});
-  queue_.erase(dispensable);
+  for (std::deque<Item>& queue : queues_) {
+    if (queue.empty()) continue;
+    if (dropped_++ == 0)
+      log::error("events are dropped: containerd takes none", {{"topic", queue.front().topic}});
+    queue.pop_front();
+    --queued_;
+    return;
+  }
+}
+
+Publisher::Item Publisher::take_first() {
+  std::deque<Item>* first = nullptr;
+  for (std::deque<Item>& queue : queues_)
+    if (!queue.empty() && (!first || queue.front().number < first->front().number)) first = &queue;
+  Item item = std::move(first->front());
+  first->pop_front();
+  return item;
 }
 
 Task<> Publisher::forward_all() {
-  Duration pause = kFirstPause;
   for (;;) {
-    while (queue_.empty()) {
+    while (queued_ == 0) {
       settled_.set();
       filled_.clear();
       co_await filled_.wait();
     }
-    Task<Outcome> forwarding = forward(queue_.front().request);
-    const Outcome outcome = co_await std::move(forwarding);
-    if (outcome != std::exchange(last_, outcome)) pause = kFirstPause;
-    if (outcome == Outcome::refused)
-      settled_.set();
-    else
-      settled_.clear();
-    if (outcome == Outcome::done) {
-      queue_.pop_front();
-      continue;
+    const Item item = take_first();
+    for (Duration pause = kFirstPause;;) {
+      Task<Outcome> forwarding = forward(item.request);
+      const Outcome outcome = co_await std::move(forwarding);
+      if (outcome != std::exchange(last_, outcome)) pause = kFirstPause;
+      if (outcome == Outcome::refused)
+        settled_.set();
+      else
+        settled_.clear();
+      if (outcome == Outcome::done) break;
+      co_await sleep(loop_, pause);
+      pause =
+          std::min(2 * pause, outcome == Outcome::refused ? kLongestPauseRefused : kLongestPause);
     }
-    co_await sleep(loop_, pause);
-    pause = std::min(2 * pause, outcome == Outcome::refused ? kLongestPauseRefused : kLongestPause);
+    --queued_;
+    tell_dropped();
   }
 }
 
@@ -117,8 +137,13 @@ Task<Publisher::Outcome> Publisher::forward(std::string request) {
 
 Task<> Publisher::drain(Duration limit) {
   co_await TimedWait(loop_, settled_, limit);
-  if (!queue_.empty())
-    log::error("events were not delivered", {{"count", std::to_string(queue_.size())}});
+  tell_dropped();
+  if (queued_ != 0) log::error("events were not delivered", {{"count", std::to_string(queued_)}});
+}
+
+void Publisher::tell_dropped() {
+  if (dropped_ == 0) return;
+  log::error("events were dropped", {{"count", std::to_string(std::exchange(dropped_, 0))}});
 }
 
 }  // namespace thinshim

@@ -12,9 +12,10 @@
 // and at its end the shim doesn't wait for it. An event that it calls invalid, or that is above the
 // 4 MiB of a message, is given up: the log says so.
 //
-// Where containerd never comes back the queue is bounded: over the bound, the oldest event goes
-// that is neither an exit nor a deletion, and the log says so. Exits and deletions are kept in any
-// case.
+// Where containerd never comes back the queue is bounded: over the bound the oldest event goes that
+// is neither an exit nor a deletion; where there is none, the oldest exit of an exec, whose client
+// has gone with containerd; and at last the oldest of all, of a container of which State tells the
+// end until it is deleted. The log says that events are being dropped, and how many they were.
 #pragma once
 
 #include <cstdint>
@@ -41,22 +42,31 @@ class Publisher : public EventSink {
   // Waits until every event is delivered, for at most `limit`, and only as long as containerd does
   // not answer with an error. What stays is told in the log.
   Task<> drain(Duration limit);
-  std::size_t queued() const { return queue_.size(); }
+  std::size_t queued() const { return queued_; }
 
  private:
+  // In the order in which they go where there is no room for all.
+  enum Rank { kNews, kExecExit, kEnd, kRanks };
   struct Item {
-    const char* topic;
+    std::uint64_t number = 0;
+    const char* topic = "";
     std::string request;  // a ForwardRequest
   };
+  static Rank rank_of(const std::string& topic, const google::protobuf::MessageLite& event);
+  void make_room();
+  Item take_first();
   Task<> forward_all();
   enum class Outcome { done, unreachable, refused };
   Task<Outcome> forward(std::string request);
-  void make_room();
+  void tell_dropped();
 
   Loop& loop_;
   Settings settings_;
   Client client_;
-  std::deque<Item> queue_;  // the first is being sent
+  std::deque<Item> queues_[kRanks];  // the first of all is the one with the smallest number
+  std::size_t queued_ = 0;           // with the one that is being sent
+  std::uint64_t published_ = 0;
+  std::uint64_t dropped_ = 0;  // of which the log does not yet say how many
   Outcome last_ = Outcome::done;
   Event filled_;
   Event settled_;  // nothing is to be waited for: no event, or the last one was refused

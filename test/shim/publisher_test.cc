@@ -105,7 +105,14 @@ class PublisherTest : public testing::Test {
     // The first field of each is the container's id: the type does not matter here.
     events::TaskExit event;
     event.set_container_id(id);
+    event.set_id(id);
     publisher->publish(topic, event);
+  }
+  void exec_exit(const std::string& id) {
+    events::TaskExit event;
+    event.set_container_id(id);
+    event.set_id("e1");
+    publisher->publish(kTopicExit, event);
   }
   void exits(int from, int to) {
     for (int i = from; i < to; ++i) publish(kTopicExit, std::to_string(i));
@@ -126,6 +133,12 @@ class PublisherTest : public testing::Test {
   }
   void until_empty() {
     until([&] { return publisher->queued() == 0; });
+  }
+
+  static std::string read_available(int fd) {
+    char text[65536];
+    const ssize_t size = ::read(fd, text, sizeof text);
+    return {text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
   }
 
   Loop loop;
@@ -264,6 +277,7 @@ TEST_F(PublisherTest, TriesAgainWhereNoAnswerComesInTime) {
 TEST_F(PublisherTest, DropsTheOldestThatIsNoEndWhereTheQueueIsFull) {
   start(5);
   publish(kTopicCreate, "being sent");
+  pass(1ms);
   publish(kTopicStart, "oldest");
   publish(kTopicExit, "exit 1");
   publish(kTopicExecAdded, "second");
@@ -272,25 +286,49 @@ TEST_F(PublisherTest, DropsTheOldestThatIsNoEndWhereTheQueueIsFull) {
   publish(kTopicOom, "third");
   publish(kTopicExit, "exit 2");
   EXPECT_EQ(publisher->queued(), 5u);
-  publish(kTopicExit, "exit 3");
-  publish(kTopicDelete, "delete 2");
-  EXPECT_EQ(publisher->queued(), 6u) << "ends are never dropped";
   publish(kTopicStart, "fourth");
   publish(kTopicStart, "fifth");
-  EXPECT_EQ(publisher->queued(), 7u);
+  EXPECT_EQ(publisher->queued(), 5u);
   come();
   until_empty();
-  EXPECT_EQ(containerd->taken,
-            (Lines{"being sent", "exit 1", "delete 1", "exit 2", "exit 3", "delete 2", "fifth"}));
+  EXPECT_EQ(containerd->taken, (Lines{"being sent", "exit 1", "delete 1", "exit 2", "fifth"}));
 }
 
-TEST_F(PublisherTest, KeepsEveryEndHoweverMany) {
-  start(1);
-  exits(0, 3000);
-  EXPECT_EQ(publisher->queued(), 3000u);
+TEST_F(PublisherTest, DropsExitsOfExecsBeforeThoseOfContainersAndTheOldestFirst) {
+  start(4);
+  publish(kTopicCreate, "being sent");
+  pass(1ms);
+  publish(kTopicExit, "exit 1");
+  exec_exit("exec 1");
+  exec_exit("exec 2");
+  publish(kTopicDelete, "delete 1");
+  publish(kTopicExit, "exit 2");
+  EXPECT_EQ(publisher->queued(), 4u);
+  publish(kTopicDelete, "delete 2");
+  exec_exit("exec 3");
+  EXPECT_EQ(publisher->queued(), 4u);
   come();
   until_empty();
-  EXPECT_EQ(containerd->taken, numbers(0, 3000));
+  EXPECT_EQ(containerd->taken, (Lines{"being sent", "exit 2", "delete 2", "exec 3"}));
+}
+
+TEST_F(PublisherTest, SaysOnceThatEventsAreDroppedAndInTheEndHowMany) {
+  Pipe pipe = make_pipe(O_NONBLOCK);
+  log::set_sink(pipe.write.duplicate());
+  start(1);
+  exits(0, 3001);
+  come();
+  until_empty();
+  log::set_sink(Fd());
+  const std::string log = read_available(pipe.read.get());
+  const auto count = [&](const std::string& words) {
+    std::size_t times = 0;
+    for (std::size_t at = 0; (at = log.find(words, at)) != std::string::npos; ++at) ++times;
+    return times;
+  };
+  EXPECT_EQ(count("events are dropped"), 1u) << log;
+  EXPECT_EQ(count("events were dropped\" count=3000"), 1u) << log;
+  EXPECT_EQ(containerd->taken, numbers(3000, 3001));
 }
 
 // --- the rest
@@ -360,9 +398,7 @@ TEST_F(PublisherTest, LogsAnOutageOnce) {
   exits(2, 3);
   pass(200ms);
   log::set_sink(Fd());
-  char text[65536];
-  const ssize_t size = ::read(pipe.read.get(), text, sizeof text);
-  const std::string lines(text, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  const std::string lines = read_available(pipe.read.get());
   std::size_t count = 0;
   for (std::size_t at = 0; (at = lines.find("forward", at)) != std::string::npos; ++at) ++count;
   EXPECT_EQ(count, 2u) << lines;
