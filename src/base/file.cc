@@ -28,8 +28,8 @@ std::string read_all(int fd, std::size_t limit, const std::string& context) {
   }
 }
 
-std::optional<std::string> read_file(const std::string& path, std::size_t limit) {
-  Fd file = try_open(path, O_RDONLY | O_NONBLOCK);
+std::optional<std::string> read_file(const std::string& path, std::size_t limit, Links links) {
+  Fd file = try_open(path, O_RDONLY | O_NONBLOCK | (links == Links::refuse ? O_NOFOLLOW : 0));
   if (!file && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
   if (!file) throw_errno("open " + path);
   return read_all(file.get(), limit, "read " + path);
@@ -51,7 +51,7 @@ std::string read_proc_file(int pid, const std::string& name) {
 }
 
 void write_file(const std::string& path, std::string_view content, unsigned mode) {
-  Fd file = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+  Fd file = open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
   while (!content.empty()) {
     ssize_t n = ::write(file.get(), content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;

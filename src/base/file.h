@@ -13,14 +13,19 @@ namespace thinshim {
 // than N bytes").
 std::string read_all(int fd, std::size_t limit, const std::string& context);
 
+// Whether the last part of a path may be a symbolic link. In a bundle none is followed: whoever may
+// write there must not make us read or write another file (CVE-2026-50195 was such a case).
+enum class Links { refuse, follow };
+
 // The file's content, or nothing where it does not exist. Other failures, and a size above `limit`,
 // throw.
-std::optional<std::string> read_file(const std::string& path, std::size_t limit = 16u << 20);
+std::optional<std::string> read_file(const std::string& path, std::size_t limit = 16u << 20,
+                                     Links links = Links::refuse);
 
 // Where a symbolic link leads; empty where it is none, or longer than PATH_MAX.
 std::string read_link(const std::string& path);
 
-// Replaces the file's content in place (created with `mode`). Throws Error.
+// Replaces the file's content in place (created with `mode`), where it is no link. Throws Error.
 void write_file(const std::string& path, std::string_view content, unsigned mode);
 
 // /proc/PID/NAME; empty where the process is gone or does not show it.

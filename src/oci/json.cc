@@ -141,7 +141,7 @@ void visit_json(std::string_view text, JsonVisitor& visitor) {
 }
 
 void visit_json_file(const std::string& path, JsonVisitor& visitor) {
-  Fd file = open_file(path, O_RDONLY | O_NONBLOCK);
+  Fd file = open_file(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
   Input input(file.get());
   try {
     visit(input, visitor);

@@ -286,7 +286,7 @@ YAML::Node load_only_document(const std::string& text, const std::string& file) 
 std::string read_required(const std::string& path) {
   if (path[0] != '/')
     throw Error::invalid_argument("config file " + quoted(path) + ": not an absolute path");
-  std::optional<std::string> text = read_file(path, kMaxFileSize);
+  std::optional<std::string> text = read_file(path, kMaxFileSize, Links::follow);
   if (!text) throw Error::not_found("config file " + quoted(path));
   return *text;
 }
@@ -297,7 +297,7 @@ Config load_config(const std::string& requested, const std::string& environment,
                    const std::string& fallback) {
   if (!requested.empty()) return parse_config(read_required(requested), requested);
   if (!environment.empty()) return parse_config(read_required(environment), environment);
-  std::optional<std::string> text = read_file(fallback, kMaxFileSize);
+  std::optional<std::string> text = read_file(fallback, kMaxFileSize, Links::follow);
   return text ? parse_config(*text, fallback) : Config();
 }
 
