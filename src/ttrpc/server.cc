@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 namespace thinshim {
 namespace {
@@ -93,6 +94,7 @@ Task<> Server::run(std::list<Connection>::iterator connection) {
     failure = std::current_exception();
   }
   connections_.erase(connection);
+  release_unused_memory();  // there may be megabytes that it did not read
   if (failure) std::rethrow_exception(failure);
 }
 
