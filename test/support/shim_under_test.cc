@@ -75,16 +75,27 @@ ShimTest::ShimTest()
 
 void ShimTest::SetUp() {
   leftovers_.emplace(namespace_);
+  serve_events();
+}
+
+void ShimTest::serve_events() {
+  events_.emplace(loop_);
   events_->add("containerd.services.events.ttrpc.v1.Events", "Forward", *this, &ShimTest::forward);
   serving_.spawn(events_->serve(listen_at(directory_ / "events.sock")), "serve");
+}
+
+void ShimTest::stop_events() {
+  serving_.cancel();
+  if (events_) loop_.run(events_->drain(std::chrono::seconds(1)));
+  events_.reset();
+  fs::remove(directory_ / "events.sock");
 }
 
 void ShimTest::TearDown() {
   std::string left;
   for (const std::string& trace : leftovers_->after()) left += "\n  " + trace;
   EXPECT_TRUE(left.empty()) << "left over:" << left;
-  serving_.cancel();
-  events_.reset();
+  stop_events();
   EXPECT_EQ(loop_.close(), 0);
   for (const auto& [id, log] : logs_) {
     const std::string text = log_of(id);
@@ -273,8 +284,10 @@ Lines ShimTest::history() const {
   return lines;
 }
 
-Task<Empty> ShimTest::forward(containerd::services::events::ttrpc::v1::ForwardRequest request) {
+Task<Empty> ShimTest::forward(ForwardRequest request) {
   EXPECT_EQ(request.envelope().namespace_(), namespace_);
+  Task<> before = before_event();
+  co_await std::move(before);
   forwarded_.push_back(std::move(request));
   co_return Empty();
 }

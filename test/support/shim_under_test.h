@@ -81,6 +81,11 @@ class ShimTest : public ::testing::Test {
 
   // --- events: "exit c1 e1 7", of all shims
   Lines history() const;
+  // containerd goes away, with its answers given, and comes back.
+  void stop_events();
+  void serve_events();
+  // Comes before each event is taken; may wait, or throw what it is refused with.
+  virtual Task<> before_event() { co_return; }
 
   std::string namespace_;
   std::filesystem::path directory_;
@@ -90,7 +95,8 @@ class ShimTest : public ::testing::Test {
   std::vector<containerd::services::events::ttrpc::v1::ForwardRequest> forwarded_;
 
  private:
-  Task<Empty> forward(containerd::services::events::ttrpc::v1::ForwardRequest request);
+  using ForwardRequest = containerd::services::events::ttrpc::v1::ForwardRequest;
+  Task<Empty> forward(ForwardRequest request);
 
   struct Log {
     Fd fifo;
@@ -98,7 +104,7 @@ class ShimTest : public ::testing::Test {
   };
   std::map<std::string, Log> logs_;
   std::optional<Leftovers> leftovers_;
-  std::optional<Server> events_{loop_};
+  std::optional<Server> events_;
   TaskSet serving_;
 };
 
