@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every process that is started has one exit, its own, in order, and everybody is told the same.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <thread>
+#include <unordered_map>
+
+#include "reliability/fast_shim.h"
+#include "reliability/scale.h"
+#include "task_events.pb.h"
+
+namespace thinshim::test {
+namespace {
+
+constexpr int kAtOnce = 64;
+
+class Exits : public FastShimTest {
+ protected:
+  // What is known of an exec: how it must end, the pid that Start gave, and the last event of it.
+  struct Record {
+    enum Stage { none, added, started, exited } stage = none;
+    pid_t pid = 0;
+    std::uint32_t status = 0;
+    bool told = false;  // by Wait, State and Delete
+  };
+
+  // The `n`th exec's program and its status.
+  using Program = std::function<std::pair<Words, std::uint32_t>(int n)>;
+
+  static std::pair<Words, std::uint32_t> dies_at_once(int n) {
+    if (n % 16 == 0) return {{"signal", "9"}, 137};
+    if (n % 16 == 8) return {{"signal", "15"}, 143};
+    return {{"exit", std::to_string(n % 101)}, static_cast<std::uint32_t>(n % 101)};
+  }
+
+  // Runs that many execs in container c1, so many at a time, and checks what is said of each.
+  void run_execs(TaskCalls& shim, int count, const Program& program) {
+    const auto begin = Clock::now();
+    int next = 0;
+    int running = 0;
+    for (; running < kAtOnce; ++running) shim.calls.spawn(work(shim, count, next, program), "work");
+    shim.until([&] {
+      take_events();
+      if (Clock::now() - last_news_ > TaskCalls::kLimit) throw std::runtime_error("it hangs");
+      return told_ == count && exits_ == count;
+    });
+    for (const auto& [id, record] : records_) {
+      EXPECT_TRUE(record.told && record.stage == Record::exited) << id;
+      if (HasFailure()) return;
+    }
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    figure("execs, each with its one exit", count);
+    figure("of them a second", static_cast<int>(count / seconds));
+  }
+
+  // One of those who work at a time.
+  Task<> work(TaskCalls& shim, int count, int& next, const Program& program) {
+    while (next < count && !HasFailure()) {
+      const int n = next++;
+      const auto [args, status] = program(n);
+      Task<> one = run_one(shim, "e" + std::to_string(n), args, status);
+      co_await std::move(one);
+    }
+  }
+
+  Task<> run_one(TaskCalls& shim, std::string id, Words args, std::uint32_t status) {
+    Record& record = records_[id];
+    record.status = status;
+    Task<Empty> adding = call<Empty>(shim, "Exec", exec_request(id, args));
+    co_await std::move(adding);
+    CallPtr<api::WaitResponse> waiting = shim.wait_begin("c1", id);
+    api::StartRequest start;
+    start.set_id("c1");
+    start.set_exec_id(id);
+    Task<api::StartResponse> starting = call<api::StartResponse>(shim, "Start", start);
+    const api::StartResponse started = co_await std::move(starting);
+    record.pid = static_cast<pid_t>(started.pid());
+    co_await waiting->done.wait();
+    EXPECT_TRUE(waiting->response) << id;
+    if (waiting->response) {
+      EXPECT_EQ(waiting->response->exit_status(), status) << id;
+    }
+    api::StateRequest state;
+    state.set_id("c1");
+    state.set_exec_id(id);
+    Task<api::StateResponse> asking = call<api::StateResponse>(shim, "State", state);
+    const api::StateResponse said = co_await std::move(asking);
+    EXPECT_EQ(said.status(), types::STOPPED) << id;
+    EXPECT_EQ(said.exit_status(), status) << id;
+    EXPECT_EQ(static_cast<pid_t>(said.pid()), record.pid) << id;
+    api::DeleteRequest removal;
+    removal.set_id("c1");
+    removal.set_exec_id(id);
+    Task<api::DeleteResponse> removing = call<api::DeleteResponse>(shim, "Delete", removal);
+    const api::DeleteResponse removed = co_await std::move(removing);
+    EXPECT_EQ(removed.exit_status(), status) << id;
+    EXPECT_EQ(static_cast<pid_t>(removed.pid()), record.pid) << id;
+    record.told = true;
+    ++told_;
+    last_news_ = Clock::now();
+  }
+
+  template <class Response, class Request>
+  static Task<Response> call(TaskCalls& shim, std::string method, const Request& request) {
+    return shim.client.call<Response>(shim.service, std::move(method), request, Duration(0));
+  }
+
+  static api::ExecProcessRequest exec_request(const std::string& id, const Words& args) {
+    api::ExecProcessRequest request;
+    request.set_id("c1");
+    request.set_exec_id(id);
+    std::string words;
+    for (const std::string& arg : args) words += (words.empty() ? "\"" : ",\"") + arg + "\"";
+    request.mutable_spec()->set_value(R"({"user":{"uid":0,"gid":0},"cwd":"/","args":[)" + words +
+                                      "]}");
+    return request;
+  }
+
+  // Checks what has come and forgets it.
+  void take_events() {
+    for (const auto& request : forwarded_) {
+      const std::string& topic = request.envelope().topic();
+      const std::string& bytes = request.envelope().event().value();
+      if (topic == "/tasks/exec-added") {
+        take<containerd::events::TaskExecAdded>(bytes, Record::none, Record::added);
+      } else if (topic == "/tasks/exec-started") {
+        take<containerd::events::TaskExecStarted>(bytes, Record::added, Record::started);
+      } else if (topic == "/tasks/exit") {
+        containerd::events::TaskExit event;
+        event.ParseFromString(bytes);
+        if (event.id() == "c1") continue;
+        Record& record = take<containerd::events::TaskExit>(bytes, Record::started, Record::exited);
+        EXPECT_EQ(event.exit_status(), record.status) << event.id();
+        // The event may be here before the answer to Start.
+        if (record.pid != 0) {
+          EXPECT_EQ(static_cast<pid_t>(event.pid()), record.pid) << event.id();
+        }
+        ++exits_;
+      }
+    }
+    forwarded_.clear();
+  }
+
+  static const std::string& exec_of(const containerd::events::TaskExit& event) {
+    return event.id();
+  }
+  template <class Event>
+  static const std::string& exec_of(const Event& event) {
+    return event.exec_id();
+  }
+
+  template <class Event>
+  Record& take(const std::string& bytes, Record::Stage from, Record::Stage to) {
+    Event event;
+    EXPECT_TRUE(event.ParseFromString(bytes));
+    Record& record = records_[exec_of(event)];
+    EXPECT_EQ(record.stage, from) << exec_of(event);
+    record.stage = to;
+    return record;
+  }
+
+  std::unordered_map<std::string, Record> records_;
+  int told_ = 0;
+  int exits_ = 0;
+  Clock::time_point last_news_ = Clock::now();
+};
+
+// Makes the kernel give out the same few pids again and again, as /proc/sys/kernel/pid_max would,
+// which is the whole machine's before Linux 6.14.
+class FewPids {
+ public:
+  FewPids()
+      : file_(open_file("/proc/sys/kernel/ns_last_pid", O_RDWR)), thread_([this] { loop(); }) {}
+  ~FewPids() {
+    done_ = true;
+    thread_.join();
+  }
+  int rounds() const { return rounds_; }
+
+ private:
+  static constexpr int kFirst = 1000;
+  static constexpr int kCount = 300;
+  void loop() {
+    while (!done_) {
+      char text[32] = {};
+      if (::pread(file_.get(), text, sizeof text - 1, 0) <= 0) return;
+      const int last = std::atoi(text);
+      if (last < kFirst || last > kFirst + kCount) {
+        const std::string first = std::to_string(kFirst);
+        if (::pwrite(file_.get(), first.data(), first.size(), 0) < 0) return;
+        ++rounds_;
+      }
+      ::usleep(200);
+    }
+  }
+  Fd file_;
+  std::atomic<bool> done_ = false;
+  std::atomic<int> rounds_ = 0;
+  std::thread thread_;
+};
+
+TEST_F(Exits, OfProcessesThatDieAtOnceAreToldOnceEach) {
+  auto shim = run_fast("c1");
+  run_execs(*shim, scaled(4000, 100000), dies_at_once);
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+TEST_F(Exits, OfRealRuncsProcessesAreToldOnceEach) {
+  auto shim = start_shim("c1");
+  run(*shim, "c1");
+  run_execs(*shim, scaled(100, 2000), [](int n) {
+    const std::pair<Words, std::uint32_t> fast = dies_at_once(n);
+    const bool dies = fast.first[0] == "signal";
+    return std::pair{Words{"/bin/sh", "-c", (dies ? "kill -$0 $$" : "exit $0"), fast.first[1]},
+                     fast.second};
+  });
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+TEST_F(Exits, AreCreditedToTheRightProcessWherePidsComeAgainAtOnce) {
+  auto shim = run_fast("c1");
+  {
+    FewPids pids;
+    run_execs(*shim, scaled(3000, 100000), dies_at_once);
+    figure("times that all pids were given out anew", pids.rounds());
+    EXPECT_GT(pids.rounds(), scaled(10, 100));
+  }
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+}  // namespace
+}  // namespace thinshim::test

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whatever hangs in one container, calls for the others of the same shim are answered at once.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "reliability/fast_shim.h"
+#include "reliability/scale.h"
+#include "runc_options.pb.h"
+#include "support/fake_runtime.h"
+#include "support/freezable_disk.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "c1" is the neighbour, of the fast runtime; "bad" is the container that something is wrong with.
+class Neighbours : public FastShimTest {
+ protected:
+  void SetUp() override {
+    FastShimTest::SetUp();
+    shim_ = run_fast("c1");
+    exec(*shim_, "c1", "e1", {"sleep"});
+    shim_->start("c1", "e1");
+    config_.args = {"sleep"};
+  }
+  void end_neighbour() {
+    shim_->kill("c1", SIGKILL, "e1");
+    EXPECT_EQ(shim_->wait("c1", "e1"), 137u);
+    shim_->remove("c1", "e1");
+    shim_->end_container("c1");
+    end_shim(*shim_);
+  }
+
+  api::CreateTaskRequest bad_request(const std::string& binary) {
+    make_bundle("bad", config_);
+    return fast_request("bad", binary);
+  }
+  api::CreateTaskRequest bad_request() { return bad_request(runtime_.binary()); }
+  void run_bad() {
+    shim_->end(shim_->create_begin(bad_request()));
+    shim_->start("bad");
+  }
+
+  // Calls of the neighbour, whole lives of execs among them, for a while.
+  void expect_answers(const std::string& while_what) {
+    using Milliseconds = std::chrono::duration<double, std::milli>;
+    Milliseconds slowest{0};
+    const auto timed = [&](auto work) {
+      const auto begin = Clock::now();
+      work();
+      slowest = std::max(slowest, Milliseconds(Clock::now() - begin));
+    };
+    const auto end = Clock::now() + Duration(scaled(150, 2000));
+    int n = 0;
+    do {
+      timed([&] { EXPECT_EQ(shim_->state("c1").status(), types::RUNNING); });
+      timed([&] { shim_->kill("c1", SIGCONT, "e1"); });
+      timed([&] { shim_->end(shim_->connect_begin("c1")); });
+      const std::string id = "n" + std::to_string(++n);
+      timed([&] { exec(*shim_, "c1", id, {"exit", "3"}); });
+      timed([&] { shim_->start("c1", id); });
+      timed([&] { EXPECT_EQ(shim_->wait("c1", id), 3u); });
+      timed([&] { shim_->remove("c1", id); });
+      shim_->pass(1ms);
+    } while (Clock::now() < end && !HasFailure());
+    figure("slowest answer while " + while_what + ", ms", slowest.count());
+    EXPECT_LT(slowest.count(), 1000) << while_what;
+  }
+
+  template <class Response>
+  void expect_unanswered(const CallPtr<Response>& call) {
+    EXPECT_FALSE(call->done.is_set()) << "it was to hang";
+  }
+
+  FakeRuntime runtime_;
+  ContainerConfig config_;
+  std::unique_ptr<TaskCalls> shim_;
+};
+
+TEST_F(Neighbours, OfARuntimeThatDoesNotReturnAreAnswered) {
+  for (const std::string verb : {"create", "start", "exec", "kill", "delete"})
+    runtime_.before(verb, runtime_.wait_for(verb));
+  auto creating = shim_->create_begin(bad_request());
+  expect_answers("runc create hangs");
+  expect_unanswered(creating);
+  runtime_.open("create");
+  shim_->end(creating);
+  auto starting = shim_->start_begin("bad");
+  expect_answers("runc start hangs");
+  expect_unanswered(starting);
+  runtime_.open("start");
+  shim_->end(starting);
+  exec(*shim_, "bad", "e1", {"exec sleep 60"});
+  auto exec_starting = shim_->start_begin("bad", "e1");
+  expect_answers("runc exec hangs");
+  expect_unanswered(exec_starting);
+  runtime_.open("exec");
+  shim_->end(exec_starting);
+  auto killing = shim_->kill_begin("bad", SIGKILL, "", true);
+  expect_answers("runc kill hangs");
+  expect_unanswered(killing);
+  runtime_.open("kill");
+  shim_->end(killing);
+  EXPECT_EQ(shim_->wait("bad"), 137u);
+  auto removing = shim_->remove_begin("bad");
+  expect_answers("runc delete hangs");
+  expect_unanswered(removing);
+  runtime_.open("delete");
+  shim_->end(removing);
+  end_neighbour();
+}
+
+TEST_F(Neighbours, OfARuntimeThatFailsAreAnswered) {
+  const struct {
+    const char* name;
+    const char* shell;
+    const char* says;
+  } ways[] = {
+      {"runc returns before it writes its pid file", "pid_file=/dev/null", "pid"},
+      {"runc writes a megabyte to stderr", "head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 1",
+       "exit status 1"},
+      {"runc is killed half way", "kill -9 $$", "signal 9"},
+  };
+  for (const auto& way : ways) {
+    SCOPED_TRACE(way.name);
+    runtime_.before("create", way.shell);
+    auto creating = shim_->create_begin(bad_request());
+    expect_answers(way.name);
+    const Error error = shim_->refusal_of(creating);
+    EXPECT_TRUE(contains(error, way.says)) << error.what();
+    EXPECT_REFUSED_BY(*shim_, shim_->state_begin("bad"), not_found,
+                      "container not created: not found");
+  }
+  const Error error = shim_->refusal_of(shim_->create_begin(bad_request("/no/such/runc")));
+  EXPECT_TRUE(contains(error, "/no/such/runc")) << error.what();
+  end_neighbour();
+}
+
+TEST_F(Neighbours, OfOutputThatNobodyReadsAreAnswered) {
+  config_.args = {"write", "100000"};
+  api::CreateTaskRequest request = bad_request(fast_runtime());
+  request.set_stdout(make_fifo("out"));  // which nobody opens
+  shim_->end(shim_->create_begin(request));
+  shim_->start("bad");
+  expect_answers("nobody opens a container's stdout");
+  EXPECT_EQ(shim_->state("bad").status(), types::RUNNING) << "it waits for its reader";
+  shim_->end_container("bad");
+  end_neighbour();
+}
+
+TEST_F(Neighbours, OfALogThatNobodyReadsAreAnswered) {
+  const Fd log = open_file(bundle("c1") / "log", O_WRONLY | O_NONBLOCK);
+  const std::string line(4096, 'x');
+  while (::write(log.get(), line.data(), line.size()) > 0) continue;
+  runtime_.before("kill", "exit 1");  // of which the log tells
+  run_bad();
+  expect_answers("nobody reads the log");
+  runtime_.behave();
+  shim_->end_container("bad");
+  end_neighbour();
+}
+
+TEST_F(Neighbours, OfALoggerThatDoesNotReadAreAnswered) {
+  const std::string logger = directory_ / "logger";
+  write_file(logger, "#!/bin/sh\nexec 5>&-\nexec sleep 60\n", 0755);
+  config_.args = {"write", "100000"};
+  api::CreateTaskRequest request = bad_request(fast_runtime());
+  request.set_stdout("binary://" + logger);
+  shim_->end(shim_->create_begin(request));
+  shim_->start("bad");
+  expect_answers("a logger does not read");
+  EXPECT_EQ(shim_->state("bad").status(), types::RUNNING) << "it waits for its logger";
+  shim_->kill("bad", SIGKILL);
+  EXPECT_EQ(shim_->wait("bad"), 137u);
+  auto removing = shim_->remove_begin("bad");
+  expect_answers("a logger does not end");
+  expect_unanswered(removing);
+  for (const Process& child : children_of(only_shim().pid))
+    if (child.name == "sleep") ::kill(child.pid, SIGKILL);
+  shim_->end(removing);
+  end_neighbour();
+}
+
+// A disk whose image lies on another disk, that hangs: so does what has to be written to it first.
+TEST_F(Neighbours, OfAnUnmountThatTakesItsTimeAreAnswered) {
+  FreezableDisk outer(directory_ / "outer.image", directory_ / "outer");
+  const std::string image = directory_ / "outer" / "inner.image";
+  {
+    FreezableDisk inner(image, directory_ / "inner");
+  }  // which makes the file system
+  api::CreateTaskRequest request = bad_request(fast_runtime());
+  containerd::types::Mount* const mount = request.add_rootfs();
+  mount->set_type("ext4");
+  mount->set_source(image);
+  mount->add_options("loop");
+  shim_->end(shim_->create_begin(request));
+  shim_->start("bad");
+  const std::string file = bundle("bad") / "rootfs" / "file";
+  write_file(file, std::string(1 << 20, 'x'), 0644);
+  outer.freeze();
+  shim_->kill("bad", SIGKILL);
+  EXPECT_EQ(shim_->wait("bad"), 137u);
+  auto removing = shim_->remove_begin("bad");
+  expect_answers("an unmount hangs");
+  expect_unanswered(removing);
+  auto again = shim_->remove_begin("bad");
+  outer.thaw();
+  EXPECT_EQ(shim_->end(removing).exit_status(), 137u);
+  EXPECT_EQ(shim_->end(again).exit_status(), 137u) << "both are one";
+  end_neighbour();
+}
+
+TEST_F(Neighbours, OfAProcessThatCannotBeKilledAreAnswered) {
+  FreezableDisk disk(directory_ / "disk.image", directory_ / "disk");
+  config_.args = {"/bin/sh", "-c",
+                  "echo begun >&2; exec echo x >" + (directory_ / "disk/file").string()};
+  api::CreateTaskRequest request = bad_request(fast_runtime());
+  const fs::path err = make_fifo("err");
+  const Fd reader = open_file(err, O_RDONLY | O_NONBLOCK);
+  request.set_stderr(err);
+  shim_->end(shim_->create_begin(request));
+  disk.freeze();
+  const pid_t pid = shim_->start("bad");
+  shim_->until([&] { return process(pid).state == 'D'; });
+  shim_->kill("bad", SIGKILL);
+  auto waiting = shim_->wait_begin("bad");
+  expect_answers("a container cannot be killed");
+  expect_unanswered(waiting);
+  EXPECT_EQ(shim_->state("bad").status(), types::RUNNING);
+  EXPECT_TRUE(contains(shim_->refusal_of(shim_->remove_begin("bad")), "running"));
+  disk.thaw();
+  EXPECT_EQ(shim_->end(waiting).exit_status(), 137u);
+  shim_->remove("bad");
+  end_neighbour();
+}
+
+}  // namespace
+}  // namespace thinshim::test
