@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -39,6 +40,16 @@ TEST(File, ReadingAFifoWithoutAWriterDoesNotBlock) {
   TempDir dir;
   ASSERT_EQ(mkfifo((dir / "fifo").c_str(), 0600), 0);
   EXPECT_EQ(read_file(dir / "fifo"), "");
+}
+
+TEST(File, IsNotReachedThroughALink) {
+  TempDir directory;
+  const std::string file = directory / "file", link = directory / "link";
+  write_file(file, "content", 0600);
+  ASSERT_EQ(::symlink(file.c_str(), link.c_str()), 0);
+  EXPECT_THROW(read_file(link), Error);
+  EXPECT_THROW(write_file(link, "other", 0600), Error);
+  EXPECT_EQ(read_file(link, 100, Links::follow), "content");
 }
 
 TEST(PidFile, HoldsOnePositiveNumber) {
