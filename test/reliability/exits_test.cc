@@ -19,12 +19,13 @@ constexpr int kAtOnce = 64;
 
 class Exits : public FastShimTest {
  protected:
-  // What is known of an exec: how it must end, the pid that Start gave, and the last event of it.
+  // What is known of an exec: how it must end, its pid as calls and its exit told it, and the last
+  // event of it.
   struct Record {
     enum Stage { none, added, started, exited } stage = none;
-    pid_t pid = 0;
     std::uint32_t status = 0;
-    bool told = false;  // by Wait, State and Delete
+    pid_t pid = 0;
+    pid_t exit_pid = 0;
   };
 
   // The `n`th exec's program and its status.
@@ -48,7 +49,8 @@ class Exits : public FastShimTest {
       return told_ == count && exits_ == count;
     });
     for (const auto& [id, record] : records_) {
-      EXPECT_TRUE(record.told && record.stage == Record::exited) << id;
+      EXPECT_EQ(record.stage, Record::exited) << id;
+      EXPECT_EQ(record.pid, record.exit_pid) << id;
       if (HasFailure()) return;
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
@@ -67,56 +69,13 @@ class Exits : public FastShimTest {
   }
 
   Task<> run_one(TaskCalls& shim, std::string id, Words args, std::uint32_t status) {
-    Record& record = records_[id];
-    record.status = status;
-    Task<Empty> adding = call<Empty>(shim, "Exec", exec_request(id, args));
-    co_await std::move(adding);
-    CallPtr<api::WaitResponse> waiting = shim.wait_begin("c1", id);
-    api::StartRequest start;
-    start.set_id("c1");
-    start.set_exec_id(id);
-    Task<api::StartResponse> starting = call<api::StartResponse>(shim, "Start", start);
-    const api::StartResponse started = co_await std::move(starting);
-    record.pid = static_cast<pid_t>(started.pid());
-    co_await waiting->done.wait();
-    EXPECT_TRUE(waiting->response) << id;
-    if (waiting->response) {
-      EXPECT_EQ(waiting->response->exit_status(), status) << id;
-    }
-    api::StateRequest state;
-    state.set_id("c1");
-    state.set_exec_id(id);
-    Task<api::StateResponse> asking = call<api::StateResponse>(shim, "State", state);
-    const api::StateResponse said = co_await std::move(asking);
-    EXPECT_EQ(said.status(), types::STOPPED) << id;
-    EXPECT_EQ(said.exit_status(), status) << id;
-    EXPECT_EQ(static_cast<pid_t>(said.pid()), record.pid) << id;
-    api::DeleteRequest removal;
-    removal.set_id("c1");
-    removal.set_exec_id(id);
-    Task<api::DeleteResponse> removing = call<api::DeleteResponse>(shim, "Delete", removal);
-    const api::DeleteResponse removed = co_await std::move(removing);
-    EXPECT_EQ(removed.exit_status(), status) << id;
-    EXPECT_EQ(static_cast<pid_t>(removed.pid()), record.pid) << id;
-    record.told = true;
+    records_[id].status = status;
+    Task<ExecLife> running = run_exec(shim, exec_request("c1", id, args));
+    const ExecLife life = co_await std::move(running);
+    EXPECT_EQ(life.status, status) << id;
+    records_[id].pid = life.pid;
     ++told_;
     last_news_ = Clock::now();
-  }
-
-  template <class Response, class Request>
-  static Task<Response> call(TaskCalls& shim, std::string method, const Request& request) {
-    return shim.client.call<Response>(shim.service, std::move(method), request, Duration(0));
-  }
-
-  static api::ExecProcessRequest exec_request(const std::string& id, const Words& args) {
-    api::ExecProcessRequest request;
-    request.set_id("c1");
-    request.set_exec_id(id);
-    std::string words;
-    for (const std::string& arg : args) words += (words.empty() ? "\"" : ",\"") + arg + "\"";
-    request.mutable_spec()->set_value(R"({"user":{"uid":0,"gid":0},"cwd":"/","args":[)" + words +
-                                      "]}");
-    return request;
   }
 
   // Checks what has come and forgets it.
@@ -134,10 +93,7 @@ class Exits : public FastShimTest {
         if (event.id() == "c1") continue;
         Record& record = take<containerd::events::TaskExit>(bytes, Record::started, Record::exited);
         EXPECT_EQ(event.exit_status(), record.status) << event.id();
-        // The event may be here before the answer to Start.
-        if (record.pid != 0) {
-          EXPECT_EQ(static_cast<pid_t>(event.pid()), record.pid) << event.id();
-        }
+        record.exit_pid = static_cast<pid_t>(event.pid());
         ++exits_;
       }
     }

@@ -29,6 +29,47 @@ std::unique_ptr<TaskCalls> FastShimTest::run_fast(const std::string& id, const W
   return shim;
 }
 
+Task<FastShimTest::ExecLife> FastShimTest::run_exec(TaskCalls& shim,
+                                                    api::ExecProcessRequest request, int signal,
+                                                    Duration until_signal) {
+  const std::string id = request.id(), exec_id = request.exec_id();
+  // Most requests begin with these two.
+  const auto named = [&](auto message) {
+    message.set_id(id);
+    message.set_exec_id(exec_id);
+    return message;
+  };
+  Task<Empty> adding = shim.ask<Empty>("Exec", request);
+  co_await std::move(adding);
+  CallPtr<api::WaitResponse> waiting = shim.wait_begin(id, exec_id);
+  Task<api::StartResponse> starting =
+      shim.ask<api::StartResponse>("Start", named(api::StartRequest()));
+  const api::StartResponse started = co_await std::move(starting);
+  if (signal != 0) {
+    co_await sleep(shim.loop(), until_signal);
+    api::KillRequest killing = named(api::KillRequest());
+    killing.set_signal(static_cast<std::uint32_t>(signal));
+    Task<Empty> kill = shim.ask<Empty>("Kill", killing);
+    co_await std::move(kill);
+  }
+  co_await waiting->done.wait();
+  if (waiting->error) throw *waiting->error;
+  Task<api::StateResponse> asking =
+      shim.ask<api::StateResponse>("State", named(api::StateRequest()));
+  const api::StateResponse state = co_await std::move(asking);
+  Task<api::DeleteResponse> removing =
+      shim.ask<api::DeleteResponse>("Delete", named(api::DeleteRequest()));
+  const api::DeleteResponse removed = co_await std::move(removing);
+
+  const std::uint32_t status = waiting->response->exit_status();
+  EXPECT_EQ(state.status(), types::STOPPED) << exec_id;
+  EXPECT_EQ(state.exit_status(), status) << exec_id;
+  EXPECT_EQ(removed.exit_status(), status) << exec_id;
+  EXPECT_EQ(state.pid(), started.pid()) << exec_id;
+  EXPECT_EQ(removed.pid(), started.pid()) << exec_id;
+  co_return ExecLife{static_cast<pid_t>(started.pid()), status};
+}
+
 // AddressSanitizer reserves terabytes.
 bool FastShimTest::tells_memory(pid_t pid) {
   const std::string status = read_file("/proc/" + std::to_string(pid) + "/status").value_or("");

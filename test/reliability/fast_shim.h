@@ -11,11 +11,21 @@ namespace thinshim::test {
 // The shim with a runtime that costs next to nothing, for what is to be done very often.
 class FastShimTest : public ShimTest {
  protected:
-  // For the fast runtime; another one's path where it is said.
+  // For the fast runtime, or the one whose path is said.
   api::CreateTaskRequest fast_request(const std::string& id,
                                       const std::string& runtime = fast_runtime()) const;
   // Makes a bundle whose process is what the fast runtime calls so, a shim, and runs it.
   std::unique_ptr<TaskCalls> run_fast(const std::string& id, const Words& args = {"sleep"});
+
+  // A whole exec, for those who run many at a time: Exec, Wait begun, Start, where there is a
+  // signal Kill with it after a moment, then what Wait, State and Delete say.
+  struct ExecLife {
+    pid_t pid = 0;  // as Start said
+    std::uint32_t status = 0;
+  };
+  // Fails the test where they differ, and throws where one is refused.
+  static Task<ExecLife> run_exec(TaskCalls& shim, api::ExecProcessRequest request, int signal = 0,
+                                 Duration until_signal = Duration(0));
 
   // Whether its memory says something: AddressSanitizer keeps what is freed, and its own books.
   static bool tells_memory(pid_t pid);

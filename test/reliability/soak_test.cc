@@ -33,49 +33,15 @@ class Soak : public FastShimTest {
                               : Duration(static_cast<long>(std::atof(minutes) * 60'000));
   }
 
-  // --- calls that wait in turn, for coroutines
-  template <class Response, class Request>
-  Task<Response> call(std::string method, const Request& request) {
-    return shim_->client.call<Response>(shim_->service, std::move(method), request, Duration(0));
-  }
-  // Runs to the end of the exec and deletes it; with a signal, after a moment. Its exit status.
-  Task<std::uint32_t> run_exec(std::string container, Words args, int signal) {
+  // The exit status of an exec that writes to the fifo, or gets a signal.
+  Task<std::uint32_t> run_one(std::string container, Words args, int signal) {
     const std::string id = "e" + std::to_string(++made_);
-    api::ExecProcessRequest adding;
-    adding.set_id(container);
-    adding.set_exec_id(id);
-    std::string words;
-    for (const std::string& arg : args) words += (words.empty() ? "\"" : ",\"") + arg + "\"";
-    adding.mutable_spec()->set_value(R"({"user":{"uid":0,"gid":0},"cwd":"/","args":[)" + words +
-                                     "]}");
-    if (signal == 0) adding.set_stdout(out_);
-    Task<Empty> add = call<Empty>("Exec", adding);
-    co_await std::move(add);
-    CallPtr<api::WaitResponse> waiting = shim_->wait_begin(container, id);
-    api::StartRequest starting;
-    starting.set_id(container);
-    starting.set_exec_id(id);
-    Task<api::StartResponse> start = call<api::StartResponse>("Start", starting);
-    co_await std::move(start);
-    if (signal != 0) {
-      co_await sleep(loop_, Duration(random_() % 30));
-      api::KillRequest killing;
-      killing.set_id(container);
-      killing.set_exec_id(id);
-      killing.set_signal(static_cast<std::uint32_t>(signal));
-      Task<Empty> kill = call<Empty>("Kill", killing);
-      co_await std::move(kill);
-    }
-    co_await waiting->done.wait();
-    api::DeleteRequest removing;
-    removing.set_id(container);
-    removing.set_exec_id(id);
-    Task<api::DeleteResponse> remove = call<api::DeleteResponse>("Delete", removing);
-    const api::DeleteResponse removed = co_await std::move(remove);
-    if (!waiting->response || waiting->response->exit_status() != removed.exit_status())
-      throw std::runtime_error("Wait and Delete of " + id + " differ");
+    api::ExecProcessRequest request = exec_request(container, id, args);
+    if (signal == 0) request.set_stdout(out_);
+    Task<ExecLife> running = run_exec(*shim_, request, signal, Duration(random_() % 30));
+    const ExecLife life = co_await std::move(running);
     ++execs_;
-    co_return removed.exit_status();
+    co_return life.status;
   }
 
   // --- those who work
@@ -102,27 +68,27 @@ class Soak : public FastShimTest {
   }
 
   Task<> write_something() {
-    Task<std::uint32_t> running = run_exec("c1", {"write", "1"}, 0);
+    Task<std::uint32_t> running = run_one("c1", {"write", "1"}, 0);
     const std::uint32_t status = co_await std::move(running);
     if (status != 0) throw std::runtime_error("write: status " + std::to_string(status));
     expected_bytes_ += kOutput;
   }
   Task<> be_killed() {
     const int signal = random_() % 2 == 0 ? SIGKILL : SIGTERM;
-    Task<std::uint32_t> running = run_exec("c1", {"sleep"}, signal);
+    Task<std::uint32_t> running = run_one("c1", {"sleep"}, signal);
     const std::uint32_t status = co_await std::move(running);
     if (status != 128u + static_cast<unsigned>(signal))
       throw std::runtime_error("kill: status " + std::to_string(status));
   }
   Task<> run_by_real_runc() {
-    Task<std::uint32_t> running = run_exec("real", {"/bin/sh", "-c", "exit 5"}, 0);
+    Task<std::uint32_t> running = run_one("real", {"/bin/sh", "-c", "exit 5"}, 0);
     const std::uint32_t status = co_await std::move(running);
     if (status != 5) throw std::runtime_error("runc: status " + std::to_string(status));
   }
   Task<> ask_for_stats() {
     api::StatsRequest request;
     request.set_id("real");
-    Task<api::StatsResponse> asking = call<api::StatsResponse>("Stats", request);
+    Task<api::StatsResponse> asking = shim_->ask<api::StatsResponse>("Stats", request);
     const api::StatsResponse stats = co_await std::move(asking);
     if (stats.stats().value().empty()) throw std::runtime_error("no stats");
     ++stats_;
@@ -132,23 +98,23 @@ class Soak : public FastShimTest {
   Task<> live() {
     api::CreateTaskRequest creating = fast_request("c2");
     creating.set_terminal(true);
-    Task<api::CreateTaskResponse> create = call<api::CreateTaskResponse>("Create", creating);
+    Task<api::CreateTaskResponse> create = shim_->ask<api::CreateTaskResponse>("Create", creating);
     co_await std::move(create);
     api::StartRequest starting;
     starting.set_id("c2");
-    Task<api::StartResponse> start = call<api::StartResponse>("Start", starting);
+    Task<api::StartResponse> start = shim_->ask<api::StartResponse>("Start", starting);
     co_await std::move(start);
     CallPtr<api::WaitResponse> waiting = shim_->wait_begin("c2");
     co_await sleep(loop_, Duration(random_() % 500));
     api::KillRequest killing;
     killing.set_id("c2");
     killing.set_signal(SIGKILL);
-    Task<Empty> kill = call<Empty>("Kill", killing);
+    Task<Empty> kill = shim_->ask<Empty>("Kill", killing);
     co_await std::move(kill);
     co_await waiting->done.wait();
     api::DeleteRequest removing;
     removing.set_id("c2");
-    Task<api::DeleteResponse> remove = call<api::DeleteResponse>("Delete", removing);
+    Task<api::DeleteResponse> remove = shim_->ask<api::DeleteResponse>("Delete", removing);
     const api::DeleteResponse removed = co_await std::move(remove);
     if (removed.exit_status() != 137) throw std::runtime_error("a container was not killed");
     ++lives_;

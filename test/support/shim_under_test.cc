@@ -247,15 +247,20 @@ pid_t ShimTest::run(TaskCalls& shim, const std::string& id) {
   return shim.start(id);
 }
 
-void ShimTest::exec(TaskCalls& shim, const std::string& id, const std::string& exec_id,
-                    const Words& args, api::ExecProcessRequest request) {
+api::ExecProcessRequest ShimTest::exec_request(const std::string& id, const std::string& exec_id,
+                                               const Words& args, api::ExecProcessRequest request) {
   request.set_id(id);
   request.set_exec_id(exec_id);
   request.mutable_spec()->set_type_url("types.containerd.io/opencontainers/runtime-spec/1/Process");
   request.mutable_spec()->set_value(R"({"user":{"uid":0,"gid":0},"cwd":"/","env":["PATH=/bin"],)"
                                     R"("args":)" +
                                     quoted(args) + "}");
-  shim.call<Empty>("Exec", request);
+  return request;
+}
+
+void ShimTest::exec(TaskCalls& shim, const std::string& id, const std::string& exec_id,
+                    const Words& args, api::ExecProcessRequest request) {
+  shim.call<Empty>("Exec", exec_request(id, exec_id, args, std::move(request)));
 }
 
 fs::path ShimTest::make_fifo(const std::string& name) const {

@@ -73,6 +73,9 @@ class ShimTest : public ::testing::Test {
   api::CreateTaskRequest create_request(const std::string& id) const;
   pid_t create(TaskCalls& shim, const std::string& id);
   pid_t run(TaskCalls& shim, const std::string& id);
+  static api::ExecProcessRequest exec_request(const std::string& id, const std::string& exec_id,
+                                              const Words& args,
+                                              api::ExecProcessRequest request = {});
   void exec(TaskCalls& shim, const std::string& id, const std::string& exec_id, const Words& args,
             api::ExecProcessRequest request = {});
   std::filesystem::path make_fifo(const std::string& name) const;

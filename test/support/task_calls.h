@@ -54,6 +54,7 @@ class TaskCalls {
   TaskCalls(Loop& loop, const std::string& socket) : loop_(loop), client(loop, socket) {}
 
   // --- the loop
+  Loop& loop() { return loop_; }
   template <class T>
   T await(Task<T> task) {
     std::optional<T> result = loop_.run(within(loop_, kLimit, std::move(task)));
@@ -81,6 +82,11 @@ class TaskCalls {
   template <class Response, class Request>
   Response call(const std::string& method, Request request) {
     return end(begin<Response>(method, std::move(request)));
+  }
+  // The same for a coroutine.
+  template <class Response, class Request>
+  Task<Response> ask(std::string method, const Request& request) {
+    return client.call<Response>(service, std::move(method), request, Duration(0));
   }
   // How it was refused; fails the test where it wasn't.
   template <class Response>
