@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/reserve.h"
 #include "process/command_line.h"
 #include "shim/arguments.h"
 #include "shim/info.h"
@@ -48,6 +49,7 @@ int act(int count, char** words) {
   // libprotobuf would print its complaints where containerd expects the answer.
   google::protobuf::SetLogHandler(nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  reserve_memory();
   // containerd's word to a shim that is written in Go; the runtime is too, and goes by itself.
   ::unsetenv("GOMAXPROCS");
   hold_standard_descriptors();

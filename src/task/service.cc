@@ -12,6 +12,7 @@
 #include "base/identifier.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/reserve.h"
 
 namespace thinshim {
 namespace {
@@ -32,6 +33,12 @@ types::Status status_of(const Container& container, const Process& process) {
       return types::STOPPED;
   }
   return types::UNKNOWN;
+}
+
+// To be asked before anything new is begun.
+void require_memory() {
+  if (!has_reserved_memory())
+    throw Error(Code::resource_exhausted, "the shim is out of memory: resource exhausted");
 }
 
 std::uint32_t exit_status(const Process& process) {
@@ -136,6 +143,7 @@ std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& req
 }
 
 Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request) {
+  require_memory();
   check_identifier(request.id(), "container id");
   if (request.bundle().empty() || request.bundle().front() != '/')
     throw Error::invalid_argument("bundle \"" + request.bundle() + "\" is no absolute path");
@@ -188,6 +196,7 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
 }
 
 Task<api::StartResponse> TaskService::start(api::StartRequest request) {
+  require_memory();
   Task<pid_t> starting =
       see_through(container(request.id()), "start", &Container::start, request.exec_id());
   pid_t pid = co_await std::move(starting);
@@ -285,6 +294,7 @@ Task<api::StatsResponse> TaskService::stats(api::StatsRequest request) {
 }
 
 Task<wire::Empty> TaskService::exec(api::ExecProcessRequest request) {
+  require_memory();
   container(request.id())->exec(request);
   co_return wire::Empty();
 }
