@@ -16,7 +16,9 @@ void Fd::reset() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
-Fd Fd::duplicate() const { return Fd(check(::fcntl(fd_, F_DUPFD_CLOEXEC, 3), "duplicate fd")); }
+Fd Fd::duplicate(const char* context) const {
+  return Fd(check(::fcntl(fd_, F_DUPFD_CLOEXEC, 3), context));
+}
 
 Fd try_open(const std::string& path, int flags, unsigned mode) {
   int fd;
@@ -31,9 +33,9 @@ Fd open_file(const std::string& path, int flags, unsigned mode) {
   return fd;
 }
 
-Pipe make_pipe(int flags) {
+Pipe make_pipe(int flags, const char* context) {
   int ends[2];
-  check(::pipe2(ends, O_CLOEXEC | flags), "make pipe");
+  check(::pipe2(ends, O_CLOEXEC | flags), context);
   return {Fd(ends[0]), Fd(ends[1])};
 }
 

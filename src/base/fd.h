@@ -28,7 +28,7 @@ class Fd {
   // Hands the descriptor over to the caller.
   int release() { return std::exchange(fd_, -1); }
   void reset();
-  Fd duplicate() const;
+  Fd duplicate(const char* context = "duplicate fd") const;
 
  private:
   int fd_ = -1;
@@ -44,7 +44,7 @@ struct Pipe {
   Fd write;
 };
 // `flags` are added to O_CLOEXEC (O_NONBLOCK for both ends, or 0).
-Pipe make_pipe(int flags = 0);
+Pipe make_pipe(int flags = 0, const char* context = "make pipe");
 
 void set_nonblocking(int fd, bool on);
 

@@ -115,9 +115,11 @@ Task<Output> run(Reaper& reaper, Command command, Event* stop) {
   co_return output;
 }
 
-Task<> run_forked(Reaper& reaper, std::function<void()> work, Event* stop) {
-  Pipe pipe = make_pipe();
-  pid_t pid = check(fork(), "fork");
+Task<> run_forked(Reaper& reaper, std::string what, std::function<void()> work, Event* stop) {
+  Pipe pipe = make_pipe(0, what.c_str());
+  // Not fork(): what libuv has registered with pthread_atfork() makes a pipe, which the child has
+  // no use for, and aborts where it cannot.
+  pid_t pid = check(_Fork(), what.c_str());
   if (pid == 0) work_in_fork(pipe.write.get(), work);
   Child child = reaper.take(pid);
   pipe.write.reset();
@@ -129,7 +131,7 @@ Task<> run_forked(Reaper& reaper, std::function<void()> work, Event* stop) {
   collect(pipe.read.get(), message);
   if (child.exit().status == 0) co_return;
   if (message.size() < sizeof(FailureHeader))
-    throw Error::unknown("a helper process ended with status " +
+    throw Error::unknown(what + ": the helper process ended with status " +
                          std::to_string(child.exit().status));
   FailureHeader header;
   std::memcpy(&header, message.data(), sizeof header);

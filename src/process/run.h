@@ -29,8 +29,9 @@ struct Output {
 Task<Output> run(Reaper& reaper, Command command, Event* stop = nullptr);
 
 // Runs `work` in a fork of this process with all descriptors closed, and throws the Error that it
-// threw. Throws Error where the child dies otherwise. `work` must not touch the loop. `stop` and
-// cancelling are as with run().
-Task<> run_forked(Reaper& reaper, std::function<void()> work, Event* stop = nullptr);
+// threw. Throws Error where there is no fork or it dies otherwise, and says by `what` what it was
+// for. `work` must not touch the loop. `stop` and cancelling are as with run().
+Task<> run_forked(Reaper& reaper, std::string what, std::function<void()> work,
+                  Event* stop = nullptr);
 
 }  // namespace thinshim

@@ -31,6 +31,7 @@ constexpr Duration kFirstReadLook = 1ms;
 constexpr Duration kSlowestReadLook = 16ms;
 // How often finish() looks whether there is still something to wait for.
 constexpr Duration kFlowLook = 20ms;
+constexpr char kCopyTerminal[] = "copy the terminal's descriptor";
 
 mode_t mode_of(const Fd& file) {
   struct stat status{};
@@ -67,6 +68,8 @@ bool has_reader(const Fd& end) {
   return ::poll(&state, 1, 0) == 0 || !(state.revents & POLLERR);
 }
 
+Pipe make_stream_pipe() { return make_pipe(0, "make a pipe for a stream"); }
+
 void give_to(const ProcessIo::Settings& owner, const Fd& end) {
   if (owner.uid == 0 && owner.gid == 0) return;
   check(::fchown(end.get(), owner.uid, owner.gid), "chown a pipe for the container");
@@ -87,7 +90,7 @@ ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& setting
     return;
   }
   if (input_) {
-    Pipe pipe = make_pipe();
+    Pipe pipe = make_stream_pipe();
     give_to(settings_, pipe.read);
     process_in_ = std::move(pipe.read);
     input_->sink = std::move(pipe.write);
@@ -123,7 +126,7 @@ Fd ProcessIo::make_output_pipe(const std::string& name, const std::string& targe
   output.name = name;
   output.target = target;
   open_output(output, end);
-  Pipe pipe = make_pipe();
+  Pipe pipe = make_stream_pipe();
   give_to(settings_, pipe.write);
   output.source = std::move(pipe.read);
   return std::move(pipe.write);
@@ -155,7 +158,7 @@ Fd ProcessIo::plan_logger(const std::string& target, const StreamUri& uri, Fd Lo
     throw Error::permission_denied("the logger " + uri.path + " is not among those allowed");
   auto plan = std::ranges::find(planned_loggers_, target, &LoggerPlan::target);
   if (plan == planned_loggers_.end()) plan = planned_loggers_.insert(plan, {target, uri, {}, {}});
-  Pipe pipe = make_pipe();
+  Pipe pipe = make_stream_pipe();
   (*plan).*end = std::move(pipe.read);
   return std::move(pipe.write);
 }
@@ -163,8 +166,8 @@ Fd ProcessIo::plan_logger(const std::string& target, const StreamUri& uri, Fd Lo
 Task<> ProcessIo::start_loggers(Event* stop) {
   for (LoggerPlan& plan : planned_loggers_) {
     // A pipe that nobody writes to is at its end.
-    if (!plan.out) plan.out = make_pipe().read;
-    if (!plan.err) plan.err = make_pipe().read;
+    if (!plan.out) plan.out = make_stream_pipe().read;
+    if (!plan.err) plan.err = make_stream_pipe().read;
     Loggers::Start start{plan.uri, settings_.id, settings_.name, plan.out.get(), plan.err.get()};
     Task<Logger> starting = settings_.loggers->start(std::move(start), stop);
     Logger logger = co_await std::move(starting);
@@ -208,8 +211,8 @@ Task<> ProcessIo::attach_terminal() {
   terminal_ = co_await std::move(receiving);
   console_socket_.reset();
   terminal_peer_ = open_terminal_peer(terminal_.get());
-  if (input_) input_->sink = terminal_.duplicate();
-  for (Stream& output : outputs_) output.source = terminal_.duplicate();
+  if (input_) input_->sink = terminal_.duplicate(kCopyTerminal);
+  for (Stream& output : outputs_) output.source = terminal_.duplicate(kCopyTerminal);
 }
 
 Task<> ProcessIo::move_output(Stream& stream) {
@@ -231,8 +234,9 @@ void ProcessIo::end_output(Stream& stream) {
   if (may_come_back && !has_reader(stream.sink)) {
     absent_readers_.spawn(wait_for_reader(stream), stream.name);
   } else {
-    if (may_come_back && bytes_in(stream.sink) > 0)
-      stream.unread = reopen(stream.sink, stream.target, O_RDONLY | O_NONBLOCK);
+    if (may_come_back && bytes_in(stream.sink) > 0)  // without it nobody waits for the reader
+      stream.unread =
+          try_open("/proc/self/fd/" + std::to_string(stream.sink.get()), O_RDONLY | O_NONBLOCK);
     stream.sink.reset();
   }
   end_loggers_without_output();

@@ -101,13 +101,15 @@ Task<> InitProcess::mount(MountList rootfs) {
   if (rootfs.empty()) co_return;
   std::string target = settings_.bundle.rootfs();
   Task<> mounting = run_forked(
-      reaper_, [rootfs = std::move(rootfs), target] { mount_all(rootfs, target); }, stop());
+      reaper_, "mount the root file system",
+      [rootfs = std::move(rootfs), target] { mount_all(rootfs, target); }, stop());
   co_await std::move(mounting);
 }
 
 Task<> InitProcess::unmount(Event* stop) {
   std::string target = settings_.bundle.rootfs();
-  Task<> unmounting = run_forked(reaper_, [target] { unmount_all(target); }, stop);
+  Task<> unmounting =
+      run_forked(reaper_, "unmount the root file system", [target] { unmount_all(target); }, stop);
   co_await std::move(unmounting);
 }
 
@@ -195,16 +197,18 @@ Task<> InitProcess::clean_up_after_criu(std::string work, std::string log) {
   const Bundle& bundle = settings_.bundle;
   try {
     Task<> cleaning =
-        run_forked(reaper_, [work, own = bundle.criu_work(), log, kept = bundle.criu_log()] {
-          std::exception_ptr failure;
-          try {
-            if (!log.empty()) keep_criu_log(join_path(work.empty() ? own : work, log), kept);
-          } catch (...) {
-            failure = std::current_exception();
-          }
-          if (work.empty()) remove_tree(own);
-          if (failure) std::rethrow_exception(failure);
-        });
+        run_forked(reaper_, "clean up after criu",
+                   [work, own = bundle.criu_work(), log, kept = bundle.criu_log()] {
+                     std::exception_ptr failure;
+                     try {
+                       if (!log.empty())
+                         keep_criu_log(join_path(work.empty() ? own : work, log), kept);
+                     } catch (...) {
+                       failure = std::current_exception();
+                     }
+                     if (work.empty()) remove_tree(own);
+                     if (failure) std::rethrow_exception(failure);
+                   });
     co_await std::move(cleaning);
   } catch (const Error& error) {
     log::warning("failed to clean up after criu",

@@ -96,7 +96,7 @@ TEST_F(RunTest, KillsForkedWorkThatIsStopped) {
   Event stop;
   TaskSet tasks;
   tasks.spawn(set_after(stop, 20ms), "stop");
-  EXPECT_THROW(loop_.run(run_forked(reaper_, [] { ::sleep(60); }, &stop)), Error);
+  EXPECT_THROW(loop_.run(run_forked(reaper_, "work", [] { ::sleep(60); }, &stop)), Error);
 }
 
 TEST_F(RunTest, LeavesNoDescriptorBehind) {
@@ -113,7 +113,7 @@ TEST_F(RunTest, LeavesNoDescriptorBehind) {
 TEST_F(RunTest, ForkedWorkChangesTheWorldButNotThisProcess) {
   TempDir dir;
   int variable = 1;
-  loop_.run(run_forked(reaper_, [&] {
+  loop_.run(run_forked(reaper_, "work", [&] {
     variable = 2;
     write_file(dir / "made", "by the fork", 0600);
   }));
@@ -123,25 +123,32 @@ TEST_F(RunTest, ForkedWorkChangesTheWorldButNotThisProcess) {
 
 TEST_F(RunTest, ForkedWorkThrowsItsError) {
   try {
-    loop_.run(run_forked(reaper_, [] { throw Error(Code::not_found, "no such mount", ENOENT); }));
+    loop_.run(
+        run_forked(reaper_, "work", [] { throw Error(Code::not_found, "no such mount", ENOENT); }));
     FAIL();
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "no such mount");
     EXPECT_EQ(error.code(), Code::not_found);
     EXPECT_EQ(error.errnum(), ENOENT);
   }
-  EXPECT_THROW(loop_.run(run_forked(reaper_, [] { throw std::runtime_error("other"); })), Error);
+  EXPECT_THROW(loop_.run(run_forked(reaper_, "work", [] { throw std::runtime_error("other"); })),
+               Error);
 }
 
 TEST_F(RunTest, ForkedWorkThatIsKilledIsAnError) {
-  EXPECT_THROW(loop_.run(run_forked(reaper_, [] { kill(getpid(), SIGKILL); })), Error);
+  try {
+    loop_.run(run_forked(reaper_, "do it", [] { kill(getpid(), SIGKILL); }));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "do it: the helper process ended with status 137");
+  }
 }
 
 TEST_F(RunTest, ForkedWorkHasNoneOfOurDescriptors) {
   Pipe pipe = make_pipe();
   set_nonblocking(pipe.read.get(), true);
   int number = pipe.write.get();
-  loop_.run(run_forked(reaper_, [number] {
+  loop_.run(run_forked(reaper_, "work", [number] {
     if (number > 3 && fcntl(number, F_GETFD) != -1)
       throw std::runtime_error("the pipe is open in the fork");
   }));
