@@ -19,6 +19,8 @@ constexpr std::size_t kCopyChunk = 16 << 10;
 // After so many bytes in a row the others get their turn: a tenth of a millisecond.
 constexpr std::size_t kBytesPerTurn = 256 << 10;
 constexpr std::size_t kBytesPerStep = 16 << 10;  // for which a step counts at least
+// How long to wait for the kernel to have memory again, which nothing announces.
+constexpr Duration kMemoryPause(10);
 
 // False for what is no pipe, is as large already, or may not be larger.
 bool grow_pipe(int fd, std::size_t size) {
@@ -64,6 +66,7 @@ Task<> Pump::move(bool until_dry) {
     if (done == Step::source_empty) co_await source_watch_.readable();
     if (done == Step::sink_full && grow()) continue;
     if (done == Step::sink_full) co_await sink_watch_->writable();
+    if (done == Step::no_memory) co_await sleep(loop_, kMemoryPause);
     if (done == Step::moved && turn_ < kBytesPerTurn) continue;
     if (done == Step::moved) co_await yield(loop_);
     turn_ = 0;
@@ -81,6 +84,7 @@ Pump::Step Pump::splice_step() {
   }
   if (n == 0) return Step::ended;
   if (errno == EINTR) return Step::moved;
+  if (errno == ENOMEM) return Step::no_memory;
   if (errno != EAGAIN) {
     // Not spliceable, or one of the two is broken: reading and writing by hand will tell.
     spliceable_ = false;
@@ -119,6 +123,7 @@ Pump::Step Pump::copy_step() {
     pending_.erase(0, written);
   if (n >= 0 || errnum == EINTR) return Step::moved;
   if (errnum == EAGAIN && sink_watch_) return Step::sink_full;
+  if (errnum == ENOMEM) return Step::no_memory;
   return sink_failed(errnum);
 }
 

@@ -45,7 +45,7 @@ class Pump {
   std::size_t held() const { return pending_.size(); }
 
  private:
-  enum class Step { moved, source_empty, sink_full, ended };
+  enum class Step { moved, source_empty, sink_full, no_memory, ended };
   Task<> move(bool until_dry);
   Step step();
   Step splice_step();
