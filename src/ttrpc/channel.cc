@@ -17,17 +17,12 @@ constexpr std::size_t kReadSize = 8 << 10;  // on the stack, where those pages a
 // The sent part of the output is given back once it is larger than this and than what remains.
 constexpr std::size_t kKeepSent = 64 << 10;
 
-// The number of bytes sent; 0 where the socket is full; -1 where it is broken.
-ssize_t send_some(int socket, const char* data, std::size_t size) {
-  ssize_t n;
-  do n = ::send(socket, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-  while (n < 0 && errno == EINTR);
-  return n < 0 && errno == EAGAIN ? 0 : n;
-}
+// How long to wait for the kernel to have memory again, which nothing announces.
+constexpr Duration kMemoryPause(10);
 
 }  // namespace
 
-Channel::Channel(Loop& loop, Fd socket) : socket_(std::move(socket)) {
+Channel::Channel(Loop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)) {
   watch_.emplace(loop, socket_.get());
 }
 
@@ -73,9 +68,12 @@ void Channel::send(std::uint32_t stream, FrameType type,
 }
 
 void Channel::flush() {
-  ssize_t n = send_some(socket_.get(), output_.data() + sent_, unsent());
-  if (n < 0) return fail();
-  sent_ += static_cast<std::size_t>(n);
+  ssize_t n;
+  do n = ::send(socket_.get(), output_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  no_memory_ = n < 0 && (errno == ENOBUFS || errno == ENOMEM);
+  if (n < 0 && errno != EAGAIN && !no_memory_) return fail();
+  sent_ += n < 0 ? 0 : static_cast<std::size_t>(n);
   if (unsent() == 0) {
     std::string().swap(output_);
     sent_ = 0;
@@ -88,7 +86,10 @@ void Channel::flush() {
 
 Task<> Channel::write_out() {
   while (unsent() > 0) {
-    co_await watch_->writable();
+    if (no_memory_)
+      co_await sleep(loop_, kMemoryPause);
+    else
+      co_await watch_->writable();
     if (unsent() > 0) flush();
   }
   writing_ = false;

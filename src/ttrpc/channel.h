@@ -56,14 +56,16 @@ class Channel {
   void flush();
   Task<> write_out();
 
+  Loop& loop_;
   Fd socket_;
   std::optional<Watch> watch_;
   FrameDecoder decoder_;
   std::string output_;
   std::size_t sent_ = 0;  // of output_
   bool broken_ = false;
-  bool writing_ = false;  // write_out() is under way
-  Event progress_;        // bytes went out, or the channel broke
+  bool writing_ = false;    // write_out() is under way
+  bool no_memory_ = false;  // the kernel had none for what was to be sent last
+  Event progress_;          // bytes went out, or the channel broke
   TaskSet writer_;
 };
 
