@@ -21,8 +21,8 @@ namespace {
 constexpr int kReports = 5;
 constexpr std::size_t kLogFileChunk = 16 << 10;
 
-void report(const void* data, std::size_t size) {
-  [[maybe_unused]] ssize_t n = ::write(kReports, data, size);
+bool report(const void* data, std::size_t size) {
+  return ::write(kReports, data, size) == static_cast<ssize_t>(size);
 }
 
 class LogFile {
@@ -116,14 +116,15 @@ bool is_log_file(int count, char** words) {
 int keep_log_file(const std::string& path) {
   ::signal(SIGPIPE, SIG_IGN);
   ::prctl(PR_SET_NAME, kLogFileProgram);
+  bool ready = false;
   try {
     LogFile file(path);
-    report("", 1);
-    file.append_to_end();
-    return 0;
+    ready = report("", 1);  // or else nobody waits
+    if (ready) file.append_to_end();
+    return ready ? 0 : 1;
   } catch (const std::exception& failure) {
     const std::string_view why = failure.what();
-    report(why.data(), why.size());
+    if (!ready) report(why.data(), why.size());
   }
   return 1;
 }

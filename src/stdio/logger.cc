@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -41,8 +42,7 @@ bool is_file(const StreamUri& uri) { return uri.scheme == "file"; }
 
 // Reads into `answer` what comes on descriptor 5: a byte, or nothing before the end; a whole text
 // where a file has one to tell.
-Task<> read_answer(Loop& loop, int fd, bool text, std::string& answer, Event& answered) {
-  Watch watch(loop, fd);
+Task<> read_answer(Watch& watch, int fd, bool text, std::string& answer, Event& answered) {
   for (;;) {
     char byte = 0;
     ssize_t n = ::read(fd, &byte, 1);
@@ -132,18 +132,21 @@ Logger Loggers::launch(const Start& start, Fd ready) {
 }
 
 Task<Logger> Loggers::start(Start start, Event* stop) {
-  Pipe ready = make_pipe();
+  Pipe ready = make_pipe(0, "failed to start the logger: make pipe");
   set_nonblocking(ready.read.get(), true);
+  std::optional<Watch> watch;
+  watch.emplace(reaper_.loop(), ready.read.get());
   Logger logger = launch(start, std::move(ready.write));
   Logger::State& state = *logger.state_;
   std::string answer;
   Event settled;
   TaskSet settling;
-  settling.spawn(read_answer(reaper_.loop(), ready.read.get(), state.is_file, answer, settled),
+  settling.spawn(read_answer(*watch, ready.read.get(), state.is_file, answer, settled),
                  "wait for the logger " + state.path);
   if (stop) settling.spawn(set_with(*stop, settled), "stop the logger " + state.path);
   const bool in_time = co_await TimedWait(reaper_.loop(), settled, limits_.ready);
   settling.cancel();
+  watch.reset();
   const bool stopped = stop && stop->is_set();
   const bool answered = in_time && !stopped;
   if (answered && says_ready(start.uri, answer)) {
