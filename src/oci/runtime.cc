@@ -21,21 +21,24 @@ constexpr int kLogFd = 3;
 constexpr int kProcessFd = 4;
 std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
-Fd memory_file(const char* name, const std::string& content = {}) {
-  Fd file(check(::memfd_create(name, MFD_CLOEXEC), "make a file in memory"));
+Fd memory_file(const std::string& name, const std::string& content = {}) {
+  const std::string what = "a file in memory for the runtime's " + name;
+  Fd file(check(::memfd_create(name.c_str(), MFD_CLOEXEC), ("make " + what).c_str()));
   if (::write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size()))
-    throw_errno("write a file in memory");
+    throw_errno("write " + what);
   return file;
 }
 
 // What goes to a container must not be our own pipe for the runtime's complaints.
-void silence_missing(std::vector<int>& fds, Fd& null) {
-  fds.resize(3, -1);
-  for (int& fd : fds) {
-    if (fd >= 0) continue;
+Fd silence_missing(std::vector<int>& fds) {
+  Fd null;
+  fds.resize(std::max<std::size_t>(fds.size(), 3), -1);
+  for (int i = 0; i < 3; ++i) {
+    if (fds[i] >= 0) continue;
     if (!null) null = open_file("/dev/null", O_RDWR);
-    fd = null.get();
+    fds[i] = null.get();
   }
+  return null;
 }
 
 std::string trimmed(std::string text) {
@@ -66,13 +69,18 @@ void append(std::vector<std::string>& arguments, const char* option, const std::
 }  // namespace
 
 Task<> Runtime::call(Call call) {
-  Fd log_memory;
+  Fd null, log_memory;
   std::string log = call.log;
-  if (log.empty()) {
-    log_memory = memory_file("runtime-log");
-    call.fds.resize(std::max<std::size_t>(call.fds.size(), kLogFd + 1), -1);
-    call.fds[kLogFd] = log_memory.get();
-    log = fd_path(kLogFd);
+  try {
+    if (call.for_container) null = silence_missing(call.fds);
+    if (log.empty()) {
+      log_memory = memory_file("log");
+      call.fds.resize(std::max<std::size_t>(call.fds.size(), kLogFd + 1), -1);
+      call.fds[kLogFd] = log_memory.get();
+      log = fd_path(kLogFd);
+    }
+  } catch (const Error& error) {
+    throw call.what.empty() ? error : error.in(call.what);
   }
   Command command;
   command.program = settings_.binary;
@@ -111,8 +119,7 @@ Task<> Runtime::create(std::string id, Create options) {
   if (options.no_pivot) request.arguments.push_back("--no-pivot");
   if (options.no_new_keyring) request.arguments.push_back("--no-new-keyring");
   request.arguments.push_back(id);
-  Fd null;
-  silence_missing(request.fds, null);
+  request.for_container = true;
   co_await call(std::move(request));
 }
 
@@ -168,8 +175,7 @@ Task<> Runtime::restore(std::string id, Restore options) {
   append_start_options(request.arguments, options.start);
   if (options.no_pivot) request.arguments.push_back("--no-pivot");
   request.arguments.push_back(id);
-  Fd null;
-  silence_missing(request.fds, null);
+  request.for_container = true;
   co_await call(std::move(request));
 }
 
@@ -182,8 +188,7 @@ Task<> Runtime::exec(std::string id, std::string process, Start options) {
                options.stop};
   append_start_options(request.arguments, options);
   request.arguments.push_back(id);
-  Fd null;
-  silence_missing(request.fds, null);
+  request.for_container = true;
   request.fds.resize(kProcessFd + 1, -1);
   request.fds[kProcessFd] = memory.get();
   co_await call(std::move(request));

@@ -92,6 +92,7 @@ class Runtime {
     std::vector<int> fds;
     std::string log;  // empty: in memory
     Event* stop = nullptr;
+    bool for_container = false;  // which gets /dev/null for what is missing of 0, 1 and 2
   };
   Task<> call(Call call);
 
