@@ -53,6 +53,7 @@ class Parts {
  private:
   void report() const;
   void await_work(bool idle);
+  Task<> serve(Fd listener);
   Task<> end_idle_shim();
   Task<> remove_socket();
 
@@ -132,9 +133,20 @@ void Parts::report() const {
 void Parts::run(Fd listener) {
   shutdown_->at_end("let the last answers out", [this] { return server_.drain(1s); });
   shutdown_->at_end("remove the socket", [this] { return remove_socket(); });
-  serving_.spawn(server_.serve(std::move(listener)), "serve");
+  serving_.spawn(serve(std::move(listener)), "serve");
   await_work(true);  // whoever started it may have ended since
   loop_.run(shutdown_->run());
+}
+
+// A shim that cannot be reached any more is of no use: its end tells containerd, which cleans up.
+Task<> Parts::serve(Fd listener) {
+  try {
+    Task<> serving = server_.serve(std::move(listener));
+    co_await std::move(serving);
+  } catch (const std::exception&) {
+    shutdown_->ask();
+    throw;
+  }
 }
 
 // Nobody will ask for the end of a shim whose containerd was killed between `start` and Create, or
