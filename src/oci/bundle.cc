@@ -159,8 +159,13 @@ std::string Bundle::in(std::string_view name) const { return join_path(path_, na
 
 void Bundle::write_address(const std::string& address) const {
   std::string temporary = in(".address");
-  write_file(temporary, address, 0600);
-  if (::rename(temporary.c_str(), in("address").c_str()) != 0) throw_errno("rename " + temporary);
+  try {
+    write_file(temporary, address, 0600);
+    if (::rename(temporary.c_str(), in("address").c_str()) != 0) throw_errno("rename " + temporary);
+  } catch (const Error&) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
 }
 
 std::optional<std::string> Bundle::read_address() const {

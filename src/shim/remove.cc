@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -79,6 +80,7 @@ Runtime::Settings runtime_of(const Bundle& bundle, const Arguments& arguments) {
   Runtime::Settings settings;
   std::optional<RuncOptions> options;
   attempt("read the container's options", [&] { options = bundle.read_options(); });
+  // This one is not gone on without: another runtime removes the state, and leaves the processes.
   std::optional<std::string> binary = bundle.read_runtime();
   Config config;
   attempt("read the configuration", [&] { config = load_config("", arguments.config_file); });
@@ -152,9 +154,9 @@ void clean(const Bundle& bundle, const std::string& id, const Arguments& argumen
   attempt("failed to cleanup rootfs mount", [&] { unmount_all(bundle.rootfs()); });
   if (!exists(bundle.config())) return;  // no bundle: its pid files are somebody else's
   for (const std::string& name : entries_of(bundle.path())) {
-    bool exec_pid =
-        name.size() > 4 && name.compare(name.size() - 4, 4, ".pid") == 0 && name != "init.pid";
-    if (exec_pid) ::unlink(join_path(bundle.path(), name).c_str());
+    const bool exec_pid = name.ends_with(".pid") && name.size() > 4 && name != "init.pid";
+    const bool console = name.starts_with("console-") && name.ends_with(".sock");
+    if (exec_pid || console || name == ".address") ::unlink(join_path(bundle.path(), name).c_str());
   }
 }
 
@@ -167,7 +169,7 @@ bool remove_dead_socket(const std::string& address) {
   SocketLock lock(*path);
   if (!exists(*path)) return true;
   if (probe_socket(*path).alive) return false;
-  ::unlink(path->c_str());
+  if (::unlink(path->c_str()) < 0) warn("remove the shim's socket", errno_text(errno));
   return true;
 }
 
