@@ -129,18 +129,32 @@ void take_terminal() {
   for (int fd = 0; fd < 3; ++fd) ::dup2(terminal, fd);
 }
 
-// What the process does between its beginning and its program; it has no other descriptors then.
+// A process that waits until it is written down: a runtime that is killed before leaves nobody.
+// `before` is what it does then, before its program; it has no other descriptors.
 template <class Before>
-pid_t launch(const Program& program, Before before) {
-  const pid_t pid = ::fork();
-  if (pid < 0) fail_of("fork");
-  if (pid > 0) return pid;
-  ::setsid();
-  if (program.terminal) take_terminal();
-  ::close_range(3, ~0u, 0);
-  before();
-  run(program);
-}
+class Launch {
+ public:
+  Launch(const Program& program, Before before) {
+    if (::pipe2(written_down_, O_CLOEXEC) < 0) fail_of("pipe");
+    pid_ = ::fork();
+    if (pid_ < 0) fail_of("fork");
+    if (pid_ > 0) return;
+    ::setsid();
+    if (program.terminal) take_terminal();
+    ::close(written_down_[1]);
+    char byte;
+    if (::read(written_down_[0], &byte, 1) != 1) ::_exit(1);
+    ::close_range(3, ~0u, 0);
+    before();
+    run(program);
+  }
+  std::string pid() const { return std::to_string(pid_); }
+  void go_on() const { [[maybe_unused]] const ssize_t n = ::write(written_down_[1], "", 1); }
+
+ private:
+  int written_down_[2];
+  pid_t pid_;
+};
 
 pid_t init_pid() {
   if (::access(call.state().c_str(), F_OK) != 0) fail("container does not exist");
@@ -167,9 +181,10 @@ void create() {
     errno == EEXIST ? fail("container with given ID already exists") : fail_of("mkdir");
   const std::string gate = call.state() + "/start";
   if (::mkfifo(gate.c_str(), 0600) < 0) fail_of("mkfifo");
-  const pid_t pid = launch(program, [&] { ::close(::open(gate.c_str(), O_WRONLY)); });
-  write_file(call.state() + "/pid", std::to_string(pid));
-  write_file(call.pid_file, std::to_string(pid));
+  const Launch process(program, [&] { ::close(::open(gate.c_str(), O_WRONLY)); });
+  write_file(call.state() + "/pid", process.pid());
+  write_file(call.pid_file, process.pid());
+  process.go_on();
 }
 
 // Opening the gate lets the process on; one that is dead opens nothing.
@@ -187,7 +202,9 @@ void exec() {
   rapidjson::Document process;
   process.Parse(read_file(call.process).c_str());
   if (process.HasParseError()) fail("the process cannot be read");
-  write_file(call.pid_file, std::to_string(launch(program_of(process), [] {})));
+  const Launch launched(program_of(process), [] {});
+  write_file(call.pid_file, launched.pid());
+  launched.go_on();
 }
 
 void kill_init() {
@@ -196,9 +213,12 @@ void kill_init() {
     fail("container not running");
 }
 
+// What a runtime has left that was killed before it wrote its process down is removed too.
 void remove() {
-  const pid_t pid = init_pid();
-  if (is_alive(pid)) {
+  const bool unfinished = call.force && ::access(call.state().c_str(), F_OK) == 0 &&
+                          ::access((call.state() + "/pid").c_str(), F_OK) != 0;
+  const pid_t pid = unfinished ? 0 : init_pid();
+  if (pid > 0 && is_alive(pid)) {
     if (!call.force && ::access((call.state() + "/start").c_str(), F_OK) != 0)
       fail("cannot delete container " + call.id + " that is not stopped: running");
     ::kill(pid, SIGKILL);
