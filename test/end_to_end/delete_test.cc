@@ -96,26 +96,6 @@ class Delete : public ShimTest {
     kill_shim();
     return pid;
   }
-  static Task<> live_and_die(TaskCalls& shim, api::CreateTaskRequest request, bool& over) {
-    try {
-      api::StartRequest start;
-      start.set_id("c1");
-      api::KillRequest kill;
-      kill.set_id("c1");
-      kill.set_signal(SIGKILL);
-      api::WaitRequest wait;
-      wait.set_id("c1");
-      api::DeleteRequest remove;
-      remove.set_id("c1");
-      co_await shim.client.call<api::CreateTaskResponse>(shim.service, "Create", request, 0ms);
-      co_await shim.client.call<api::StartResponse>(shim.service, "Start", start, 0ms);
-      co_await shim.client.call<Empty>(shim.service, "Kill", kill, 0ms);
-      co_await shim.client.call<api::WaitResponse>(shim.service, "Wait", wait, 0ms);
-      co_await shim.client.call<api::DeleteResponse>(shim.service, "Delete", remove, 0ms);
-    } catch (const Error&) {
-    }
-    over = true;
-  }
   void kill_shim() {
     const pid_t pid = only_shim().pid;
     ::kill(pid, SIGKILL);
@@ -259,43 +239,6 @@ TEST_F(Delete, LeavesTheSocketToAShimThatLives) {
   EXPECT_FALSE(is_alive(pid));
   shim->remove("c1");
   end_shim(*shim);
-}
-
-// The shim dies at any moment of a container's making and unmaking: what its helpers were about to
-// do must not be done once `delete` has been there.
-TEST_F(Delete, LeavesNothingWheneverTheShimWasKilled) {
-  for (int moment = 0; moment < 60; ++moment) {
-    SCOPED_TRACE("moment " + std::to_string(moment));
-    ContainerConfig config;
-    config.rootfs = bundle("c1") / "rootfs";
-    auto shim = start_shim("c1", config);
-    api::CreateTaskRequest request = create_request("c1");
-    containerd::types::Mount* mount = request.add_rootfs();
-    mount->set_type("bind");
-    mount->set_source(rootfs());
-    mount->add_options("rbind");
-    const pid_t pid = only_shim().pid;
-    bool over = false;
-    shim->calls.spawn(live_and_die(*shim, request, over), "a life");
-    const std::uint64_t end = loop_.now() + static_cast<std::uint64_t>(moment * 3);
-    while (!over && loop_.now() < end) shim->pass(1ms);
-    ::kill(pid, SIGKILL);
-    shim->until([&] { return over; });
-    const Outcome cleaned = cleanup("c1");
-    answer_of(cleaned, std::nullopt);
-    std::string left;
-    eventually([&] {
-      left.clear();
-      if (fs::exists(state_of("c1"))) left += " the runtime's state";
-      if (has_cgroup("c1")) left += " groups";
-      if (read("/proc/self/mountinfo").find(bundle("c1").string() + "/") != std::string::npos)
-        left += " mounts";
-      return left.empty();
-    });
-    EXPECT_EQ(left, "") << cleaned;
-    EXPECT_EQ(sockets(), Lines()) << cleaned;
-    if (HasFailure()) return;
-  }
 }
 
 // Seen of crun 1.8: it was killed with the shim, and its child waited for it for ever. And of runc,

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace thinshim::test {
+
+// System calls as faults see them: by a name that says also on what kind of file or with which
+// command, since that decides whether it can fail: "openat", "read(signalfd)", "fcntl(F_GETFL)".
+// The process is one whose call that is.
+std::string name_of_call(long number, const std::uint64_t* arguments, pid_t process);
+
+// How a call fails, as errno: one that is likely, more where the shim has reason to tell them
+// apart. None for a call that does not fail, or whose failure says no more than an outcome that
+// occurs anyhow; `reason` says why.
+struct Failures {
+  std::vector<int> errors;
+  std::string reason;
+};
+// Throws std::runtime_error for a call that nobody has thought about yet.
+Failures failures_of_call(const std::string& name);
+
+// Whether libuv ends the process where this fails: the pipe that it makes for signals at its
+// beginning (the first of the server and of `delete`), and what it watches with epoll, where that
+// went well at first (uv_poll_init) and not any more a moment later. Nobody can be told then.
+bool libuv_aborts_of(const std::string& call, long nth);
+
+}  // namespace thinshim::test

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every system call of the shim that can fail does, once, each in a life of its own.
+#include <algorithm>
+#include <iostream>
+
+#include "reliability/fault_calls.h"
+#include "reliability/fault_life.h"
+#include "reliability/scale.h"
+
+namespace thinshim::test {
+namespace {
+
+constexpr int kCleanLives = 4;
+
+class Faults : public FaultLifeTest {
+ protected:
+  struct Tally {
+    int runs = 0, told = 0, well = 0, died = 0, missed = 0;
+    std::set<std::string> calls;
+  };
+
+  // Each way of each call at each place; in the quick form one place of each call of a role.
+  std::vector<Fault> faults_of(const Injection::Counts& counts) {
+    std::vector<Fault> faults;
+    for (const auto& [key, count] : counts) {
+      const auto& [role, call] = key;
+      const std::vector<int> errors = failures_of_call(call).errors;
+      if (errors.empty()) continue;
+      for (long nth = 1; nth <= count; ++nth)
+        for (int error : errors)
+          if (is_full() || (nth == (count + 1) / 2 && error == errors.front()))
+            faults.push_back({role, call, nth, error});
+    }
+    return faults;
+  }
+
+  // How often each call is made at least: that of some depends on who gets the processor when.
+  template <class Living>
+  Injection::Counts calls_of_every(Living living) {
+    Injection::Counts fewest;
+    for (int life = 0; life < kCleanLives; ++life) {
+      const Life clean = living();
+      EXPECT_EQ(problems(), Lines());
+      EXPECT_EQ(clean.errors, Lines());
+      if (life == 0) fewest = clean.report.counts;
+      for (auto& [key, count] : fewest) {
+        const auto now = clean.report.counts.find(key);
+        count = now == clean.report.counts.end() ? 0 : std::min(count, now->second);
+      }
+    }
+    return fewest;
+  }
+
+  static bool is_full() { return scaled(0, 1) == 1; }
+
+  // As environment says, for those who look for a bug: only faults whose words contain this.
+  static bool is_wanted(const Fault& fault) {
+    const char* words = std::getenv("THINSHIM_FAULT");
+    return words == nullptr || fault.in_words().find(words) != std::string::npos;
+  }
+
+  void tell(const Life& life) {
+    if (std::getenv("THINSHIM_FAULT") == nullptr) return;
+    std::cout << "[" << life.title << "] " << life.report.injected << (life.died ? " DIED" : "")
+              << (life.report.crashed.empty() ? "" : " crash of " + life.report.crashed) << "\n";
+    for (const std::string& error : life.errors) std::cout << "    " << error << "\n";
+  }
+
+  void count(Tally& tally, const Life& life) {
+    ++tally.runs;
+    tally.calls.insert(life.fault->call);
+    if (life.report.injected.empty())
+      ++tally.missed;
+    else if (life.died)
+      ++tally.died;
+    else if (life.errors.empty())
+      ++tally.well;
+    else
+      ++tally.told;
+  }
+
+  // `whose` calls: what the figures begin with.
+  void expect_no_problems(const std::string& whose, const Tally& tally) {
+    for (const std::string& problem : problems()) ADD_FAILURE() << problem;
+    figure(whose + " faults, each in a life of its own", tally.runs);
+    figure(whose + " kinds of calls that failed", static_cast<double>(tally.calls.size()));
+    figure(whose + " faults that nobody noticed", tally.well);
+    figure(whose + " faults of which a caller was told", tally.told);
+    figure(whose + " faults that ended it, cleaned up after", tally.died);
+    figure(whose + " faults that did not come about", tally.missed);
+  }
+};
+
+constexpr std::size_t kEnoughProblems = 40;
+
+TEST_F(Faults, OfAnyCallEndInAClearErrorOrSuccessAndLeaveNothing) {
+  Tally tally;
+  for (const Fault& fault : faults_of(calls_of_every([&] { return live(std::nullopt); }))) {
+    if (!is_wanted(fault) || problems().size() > kEnoughProblems) continue;
+    const Life life = live(fault);
+    tell(life);
+    count(tally, life);
+  }
+  expect_no_problems("a life's", tally);
+}
+
+TEST_F(Faults, OfAnyCallOfDeleteLeaveNothingForTheNext) {
+  Tally tally;
+  for (const Fault& fault : faults_of(calls_of_every([&] { return die(std::nullopt); }))) {
+    if (!is_wanted(fault) || problems().size() > kEnoughProblems) continue;
+    const Life life = die(fault);
+    tell(life);
+    count(tally, life);
+  }
+  expect_no_problems("delete's", tally);
+}
+
+}  // namespace
+}  // namespace thinshim::test
