@@ -146,12 +146,13 @@ FaultLifeTest::Life FaultLifeTest::live(const std::optional<Fault>& fault) {
 void FaultLifeTest::go_through(TaskCalls& shim, Life& life) {
   wanted_events_.clear();
   if (run_container(shim, life)) {
+    before_execs_();
     run_exec(shim, life, "e1", false);
     run_exec(shim, life, "e2", true);
   }
   end_container(shim, life);
   if (life.died || life.lasting) return;
-  expect_events(shim, life, wanted_events_);
+  expect_events(shim, life);
   expect_files_as_before(shim, life);
 }
 
@@ -268,12 +269,12 @@ void FaultLifeTest::end_container(TaskCalls& shim, Life& life) {
   });
 }
 
-void FaultLifeTest::expect_events(TaskCalls& shim, Life& life, const Lines& wanted) {
+void FaultLifeTest::expect_events(TaskCalls& shim, Life& life) {
   Lines missing;
   const bool all = comes_true(shim, [&] {
     const Lines events = history();
     missing.clear();
-    for (const std::string& event : wanted)
+    for (const std::string& event : wanted_events_)
       if (std::find(events.begin() + static_cast<std::ptrdiff_t>(life.first_event), events.end(),
                     event) == events.end())
         missing.push_back(event);

@@ -50,9 +50,13 @@ class FaultLifeTest : public FastShimTest {
   void end_shim_of(TaskCalls& shim, Life& life);
   // What is left of the container is ended and deleted, whatever it is.
   void end_container(TaskCalls& shim, Life& life);
+  // Those of the last container of which the client was told that it was made, exits and all.
+  void expect_events(TaskCalls& shim, Life& life);
   // What containerd does in the end, and what must be left then.
   void clean_up(Life& life);
   void expect_nothing_left(Life& life, const Leftovers& before);
+  // Done when the container runs.
+  std::function<void()> before_execs_ = [] {};
   // Whether the caller was told what could not be done, and why.
   void expect_clear(Life& life, const std::string& what, const std::string& text);
 
@@ -70,7 +74,6 @@ class FaultLifeTest : public FastShimTest {
   bool start_exec(TaskCalls& shim, Life& life, const std::string& exec_id,
                   const api::ExecProcessRequest& request);
   void expect_files_as_before(TaskCalls& shim, Life& life);
-  void expect_events(TaskCalls& shim, Life& life, const Lines& wanted);
   Lines files_of(pid_t pid) const;
   std::set<std::string> files_in_bundle() const;
 

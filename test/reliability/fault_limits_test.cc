@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iostream>
+#include <utility>
 
 #include "reliability/fault_life.h"
 #include "reliability/scale.h"
@@ -22,6 +23,11 @@ namespace fs = std::filesystem;
 
 class Limits : public FaultLifeTest {
  protected:
+  void SetUp() override {
+    FaultLifeTest::SetUp();
+    live(std::nullopt);  // the measure of the others
+  }
+
   // A life while something is short, and another one of the same shim, where that survived, when
   // it is not any more.
   template <class Limit, class Lift>
@@ -37,10 +43,17 @@ class Limits : public FaultLifeTest {
     auto shim = connect(started.out);
     life.pid = static_cast<pid_t>(shim->end(shim->connect_begin("")).shim_pid());
     limit(life.pid);
+    auto newcomer = connect(started.out);
+    auto question = newcomer->connect_begin("");
     go_through(*shim, life);
     lift(life.pid);
     life.lasting = false;
     end_container(*shim, life);
+    if (!life.died) expect_events(*shim, life);
+    if (!comes_true(*newcomer, [&] { return question->done.is_set(); }))
+      problem(life, "a client who came meanwhile gets no answer");
+    newcomer.reset();
+    life.first_event = history().size();
     go_through(*shim, life);
     end_shim_of(*shim, life);
     shim.reset();
@@ -127,6 +140,37 @@ TEST_F(Limits, OfDescriptorsAreSurvived) {
   EXPECT_EQ(deaths_, 0);
 }
 
+// Of the action `start`, and so of the shim that it makes.
+TEST_F(Limits, OfDescriptorsAtTheBeginningEndInAnErrorOrAreCleanedUpAfter) {
+  for (int count = 3; count <= 40; count += scaled(4, 1)) {
+    Life life;
+    life.title = std::to_string(count) + " descriptors";
+    life.lasting = true;
+    make_fresh_bundle();
+    const Leftovers before(namespace_);
+    const Words limited = {"sh", "-c", "ulimit -n $0 && exec \"$@\"", std::to_string(count)};
+    const Outcome started = test::run(limited + command("c1", {"start"}), surroundings("c1"));
+    if (started.ok()) {
+      const std::vector<Process> shims = shims_of_namespace(namespace_);
+      life.pid = shims.empty() ? 0 : shims.front().pid;
+      auto shim = connect(started.out);
+      go_through(*shim, life);
+      if (life.pid != 0) ::kill(life.pid, SIGKILL);  // too short of them to delete a container
+    } else {
+      EXPECT_EQ(started.exit_code, 1) << started;
+      expect_clear(life, "start", started.err);
+      ++refusals_;
+    }
+    clean_up(life);
+    expect_nothing_left(life, before);
+    ++lives_;
+    refusals_ += static_cast<int>(life.errors.size());
+    deaths_ += life.died;
+  }
+  expect_no_problems("few descriptors from the beginning");
+  EXPECT_GT(refusals_, 0);
+}
+
 TEST_F(Limits, OfAddressSpaceAreSurvivedOrCleanedUpAfter) {
   live_under_limits(RLIMIT_AS, "bytes of address space", spares_of_memory(),
                     [](pid_t pid) { return status(pid, "VmSize"); });
@@ -177,6 +221,14 @@ TEST_F(Limits, OfTheBundlesDiskAreSurvived) {
       "no room for the bundle", [&](pid_t) { fill(disk); }, [&](pid_t) { make_room(disk); });
   EXPECT_FALSE(life.died);
   EXPECT_FALSE(life.errors.empty());
+  bool begun = false;
+  before_execs_ = [&] {
+    if (!std::exchange(begun, true)) fill(disk);
+  };
+  const Life later = live_under(
+      "no room for execs", [](pid_t) {}, [&](pid_t) { make_room(disk); });
+  EXPECT_FALSE(later.died);
+  EXPECT_FALSE(later.errors.empty());
   expect_no_problems("a bundle on a full disk");
   check(::umount2(disk.c_str(), 0), "umount");
 }
