@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,8 @@ struct Failures {
   std::vector<int> errors;
   std::string reason;
 };
-// Throws std::runtime_error for a call that nobody has thought about yet.
-Failures failures_of_call(const std::string& name);
+// Nothing for a call that nobody has thought about yet.
+std::optional<Failures> failures_of_call(const std::string& name);
 
 // Whether libuv ends the process where this fails: the pipe that it makes for signals at its
 // beginning (the first of the server and of `delete`), and what it watches with epoll, where that

@@ -55,6 +55,9 @@ class FaultLifeTest : public FastShimTest {
   // What containerd does in the end, and what must be left then.
   void clean_up(Life& life);
   void expect_nothing_left(Life& life, const Leftovers& before);
+  // Whether the shim has sanitizers, which make calls of their own, and do not bear it when they
+  // fail.
+  bool is_sanitized() const { return sanitized_; }
   // Done when the container runs.
   std::function<void()> before_execs_ = [] {};
   // Whether the caller was told what could not be done, and why.
@@ -75,8 +78,11 @@ class FaultLifeTest : public FastShimTest {
                   const api::ExecProcessRequest& request);
   void expect_files_as_before(TaskCalls& shim, Life& life);
   Lines files_of(pid_t pid) const;
+  SubprocessOptions traced_surroundings() const;
   std::set<std::string> files_in_bundle() const;
 
+  bool sanitized_ = false;
+  std::size_t log_read_ = 0;  // of the log, by the lives before
   Lines wanted_events_;
   std::optional<Lines> files_after_a_life_;  // the shim's open ones, of the first life
   Lines problems_;

@@ -225,8 +225,7 @@ TEST_F(Limits, OfTheBundlesDiskAreSurvived) {
   before_execs_ = [&] {
     if (!std::exchange(begun, true)) fill(disk);
   };
-  const Life later = live_under(
-      "no room for execs", [](pid_t) {}, [&](pid_t) { make_room(disk); });
+  const Life later = live_under("no room for execs", [](pid_t) {}, [&](pid_t) { make_room(disk); });
   EXPECT_FALSE(later.died);
   EXPECT_FALSE(later.errors.empty());
   expect_no_problems("a bundle on a full disk");
