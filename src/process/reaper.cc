@@ -118,6 +118,14 @@ Reaper::~Reaper() = default;
 
 Child Reaper::start(const Command& command) { return take(start_command(command)); }
 
+Child Reaper::start_in_turn(const Command& command, Mutex::Guard turn) {
+  Child child = start(command);
+  tasks_.spawn(pass_turn_on(std::move(turn)), "pass the turn on");
+  return child;
+}
+
+Task<> Reaper::pass_turn_on([[maybe_unused]] Mutex::Guard turn) { co_await yield(loop_); }
+
 Child Reaper::take(pid_t pid) { return Child(std::make_unique<Child::State>(*this, pid)); }
 
 Child Reaper::adopt(pid_t pid) {

@@ -76,6 +76,12 @@ class Reaper {
 
   // Runs a program. Throws Error where it cannot be started.
   Child start(const Command& command);
+  // `Mutex::Guard turn = co_await reaper.turn();` comes before start_in_turn(): one start in a
+  // round of the loop, in order. A start takes as long as a hundred other things, and the program
+  // may have ended by then: its caller would go on at once to what starts the next, and nobody
+  // would ever ask what else there is to do.
+  Mutex::Locking turn() { return turn_.lock(); }
+  Child start_in_turn(const Command& command, Mutex::Guard turn);
   // A child that was forked elsewhere in this process, just now.
   Child take(pid_t pid);
 
@@ -106,8 +112,10 @@ class Reaper {
   void sweep_under_hold();
   void deliver(const Exit& exit);
   Task<> watch_signals();
+  Task<> pass_turn_on(Mutex::Guard turn);
 
   Loop& loop_;
+  Mutex turn_;
   Signals signals_;
   std::list<std::uint64_t> holds_;  // when each began, in clock ticks since boot; oldest first
   std::unordered_map<pid_t, Child::State*> known_;

@@ -98,7 +98,8 @@ Task<Output> run(Reaper& reaper, Command command, Event* stop) {
   if (command.fds.size() < 3) command.fds.resize(3, -1);
   for (int standard : {1, 2})
     if (command.fds[standard] < 0) command.fds[standard] = pipe.write.get();
-  Child child = reaper.start(command);
+  Mutex::Guard turn = co_await reaper.turn();
+  Child child = reaper.start_in_turn(command, std::move(turn));
   pipe.write.reset();
 
   Output output;

@@ -23,6 +23,10 @@ constexpr Duration kFirstPause = 50ms;
 constexpr Duration kLongestPause = 1s;
 constexpr Duration kLongestPauseRefused = 30s;
 
+// Events on their way beyond which starts keep pace with them, and for how long each.
+constexpr std::size_t kFew = 64;
+constexpr Duration kPace = 2ms;
+
 // What a message may hold, less what goes around the event.
 constexpr std::size_t kLargestEvent = kMaxFrameData - 4096;
 
@@ -34,6 +38,7 @@ bool is_refusal(Code code) { return code != Code::unavailable && code != Code::d
 
 Publisher::Publisher(Loop& loop, Settings settings)
     : loop_(loop), settings_(std::move(settings)), client_(loop, settings_.address) {
+  few_.set();
   settled_.set();
   tasks_.spawn(forward_all(), "publish events");
 }
@@ -57,7 +62,7 @@ void Publisher::publish(const char* topic, const google::protobuf::MessageLite& 
   }
   if (queued_ >= settings_.max_queued) make_room();
   queues_[rank_of(topic, event)].push_back({published_++, topic, std::move(bytes)});
-  ++queued_;
+  if (++queued_ > kFew) few_.clear();
   if (last_ != Outcome::refused) settled_.clear();
   filled_.set();
 }
@@ -111,9 +116,15 @@ Task<> Publisher::forward_all() {
       pause =
           std::min(2 * pause, outcome == Outcome::refused ? kLongestPauseRefused : kLongestPause);
     }
-    --queued_;
+    if (--queued_ <= kFew) few_.set();
     tell_dropped();
   }
+}
+
+Task<> Publisher::keep_pace() {
+  if (few_.is_set() || last_ != Outcome::done) co_return;
+  Mutex::Guard turn = co_await pace_.lock();
+  co_await TimedWait(loop_, few_, kPace);
 }
 
 Task<Publisher::Outcome> Publisher::forward(std::string request) {

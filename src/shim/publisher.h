@@ -12,6 +12,12 @@
 // and at its end the shim doesn't wait for it. An event that it calls invalid, or that is above the
 // 4 MiB of a message, is given up: the log says so.
 //
+// Each event is a round trip of its own, for containerd serves requests in any order. Whoever
+// starts processes faster than it answers would see their exits ever later; so where more than a
+// few events are on their way, starts come one after the other, and each waits for them for two
+// milliseconds at most: long enough for a containerd that is well, and no matter with one that is
+// not.
+//
 // Where containerd never comes back the queue is bounded: over the bound the oldest event goes that
 // is neither an exit nor a deletion; where there is none, the oldest exit of an exec, whose client
 // has gone with containerd; and at last the oldest of all, of a container of which State tells the
@@ -38,6 +44,7 @@ class Publisher : public EventSink {
   Publisher(Loop& loop, Settings settings);
 
   void publish(const char* topic, const google::protobuf::MessageLite& event) override;
+  Task<> keep_pace() override;
 
   // Waits until every event is delivered, for at most `limit`, and only as long as containerd does
   // not answer with an error. What stays is told in the log.
@@ -69,6 +76,8 @@ class Publisher : public EventSink {
   std::uint64_t dropped_ = 0;  // of which the log does not yet say how many
   Outcome last_ = Outcome::done;
   Event filled_;
+  Event few_;  // on their way
+  Mutex pace_;
   Event settled_;  // nothing is to be waited for: no event, or the last one was refused
   TaskSet tasks_;
 };

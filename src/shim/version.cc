@@ -17,7 +17,7 @@ std::optional<int> recorded_version(const std::string& bundle) {
 }
 
 std::optional<int> version_of_shim(int pid) {
-  const std::string flag = '\0' + kVersionFlag;
+  const std::string flag = std::string(1, '\0') + kVersionFlag;
   const std::string line = read_proc_file(pid, "cmdline");
   const std::size_t found = line.find(flag);
   if (found == std::string::npos) return recorded_version("/proc/" + std::to_string(pid) + "/cwd");

@@ -12,7 +12,7 @@ inline constexpr int kLegacyVersion = 2;     // what a bare address means to con
 inline constexpr int kBootstrapVersion = 3;  // what a BootstrapResult says
 
 // What the word of a server's command line begins with where others see it: "-task-api=3".
-inline const std::string kVersionFlag = "-task-api=";
+inline constexpr char kVersionFlag[] = "-task-api=";
 
 // What containerd 2 has written down for the shim of a bundle, in bootstrap.json; nothing where it
 // has not, or where that cannot be read.

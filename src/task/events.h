@@ -4,6 +4,8 @@
 
 #include <google/protobuf/message_lite.h>
 
+#include "async/task.h"
+
 namespace thinshim {
 
 inline constexpr const char* kTopicCreate = "/tasks/create";
@@ -23,6 +25,9 @@ class EventSink {
  public:
   virtual ~EventSink() = default;
   virtual void publish(const char* topic, const google::protobuf::MessageLite& event) = 0;
+  // Before something is begun that has events: waits for a moment where many are on their way
+  // already.
+  virtual Task<> keep_pace() { co_return; }
 };
 
 }  // namespace thinshim

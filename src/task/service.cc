@@ -197,6 +197,8 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
 
 Task<api::StartResponse> TaskService::start(api::StartRequest request) {
   require_memory();
+  Task<> keeping_pace = events_.keep_pace();
+  co_await std::move(keeping_pace);
   Task<pid_t> starting =
       see_through(container(request.id()), "start", &Container::start, request.exec_id());
   pid_t pid = co_await std::move(starting);

@@ -43,8 +43,10 @@ class Exits : public FastShimTest {
     int next = 0;
     int running = 0;
     for (; running < kAtOnce; ++running) shim.calls.spawn(work(shim, count, next, program), "work");
+    int behind = 0;
     shim.until([&] {
       take_events();
+      behind = std::max(behind, told_ - exits_);
       if (Clock::now() - last_news_ > TaskCalls::kLimit) throw std::runtime_error("it hangs");
       return told_ == count && exits_ == count;
     });
@@ -56,6 +58,8 @@ class Exits : public FastShimTest {
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     figure("execs, each with its one exit", count);
     figure("of them a second", static_cast<int>(count / seconds));
+    figure("exits of which Delete told before the event, at most", behind);
+    EXPECT_LT(behind, 2000) << "events are ever later";
   }
 
   // One of those who work at a time.

@@ -23,11 +23,12 @@ class Intruders : public FastShimTest {
     return lines;
   }
   // The process that the shim runs as this runtime: `sh` has become it, and kept what it was given.
+  // A static program, which opens nothing itself.
   pid_t runtime_pid(TaskCalls& shim) {
     std::vector<Process> children;
     shim.until([&] {
       children = children_of(only_shim().pid);
-      return !children.empty() && children.back().name == "sleep";
+      return !children.empty() && children.back().name == "busybox";
     });
     return children.back().pid;
   }
@@ -46,7 +47,7 @@ TEST_F(Intruders, RuntimeAndContainerGetNoDescriptorButTheirOwn) {
   const std::string runtime = directory_ / "hangs";
   write_file(runtime,
              "#!/bin/sh\ncase \"$*\" in *\" $(cat " + (directory_ / "verb").string() +
-                 ") \"*) exec sleep 60;; esac\nexec " + fast_runtime() + " \"$@\"\n",
+                 ") \"*) exec /bin/busybox sleep 60;; esac\nexec " + fast_runtime() + " \"$@\"\n",
              0755);
   const auto hang_at = [&](const std::string& verb) { std::ofstream(directory_ / "verb") << verb; };
   hang_at("create");

@@ -331,6 +331,34 @@ TEST_F(PublisherTest, SaysOnceThatEventsAreDroppedAndInTheEndHowMany) {
   EXPECT_EQ(containerd->taken, numbers(3000, 3001));
 }
 
+// --- pace
+
+TEST_F(PublisherTest, HoldsUpStartsWhileManyEventsAreOnTheirWay) {
+  come();
+  exits(0, 1000);
+  for (int n = 0; n < 200 && publisher->queued() > 64; ++n) loop.run(publisher->keep_pace());
+  EXPECT_LE(publisher->queued(), 64u);
+}
+
+TEST_F(PublisherTest, HoldsUpStartsOnlyForAMoment) {
+  const auto time_of_ten = [&] {
+    const std::uint64_t began = loop.now();
+    for (int n = 0; n < 10; ++n) loop.run(publisher->keep_pace());
+    return loop.now() - began;
+  };
+  EXPECT_LE(time_of_ten(), 5u) << "without events";
+  come();
+  containerd->moods = {Mood::be_silent};
+  exits(0, 64);
+  EXPECT_LE(time_of_ten(), 5u) << "with a few";
+  exits(64, 100);
+  EXPECT_GE(time_of_ten(), 18u);
+  EXPECT_LE(time_of_ten(), 1000u) << "with many that nobody takes";
+  containerd->down();
+  pass(100ms);
+  EXPECT_LE(time_of_ten(), 5u) << "with a containerd that is away";
+}
+
 // --- the rest
 
 TEST_F(PublisherTest, WithoutAnAddressKeepsNothing) {
