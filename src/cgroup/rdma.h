@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/quote.h"
 #include "base/text.h"
 
 namespace thinshim {
@@ -17,7 +18,7 @@ template <class Entry>
 void parse_rdma(std::string_view text, google::protobuf::RepeatedPtrField<Entry>& result) {
   each_line(text, [&](std::string_view line) {
     std::string_view device = cut_word(line);
-    if (device.empty()) return;
+    if (device.empty() || !is_utf8(device)) return;
     Entry& entry = *result.Add();
     entry.set_device(std::string(device));
     each_pair(line, [&](std::string_view name, std::string_view value) {

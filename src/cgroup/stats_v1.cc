@@ -2,6 +2,7 @@
 #include "cgroup/stats_v1.h"
 
 #include "base/file.h"
+#include "base/quote.h"
 #include "base/text.h"
 #include "cgroup/rdma.h"
 
@@ -91,7 +92,7 @@ void parse_blkio(std::string_view text, RepeatedPtrField<stats::BlkIOEntry>& res
     std::string_view value = cut_word(line);
     if (value.empty()) std::swap(operation, value);
     std::optional<std::uint64_t> number = parse_number(value);
-    if (!major_number || !minor_number || !number) return;
+    if (!major_number || !minor_number || !number || !is_utf8(operation)) return;
     stats::BlkIOEntry& entry = *result.Add();
     entry.set_op(std::string(operation));
     entry.set_major(*major_number);
@@ -107,7 +108,7 @@ void name_devices(std::string_view partitions, RepeatedPtrField<stats::BlkIOEntr
     std::optional<std::uint64_t> minor = parse_number(cut_word(line));
     cut_word(line);
     std::string_view name = cut_word(line);
-    if (!major || !minor || name.empty()) return;
+    if (!major || !minor || name.empty() || !is_utf8(name)) return;
     for (stats::BlkIOEntry& entry : entries)
       if (entry.major() == *major && entry.minor() == *minor && entry.device().empty())
         entry.set_device(join_path("/dev", name));

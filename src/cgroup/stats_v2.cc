@@ -13,7 +13,9 @@ constexpr std::uint64_t kUnlimited = UINT64_MAX;  // what the stock shim sends f
 
 // "12.34". Both parts are small enough for the division to give the nearest double.
 double parse_decimal(std::string_view text) {
+  constexpr std::size_t kDigits = 9;
   std::string_view whole = cut(text, '.');
+  text = text.substr(0, kDigits);
   double scale = 1;
   for (std::size_t i = 0; i < text.size(); ++i) scale *= 10;
   double units = static_cast<double>(parse_number(whole).value_or(0));

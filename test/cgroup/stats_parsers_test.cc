@@ -189,6 +189,14 @@ TEST(StatsV2, PressureIsReadToTheHundredth) {
   EXPECT_EQ(pressure.full().total(), 12u);
 }
 
+TEST(StatsV2, PressureIsANumberHoweverManyDigitsItHas) {
+  v2::stats::PSIStats pressure;
+  v2::parse_pressure("some avg10=0." + std::string(400, '3') + " avg60=1." + std::string(400, '0'),
+                     pressure);
+  EXPECT_EQ(pressure.some().avg10(), 0.333333333);
+  EXPECT_EQ(pressure.some().avg60(), 1.0);
+}
+
 TEST(StatsV2, IoStatKeepsEachDevice) {
   google::protobuf::RepeatedPtrField<v2::stats::IOEntry> entries;
   v2::parse_io_stat(
@@ -217,6 +225,22 @@ TEST(Stats, RdmaKeepsEachDevice) {
   EXPECT_EQ(entries[0].hca_objects(), 2000u);
   EXPECT_EQ(entries[1].hca_handles(), 3u);
   EXPECT_EQ(entries[1].hca_objects(), UINT32_MAX);
+}
+
+// Of such a message a client in Go would get nothing at all.
+TEST(Stats, NamesThatAreNoUtf8CostOnlyTheirLine) {
+  google::protobuf::RepeatedPtrField<v1::stats::RdmaEntry> devices;
+  parse_rdma("\xff\xfe hca_handle=1\nmlx4_0 hca_handle=2\n", devices);
+  ASSERT_EQ(devices.size(), 1);
+  EXPECT_EQ(devices[0].device(), "mlx4_0");
+
+  BlkioEntries entries;
+  v1::parse_blkio(
+      "8:0 R\xe4"
+      "d 1\n8:0 Read 2\n8:16 3\n",
+      entries);
+  v1::name_devices("8 0 1 sd\xe4\n8 16 1 sdb\n", entries);
+  EXPECT_EQ(told(entries), "8:0 'Read' 2 \n8:16 '' 3 /dev/sdb\n");
 }
 
 TEST(Stats, HugePageSizesAreNamedAsTheFilesAre) {
