@@ -31,6 +31,10 @@ bool lists(std::string_view commas, std::string_view word) {
   return false;
 }
 
+bool climbs(std::string_view path) {
+  return path.find("/../") != std::string_view::npos || path.ends_with("/..");
+}
+
 // A mount of a cgroup file system; a v1 hierarchy names its controllers among the super options.
 struct Mount {
   std::string root;
@@ -48,7 +52,7 @@ std::optional<std::string> below(const Mount& mount, std::string_view path) {
   if (!path.empty() && path.front() != '/') return std::nullopt;
   // A mount from outside our cgroup namespace has "/.." as its root, and a group inside the
   // namespace lies at a name that we cannot know.
-  if (path.starts_with("/../")) return std::nullopt;
+  if (climbs(path)) return std::nullopt;
   return mount.point + std::string(path);
 }
 
@@ -95,10 +99,6 @@ bool find_directories(CgroupVersion version, std::string_view memberships,
     while (!controllers.empty());
   }
   return complete;
-}
-
-bool climbs(std::string_view path) {
-  return path.find("/../") != std::string_view::npos || path.ends_with("/..");
 }
 
 // A group of v1's cpuset takes no process before it has processors and memory: those of its parent

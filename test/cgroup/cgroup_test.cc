@@ -101,6 +101,7 @@ INSTANTIATE_TEST_SUITE_P(
               "1 2 0:3 /.. /sys/fs/cgroup rw - cgroup2 none rw\n", "", "/sys/fs/cgroup/c1"},
         Place{"outside of what our cgroup namespace shows", CgroupVersion::v2, "0::/../c1\n",
               kV2Mounts, "", ""},
+        Place{"above our cgroup namespace", CgroupVersion::v2, "0::/..\n", kV2Mounts, "", ""},
         Place{"inside our namespace, mounted from outside", CgroupVersion::v2, "0::/c1\n",
               "1 2 0:3 /.. /sys/fs/cgroup rw - cgroup2 none rw\n", "", ""},
         Place{"nothing", CgroupVersion::v1, "", "", "memory", ""},
