@@ -36,4 +36,9 @@ void check_identifier(std::string_view name, const std::string& what) {
                                   " must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$");
 }
 
+void check_whole(std::string_view text, const std::string& what) {
+  if (text.find('\0') != std::string_view::npos)
+    throw Error::invalid_argument(what + ": NUL byte in " + quoted(text));
+}
+
 }  // namespace thinshim

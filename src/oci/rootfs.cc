@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/identifier.h"
 #include "base/quote.h"
 #include "oci/idmap.h"
 #include "oci/loop.h"
@@ -82,16 +83,10 @@ Place find_place(const std::string& rootfs, const std::string& target) {
   return place;
 }
 
-// A 0 byte would end a string early and mount something else.
-void check_text(const Mount& mount) {
-  auto refuse = [](const std::string& text) {
-    if (text.find('\0') != std::string::npos)
-      throw Error::invalid_argument("mount with a zero byte in " + quoted(text));
-  };
-  refuse(mount.type());
-  refuse(mount.source());
-  refuse(mount.target());
-  for (const std::string& option : mount.options()) refuse(option);
+void check_texts(const Mount& mount) {
+  for (const std::string* text : {&mount.type(), &mount.source(), &mount.target()})
+    check_whole(*text, "mount");
+  for (const std::string& option : mount.options()) check_whole(option, "mount");
 }
 
 // One of the listed mounts, made in up to four steps. Each mount that a step leaves on the target
@@ -281,7 +276,7 @@ void mount_all(const MountList& mounts, const std::string& rootfs) {
   std::vector<Place> made;
   for (const Mount& mount : mounts) {
     try {
-      check_text(mount);
+      check_texts(mount);
       Component(mount, rootfs, made).make();
     } catch (const Error& failure) {
       Error named = failure.in("failed to mount rootfs component");

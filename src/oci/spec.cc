@@ -117,6 +117,7 @@ class ContainerVisitor final : public JsonVisitor {
   }
   static std::string_view text(const JsonPath& path, const JsonValue& value) {
     expect(path, value, JsonKind::string, "string");
+    if (value.text.find('\0') != std::string_view::npos) refuse_json(path, "string without NUL");
     return value.text;
   }
 

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "base/error.h"
+#include "base/identifier.h"
 #include "base/quote.h"
 #include "runtime_options.pb.h"
 #include "shim/toml.h"
@@ -89,13 +90,12 @@ struct Setter {
   void operator()(Ignore) const {}
 };
 
-// The strings become arguments of a program and paths, which a NUL byte would cut short.
+// The strings become arguments of a program and paths.
 void check_texts(const RuncOptions& options) {
   for (const std::string* text :
        {&options.shim_cgroup(), &options.binary_name(), &options.root(), &options.criu_path(),
         &options.criu_image_path(), &options.criu_work_path()}) {
-    if (text->find('\0') != std::string::npos)
-      throw Error::invalid_argument("options: NUL byte in " + quoted(*text));
+    check_whole(*text, "options");
   }
 }
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/identifier.h"
 #include "base/quote.h"
 #include "bootstrap.pb.h"
 #include "cgroup/cgroup.h"
@@ -128,6 +129,9 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
     request.socket_directory = params.socket_dir();
     request.debug = request.debug || params.log_level() <= bootstrap::LOG_LEVEL_DEBUG;
     request.options = options_among(params);
+    for (const std::string* path :
+         {&request.grpc_address, &request.ttrpc_address, &request.socket_directory})
+      check_whole(*path, "stdin");
     return request;
   }
   const bool parses = request.options.ParseFromString(input);

@@ -222,6 +222,8 @@ void Container::exec(const api::ExecProcessRequest& request) {
   if (exec_id == id_)
     throw Error::invalid_argument("exec id " + exec_id +
                                   ": its exit would be taken for the container's");
+  for (const std::string* path : {&request.stdin(), &request.stdout(), &request.stderr()})
+    check_whole(*path, "exec");
   if (execs_.count(exec_id) != 0) throw Error::already_exists("id " + exec_id);
   if (!init_->made() || !next(kInitRules, init_->state(), Verb::exec))
     throw refusal(init_->state(), Verb::exec);

@@ -147,6 +147,10 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   check_identifier(request.id(), "container id");
   if (request.bundle().empty() || request.bundle().front() != '/')
     throw Error::invalid_argument("bundle \"" + request.bundle() + "\" is no absolute path");
+  for (const std::string* path :
+       {&request.bundle(), &request.stdin(), &request.stdout(), &request.stderr(),
+        &request.checkpoint(), &request.parent_checkpoint()})
+    check_whole(*path, "create");
   if (containers_.count(request.id()) != 0 || !being_created_.emplace(request.id(), true).second)
     throw Error::already_exists("container " + request.id());
   if (settings_.idle) settings_.idle(false);
@@ -281,6 +285,10 @@ Task<wire::Empty> TaskService::checkpoint(api::CheckpointTaskRequest request) {
   CheckpointOptions options;
   if (!options.ParseFromString(request.options().value()))
     throw Error::invalid_argument("the checkpoint's options cannot be understood");
+  for (const std::string* text :
+       {&request.path(), &options.work_path(), &options.parent_path(), &options.cgroups_mode()})
+    check_whole(*text, "checkpoint");
+  for (const std::string& name : options.empty_namespaces()) check_whole(name, "checkpoint");
   Task<> writing = see_through(std::move(owner), "checkpoint", &Container::checkpoint,
                                request.path(), std::move(options));
   co_await std::move(writing);

@@ -119,6 +119,14 @@ TEST_F(GroupTest, RefusesAFileLargerThanSixteenMebibytes) {
 
 using ContainerSpecTest = SpecTest;
 
+TEST_F(ContainerSpecTest, RefusesAPathThatWouldBeCutShort) {
+  for (std::string json :
+       {R"({"linux":{"cgroupsPath":"/a\u0000b"}})", R"({"root":{"path":"rootfs\u0000"}})"}) {
+    std::string refusal = failure([&] { container(json); });
+    EXPECT_NE(refusal.find("string without NUL expected"), std::string::npos) << refusal;
+  }
+}
+
 TEST_F(ContainerSpecTest, TellsAPidNamespaceOfItsOwn) {
   const std::pair<const char*, bool> cases[] = {
       {"[]", false},

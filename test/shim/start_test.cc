@@ -179,6 +179,17 @@ TEST(StartRequest, OfNeitherProtocolIsRefused) {
   EXPECT_EQ(request_refusal("\xa2\x06\x03new"), kNeither + ": \"\": invalid argument");
 }
 
+TEST(StartRequest, WithANulByteInAPathIsRefused) {
+  const std::string path("/run/\0x", 7);
+  bootstrap::BootstrapParams grpc = params(), ttrpc = params(), directory = params();
+  grpc.set_containerd_grpc_address(path);
+  ttrpc.set_containerd_ttrpc_address(path);
+  directory.set_socket_dir(path);
+  for (const auto& input : {grpc, ttrpc, directory})
+    EXPECT_EQ(request_refusal(input.SerializeAsString()),
+              "stdin: NUL byte in \"/run/\\x00x\": invalid argument");
+}
+
 TEST(StartRequest, MayBeAsLargeAsTheStockShimReads) {
   bootstrap::BootstrapParams input = params();
   input.add_extensions()->mutable_value()->set_value(std::string((10u << 20) - 100, 'x'));

@@ -100,6 +100,41 @@ TEST_F(Request, WithoutABundleIsRefused) {
   EXPECT_EQ(sink.history(), Lines());
 }
 
+// Its path would end there, and the files of another bundle, or none's, be written.
+TEST_F(Request, WithANulByteInAPathIsRefusedAndLeavesNoTrace) {
+  make_bundle("c1");
+  run("c2");
+  const auto before = files_of(directory.path());
+  const std::string cut = directory / "c1" + std::string("\0x", 2);
+  const Lines calls_before = runtime.calls();
+  for (int field = 0; field < 6; ++field) {
+    api::CreateTaskRequest request = create_request("c1");
+    std::string* const paths[] = {
+        request.mutable_bundle(),     request.mutable_stdin(),
+        request.mutable_stdout(),     request.mutable_stderr(),
+        request.mutable_checkpoint(), request.mutable_parent_checkpoint()};
+    *paths[field] = cut;
+    Error error = refusal_of(create_begin(request));
+    EXPECT_EQ(error.code(), Code::invalid_argument) << field;
+    EXPECT_TRUE(contains(error, "create: NUL byte in ")) << error.what();
+  }
+  api::ExecProcessRequest exec;
+  exec.set_id("c2");
+  exec.set_exec_id("e1");
+  exec.set_stdout(cut);
+  exec.mutable_spec()->set_value("{}");
+  EXPECT_TRUE(contains(refusal_of(begin<Empty>("Exec", exec)), "exec: NUL byte in "));
+  containerd::runc::v1::CheckpointOptions work, spaces;
+  work.set_work_path(cut);
+  spaces.add_empty_namespaces(cut);
+  for (const auto& call : {checkpoint_begin("c2", cut), checkpoint_begin("c2", "/x", work),
+                           checkpoint_begin("c2", "/x", spaces)})
+    EXPECT_TRUE(contains(refusal_of(call), "checkpoint: NUL byte in "));
+  EXPECT_EQ(files_of(directory.path()), before);
+  EXPECT_EQ(runtime.calls(), calls_before);
+  end_container("c2");
+}
+
 TEST_F(Request, WithABadConfigIsRefusedBeforeAnythingIsDone) {
   const std::string bundle = make_bundle("c1");
   api::CreateTaskRequest request = create_request("c1");
