@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/proc.h"
 
 namespace thinshim {
 
@@ -77,19 +77,10 @@ std::uint64_t ticks_since_boot() {
          static_cast<std::uint64_t>(now.tv_nsec) * ticks / 1'000'000'000;
 }
 
-// In the same ticks: field 22 of /proc/PID/stat, counted behind the name in parentheses, which may
-// hold anything (proc_pid_stat(5)). For all times where that cannot be read.
+// In the same ticks. For all times where that cannot be read.
 std::uint64_t started(pid_t pid) {
-  const std::string stat = read_proc_file(pid, "stat");
-  const std::size_t name_end = stat.rfind(')');
-  unsigned long long ticks = 0;
-  if (name_end == std::string::npos ||
-      std::sscanf(
-          stat.c_str() + name_end + 1,
-          " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-          &ticks) != 1)
-    return UINT64_MAX;
-  return ticks;
+  constexpr int kStartTime = 22;  // proc_pid_stat(5)
+  return parse_number(stat_field(read_proc_file(pid, "stat"), kStartTime)).value_or(UINT64_MAX);
 }
 
 // All children, where the kernel lists them (CONFIG_PROC_CHILDREN).

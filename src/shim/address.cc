@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/proc.h"
 
 namespace thinshim {
 namespace {
@@ -54,31 +55,29 @@ sockaddr_un address_to(const std::string& path) {
 
 // SIGKILL has been sent, but not been acted upon (proc_pid_status(5), SigPnd and ShdPnd).
 bool is_being_killed(int pid) {
-  constexpr unsigned long kKill = 1ul << (SIGKILL - 1);
+  constexpr std::uint64_t kKill = 1u << (SIGKILL - 1);
   const std::string status = read_proc_file(pid, "status");
-  for (const char* line : {"SigPnd:", "ShdPnd:"}) {
-    std::size_t found = status.find(line);
-    if (found == std::string::npos) continue;
-    if (std::strtoul(status.c_str() + found + 7, nullptr, 16) & kKill) return true;
+  for (const char* name : {"SigPnd", "ShdPnd"}) {
+    const std::string_view mask = status_field(status, name);
+    std::uint64_t signals = 0;
+    std::from_chars(mask.data(), mask.data() + mask.size(), signals, 16);
+    if (signals & kKill) return true;
   }
   return false;
 }
 
 // What became of the process that listens: `ending` has its descriptors perhaps still open, `gone`
-// has closed them (a zombie too). Field 9 of /proc/PID/stat, counted behind the name in
-// parentheses, which may hold anything (proc_pid_stat(5)).
+// has closed them (a zombie too).
 enum class Listener { lives, ending, gone };
 
 Listener listener_of(int pid) {
-  constexpr unsigned long kExiting = 0x4;    // PF_EXITING, linux/sched.h
+  constexpr int kState = 3, kFlags = 9;      // proc_pid_stat(5)
+  constexpr std::uint64_t kExiting = 0x4;    // PF_EXITING, linux/sched.h
   const bool killed = is_being_killed(pid);  // before its end, which the next question may see
-  std::string stat = read_proc_file(pid, "stat");
-  std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos) return Listener::gone;
-  char state = 0;
-  unsigned long flags = 0;
-  std::sscanf(stat.c_str() + name_end + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags);
-  if (state == 'Z') return Listener::gone;
+  const std::string stat = read_proc_file(pid, "stat");
+  const std::string_view state = stat_field(stat, kState);
+  if (state.empty() || state == "Z") return Listener::gone;
+  const std::uint64_t flags = parse_number(stat_field(stat, kFlags)).value_or(0);
   return killed || (flags & kExiting) != 0 ? Listener::ending : Listener::lives;
 }
 

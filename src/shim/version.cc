@@ -16,12 +16,17 @@ std::optional<int> recorded_version(const std::string& bundle) {
   return record.find("\"version\":3") != std::string::npos ? kBootstrapVersion : kLegacyVersion;
 }
 
-std::optional<int> version_of_shim(int pid) {
+std::optional<int> version_in(std::string_view command_line) {
   const std::string flag = std::string(1, '\0') + kVersionFlag;
-  const std::string line = read_proc_file(pid, "cmdline");
-  const std::size_t found = line.find(flag);
-  if (found == std::string::npos) return recorded_version("/proc/" + std::to_string(pid) + "/cwd");
-  return line[found + flag.size()] == '3' ? kBootstrapVersion : kLegacyVersion;
+  const std::size_t found = command_line.find(flag);
+  if (found == std::string_view::npos) return std::nullopt;
+  return command_line.substr(found + flag.size()).starts_with('3') ? kBootstrapVersion
+                                                                   : kLegacyVersion;
+}
+
+std::optional<int> version_of_shim(int pid) {
+  const std::optional<int> told = version_in(read_proc_file(pid, "cmdline"));
+  return told ? told : recorded_version("/proc/" + std::to_string(pid) + "/cwd");
 }
 
 }  // namespace thinshim

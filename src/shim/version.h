@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace thinshim {
 
@@ -17,6 +18,10 @@ inline constexpr char kVersionFlag[] = "-task-api=";
 // What containerd 2 has written down for the shim of a bundle, in bootstrap.json; nothing where it
 // has not, or where that cannot be read.
 std::optional<int> recorded_version(const std::string& bundle);
+
+// What the command line of a server says, its words ended by zero bytes; nothing where it is not
+// ours.
+std::optional<int> version_in(std::string_view command_line);
 
 // Of a shim that lives. A stock shim does not show it, but runs in the bundle of its first
 // container.

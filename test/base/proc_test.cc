@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/proc.h"
+
+#include <gtest/gtest.h>
+
+namespace thinshim {
+namespace {
+
+TEST(Proc, StatIsReadBehindAnyName) {
+  for (const char* name : {"sh", "a b", "x) Z 1 (", "(", ")", "", "two\nlines"}) {
+    const std::string stat = std::string("42 (") + name + ") S 1 42 7 0 -1 4194304 10 0\n";
+    EXPECT_EQ(stat_field(stat, 3), "S") << name;
+    EXPECT_EQ(stat_field(stat, 4), "1") << name;
+    EXPECT_EQ(stat_field(stat, 9), "4194304") << name;
+    EXPECT_EQ(stat_field(stat, 40), "") << name;
+  }
+  EXPECT_EQ(stat_field("", 3), "");
+  EXPECT_EQ(stat_field("42 (sh", 3), "");
+}
+
+TEST(Proc, StatusIsReadBehindAnyName) {
+  const std::string status =
+      "Name:\tSigPnd:\tffff\nState:\tS (sleeping)\nSigPnd:\t0000000000000100\n";
+  EXPECT_EQ(status_field(status, "SigPnd"), "0000000000000100");
+  EXPECT_EQ(status_field(status, "State"), "S");
+  EXPECT_EQ(status_field(status, "ShdPnd"), "");
+  EXPECT_EQ(status_field("", "State"), "");
+}
+
+}  // namespace
+}  // namespace thinshim
