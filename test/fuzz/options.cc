@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The options of a request (shim/options.h) and how they are kept in the bundle (oci/bundle.h). The
+// first byte says what the rest is: 'J' options.json, anything else an Any.
+#include "shim/options.h"
+
+#include "fuzz/fuzz.h"
+#include "fuzz/wire_mutator.h"
+#include "runtime_options.pb.h"
+
+namespace thinshim::fuzz {
+namespace {
+
+// It would be read, whatever it is.
+bool names_a_file(const wire::Any& request) {
+  runtimeoptions::v1::Options generic;
+  return request.type_url().ends_with("runtimeoptions.v1.Options") &&
+         generic.ParseFromString(request.value()) && !generic.config_path().empty();
+}
+
+// Without fields of the future, of which JSON knows nothing.
+RuncOptions known_part_of(const RuncOptions& options) {
+  RuncOptions known;
+  known.set_no_pivot_root(options.no_pivot_root());
+  known.set_no_new_keyring(options.no_new_keyring());
+  known.set_shim_cgroup(options.shim_cgroup());
+  known.set_io_uid(options.io_uid());
+  known.set_io_gid(options.io_gid());
+  known.set_binary_name(options.binary_name());
+  known.set_root(options.root());
+  known.set_criu_path(options.criu_path());
+  known.set_systemd_cgroup(options.systemd_cgroup());
+  known.set_criu_image_path(options.criu_image_path());
+  known.set_criu_work_path(options.criu_work_path());
+  known.set_task_api_address(options.task_api_address());
+  known.set_task_api_version(options.task_api_version());
+  return known;
+}
+
+void check_kept(const RuncOptions& options) {
+  const std::string json = options_to_json(options);
+  expect(json.find('\n') == std::string::npos && is_utf8(json),
+         "options.json is one line of UTF-8");
+  expect(options_from_json(json).SerializeAsString() == known_part_of(options).SerializeAsString(),
+         "what is kept is read back the same");
+}
+
+void check_request(std::string_view bytes) {
+  wire::Any request;
+  if (!request.ParseFromString(std::string(bytes)) || names_a_file(request)) return;
+  const Config base;
+  const auto settings = attempt_in_words([&] { return resolve_options(request, base); });
+  if (!settings) return;
+  const bool none = request.type_url().empty() && request.value().empty();
+  expect(none || is_runtime_options(request.type_url()), "other types are refused");
+  const RuncOptions& options = settings->options;
+  const RuntimeConfig& runtime = settings->config.task.runtime;
+  expect(!options.binary_name().empty() && !options.root().empty(), "the defaults are there");
+  expect(runtime.binary == options.binary_name() && runtime.root == options.root() &&
+             runtime.systemd_cgroup == options.systemd_cgroup(),
+         "options and configuration agree");
+  for (const std::string* text :
+       {&options.shim_cgroup(), &options.binary_name(), &options.root(), &options.criu_path(),
+        &options.criu_image_path(), &options.criu_work_path()})
+    expect(!has_nul(*text), "no option is cut short where it is used");
+  check_kept(options);
+}
+
+}  // namespace
+}  // namespace thinshim::fuzz
+
+using namespace thinshim;
+using namespace thinshim::fuzz;
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
+                                               std::size_t most, unsigned seed) {
+  std::mt19937 random(seed);
+  const std::string_view input = text_of(data, size);
+  const std::string kind(input.substr(0, 1));
+  std::string changed = kind == "J" || kind.empty() || random() % 8 == 0
+                            ? mutate_bytes(input, random)
+                            : kind + mutate_message(input.substr(1), random);
+  changed.resize(std::min(changed.size(), most));
+  std::copy(changed.begin(), changed.end(), data);
+  return changed.size();
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  std::string_view input = text_of(data, size);
+  if (take(input, 1) != "J") return check_request(input), 0;
+  const auto options = attempt([&] { return options_from_json(input); });
+  // JSON's strings may be no UTF-8 (a lone surrogate), which protobuf's are.
+  if (options && is_utf8(options_to_json(*options))) check_kept(*options);
+  return 0;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bundle's config.json (oci/spec.h), the reader behind it (oci/json.h), and the process of an
+// exec (oci/process_json.h).
+#include "oci/spec.h"
+
+#include <cstring>
+
+#include "fuzz/fuzz.h"
+#include "oci/json.h"
+#include "oci/process_json.h"
+
+namespace thinshim::fuzz {
+namespace {
+
+// Tells everything that there is, but goes where the text says.
+class Teller final : public JsonVisitor {
+ public:
+  Step value(const JsonPath& path, const JsonValue& value) override {
+    expect(path.size() <= 512, "documents are not nested without end");
+    told_ += std::to_string(static_cast<int>(value.kind)) + name(path) + "=";
+    told_ += std::string(value.text) + "\n";
+    if (!path.empty() && path.back() == "skip") return Step::skip;
+    return path.size() > 3 && path.back() == "stop" ? Step::stop : Step::go_on;
+  }
+  Step end(const JsonPath& path) override {
+    told_ += "end" + name(path) + "\n";
+    return Step::go_on;
+  }
+  std::string take() { return std::move(told_); }
+
+ private:
+  static std::string name(const JsonPath& path) {
+    std::string joined;
+    for (const std::string& key : path) joined += "." + key;
+    return joined;
+  }
+  std::string told_;
+};
+
+template <class Visit>
+std::string told_by(Visit visit) {
+  Teller teller;
+  attempt([&] { return visit(teller), true; });
+  return teller.take();
+}
+
+// A file is read in pieces; where they meet, here in the middle of the text, must make no
+// difference.
+void check_pieces(MemoryFile& file, std::string_view text) {
+  constexpr std::size_t kPiece = 8192;
+  const std::string moved =
+      std::string(kPiece - std::min(kPiece, text.size() / 2), ' ') + std::string(text);
+  const std::string& path = file.with(moved);
+  expect(told_by([&](JsonVisitor& visitor) { visit_json(moved, visitor); }) ==
+             told_by([&](JsonVisitor& visitor) { visit_json_file(path, visitor); }),
+         "a file is read as its text is");
+}
+
+void check_process(const std::string& text) {
+  const auto with = attempt([&] { return with_terminal(text, true); });
+  const auto without = attempt([&] { return with_terminal(text, false); });
+  expect(with.has_value() == without.has_value(), "either is refused, or none");
+  if (!with) return;
+  expect(with->ends_with("\"terminal\":true}"), "the terminal is set");
+  expect(without->ends_with("\"terminal\":false}"), "the terminal is taken away");
+  expect(with_terminal(*with, false) == *without, "the rest is the same");
+  try {
+    check_json_object(*with, "process");
+  } catch (const Error& error) {
+    expect(std::strstr(error.what(), "nested too deeply"), "what is passed on is JSON");
+  }
+}
+
+}  // namespace
+}  // namespace thinshim::fuzz
+
+using namespace thinshim;
+using namespace thinshim::fuzz;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static MemoryFile file;
+  NoDescriptorLeft no_descriptor_left;
+  const std::string text(text_of(data, size));
+  if (size % 4 == 0) check_pieces(file, text);  // which takes long
+  const std::string& path = file.with(text);
+  attempt([&] { return group_of(path); });
+  const auto spec = attempt([&] { return read_container_spec(path); });
+  if (spec)
+    expect(!has_nul(spec->cgroups_path) && !has_nul(spec->root_path),
+           "no path is cut short where it is used");
+  check_process(text);
+  return 0;
+}

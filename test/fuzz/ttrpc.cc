@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// What any process may say that can connect: bytes to the server, with a live task service behind
+// it. The first byte says on what ground.
+#include "fuzz/live_service.h"
+#include "fuzz/wire_mutator.h"
+
+namespace thinshim::fuzz {
+namespace {
+
+// Bits of the first byte.
+constexpr unsigned kHasContainer = 1;  // c1, created
+constexpr unsigned kHasRuntime = 2;
+constexpr unsigned kInPieces = 4;
+constexpr unsigned kLinger = 8;  // hears a while before it ends
+constexpr unsigned kDirectSignals = 16;
+
+Task<> create_c1(Peer& peer) {
+  containerd::task::v3::CreateTaskRequest request;
+  request.set_id("c1");
+  request.set_bundle(kHere + "b1");
+  Task<> saying = peer.say(request_frame(1, "Create", request.SerializeAsString()));
+  co_await std::move(saying);
+  Task<std::optional<::ttrpc::Response>> answering = peer.answer(1, 10s);
+  const std::optional<::ttrpc::Response> answer = co_await std::move(answering);
+  expect(answer && answer->status().code() == 0, "a container is created");
+}
+
+Task<> converse(LiveService& live, Peer& peer, unsigned ground, std::string bytes) {
+  std::size_t piece = bytes.size();
+  if (ground & kInPieces) piece = bytes.size() / 3 + 1;
+  for (std::size_t said = 0; said < bytes.size(); said += piece) {
+    Task<> saying = peer.say(bytes.substr(said, piece));
+    co_await std::move(saying);
+    if (ground & kInPieces) co_await yield(live.loop());
+  }
+  Task<std::optional<::ttrpc::Response>> waiting = peer.answer(0, 3ms);
+  if (ground & kLinger) co_await std::move(waiting);
+  peer.end();
+  Task<> closing = peer.wait_closed();
+  co_await std::move(closing);
+}
+
+void run(unsigned ground, std::string_view bytes) {
+  const bool has_container = ground & kHasContainer;
+  LiveService live({has_container || ground & kHasRuntime, (ground & kDirectSignals) != 0});
+  std::optional<Peer> other;
+  if (has_container) {
+    other.emplace(live.loop(), live.connect());
+    live.loop().run(create_c1(*other));
+  }
+  std::optional<Peer> peer(std::in_place, live.loop(), live.connect());
+  live.loop().run(converse(live, *peer, ground, std::string(bytes)));
+  // Each answer has its frame, of which the header at least was said.
+  expect(peer->answers() <= bytes.size() / kFrameHeaderSize, "an answer has its question");
+  peer.reset();
+  if (other) {
+    containerd::task::v3::ConnectRequest request;
+    live.loop().run(other->say(request_frame(3, "Connect", request.SerializeAsString())));
+    const auto answer = live.loop().run(other->answer(3, 5s));
+    expect(answer && answer->status().code() == 0, "garbage on a connection ends no other");
+    other->end();
+    live.loop().run(other->wait_closed());
+    other.reset();
+  }
+  live.loop().run(live.settle());
+}
+
+// Frames, and what is left behind them.
+std::vector<Frame> frames_of(std::string_view& bytes) {
+  std::vector<Frame> frames;
+  while (bytes.size() >= kFrameHeaderSize) {
+    const FrameHeader header = read_frame_header(bytes);
+    if (header.length > bytes.size() - kFrameHeaderSize) break;
+    frames.push_back({header, std::string(bytes.substr(kFrameHeaderSize, header.length))});
+    bytes.remove_prefix(kFrameHeaderSize + header.length);
+  }
+  return frames;
+}
+
+void mutate_frames(std::vector<Frame>& frames, std::mt19937& random) {
+  const std::size_t place = random() % frames.size();
+  Frame& frame = frames[place];
+  switch (random() % 8) {
+    case 0:
+      frames.erase(frames.begin() + static_cast<std::ptrdiff_t>(place));
+      break;
+    case 1:
+      frames.push_back(frame);
+      break;
+    case 2:
+      std::swap(frame, frames[random() % frames.size()]);
+      break;
+    case 3:
+      frame.header.type = static_cast<FrameType>(random() % 5);
+      frame.header.flags = static_cast<std::uint8_t>(random() % 9);
+      break;
+    case 4:
+      frame.header.stream = static_cast<std::uint32_t>(random() % 16);
+      break;
+    default:
+      frame.data = mutate_message(frame.data, random);
+  }
+}
+
+std::string joined(const std::vector<Frame>& frames, bool renumber, std::mt19937& random) {
+  std::string bytes;
+  std::uint32_t stream = 1;
+  for (const Frame& frame : frames) {
+    FrameHeader header = frame.header;
+    header.length = static_cast<std::uint32_t>(frame.data.size());
+    if (renumber) header.stream = stream;
+    if (random() % 64 == 0) header.length = static_cast<std::uint32_t>(random());
+    stream += 2;
+    append_frame_header(bytes, header);
+    bytes += frame.data;
+  }
+  return bytes;
+}
+
+std::string mutated(std::string_view input, std::mt19937& random) {
+  std::string ground(take(input, 1));
+  if (!ground.empty() && random() % 16 == 0) ground[0] = static_cast<char>(random() % 32);
+  std::vector<Frame> frames = frames_of(input);
+  if (frames.empty() || random() % 16 == 0) {
+    const std::string rest = joined(frames, false, random) + std::string(input);
+    return ground + mutate_bytes(rest, random);
+  }
+  mutate_frames(frames, random);
+  return ground + joined(frames, random() % 2 == 0, random) + std::string(input);
+}
+
+}  // namespace
+}  // namespace thinshim::fuzz
+
+using namespace thinshim::fuzz;
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  set_up_ground();
+  return 0;
+}
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
+                                               std::size_t most, unsigned seed) {
+  std::mt19937 random(seed);
+  std::string changed = mutated(text_of(data, size), random);
+  changed.resize(std::min(changed.size(), most));
+  std::copy(changed.begin(), changed.end(), data);
+  return changed.size();
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  std::string_view input = text_of(data, size);
+  const unsigned ground = take_byte(input);
+  run(ground, input);
+  return 0;
+}

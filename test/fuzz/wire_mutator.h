@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Changes messages of protobuf without knowing their types: takes the wire format apart
+// (https://protobuf.dev/programming-guides/encoding), changes a field or one of a message within
+// it, and puts it together with lengths that are right. Bytes that are no message are changed as
+// libFuzzer does.
+#pragma once
+
+#include <cstddef>
+#include <random>
+#include <string>
+#include <string_view>
+
+namespace thinshim::fuzz {
+
+std::string mutate_message(std::string_view message, std::mt19937& random);
+// By libFuzzer. What was ASCII mostly stays so, because strings that are no UTF-8 cost the whole
+// message.
+std::string mutate_bytes(std::string_view bytes, std::mt19937& random);
+
+}  // namespace thinshim::fuzz
