@@ -55,6 +55,7 @@ class Parts {
   void await_work(bool idle);
   Task<> serve(Fd listener);
   Task<> end_idle_shim();
+  Task<> end_forgotten_shim();
   Task<> remove_socket();
 
   const Arguments& arguments_;
@@ -68,6 +69,7 @@ class Parts {
   Server server_;
   TaskSet serving_;
   TaskSet idling_;
+  TaskSet forgetting_;
 };
 
 // The file that a request's options may name counts for all that is read here.
@@ -134,6 +136,10 @@ void Parts::run(Fd listener) {
   shutdown_->at_end("let the last answers out", [this] { return server_.drain(1s); });
   shutdown_->at_end("remove the socket", [this] { return remove_socket(); });
   serving_.spawn(serve(std::move(listener)), "serve");
+  server_.when_alone([this] {
+    forgetting_.cancel();
+    forgetting_.spawn(end_forgotten_shim(), "end of a forgotten shim");
+  });
   await_work(true);  // whoever started it may have ended since
   loop_.run(shutdown_->run());
 }
@@ -160,6 +166,15 @@ void Parts::await_work(bool idle) {
 Task<> Parts::end_idle_shim() {
   co_await sleep(loop_, config_.task.idle_timeout);
   log::info("there is no container any more, and nobody has asked for the end");
+  shutdown_->ask();
+}
+
+// A client that went while its container was made never heard of it; containerd then cleans up by
+// `delete` and the bundle's removal, and asks this shim for nothing any more.
+Task<> Parts::end_forgotten_shim() {
+  co_await sleep(loop_, config_.task.idle_timeout);
+  if (server_.connections() != 0 || !task_->is_forgotten()) co_return;
+  log::info("nobody knows of the containers any more");
   shutdown_->ask();
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <functional>
 #include <utility>
 
@@ -367,6 +368,15 @@ bool TaskService::has_no_work() const {
   bool awaited = std::any_of(being_created_.begin(), being_created_.end(),
                              [](const auto& create) { return create.second; });
   return containers_.empty() && !awaited;
+}
+
+bool TaskService::is_forgotten() const {
+  return being_created_.empty() &&
+         std::all_of(containers_.begin(), containers_.end(), [](const auto& entry) {
+           const Container& container = *entry.second;
+           return container.process("")->state() == State::stopped &&
+                  ::access(container.bundle().path().c_str(), F_OK) < 0 && errno == ENOENT;
+         });
 }
 
 // A request to shut down that came while there were containers is remembered: clients send it once

@@ -55,6 +55,10 @@ class TaskService {
   std::string describe() const;
   std::size_t being_created() const { return being_created_.size(); }
 
+  // Whether nobody can ask for anything here any more: every container is dead, and its bundle is
+  // gone, without which containerd does not know of it.
+  bool is_forgotten() const;
+
   // Waits for the logging programs of containers that are gone, which is bounded.
   Task<> loggers_finished() { return loggers_.finish(); }
 

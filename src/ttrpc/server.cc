@@ -95,6 +95,7 @@ Task<> Server::run(std::list<Connection>::iterator connection) {
   }
   connections_.erase(connection);
   release_unused_memory();  // there may be megabytes that it did not read
+  if (connections_.empty() && alone_) alone_();
   if (failure) std::rethrow_exception(failure);
 }
 

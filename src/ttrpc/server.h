@@ -8,8 +8,10 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <string>
+#include <utility>
 
 #include "async/loop.h"
 #include "base/fd.h"
@@ -39,6 +41,9 @@ class Server {
   // is refused: closed before a byte is read.
   void adopt(Fd peer);
 
+  // What is done whenever the last peer has gone.
+  void when_alone(std::function<void()> work) { alone_ = std::move(work); }
+
   // Stops accepting and reading, gives what is already answered up to `limit` to get out, and
   // closes.
   Task<> drain(Duration limit);
@@ -60,6 +65,7 @@ class Server {
   int listener_ = -1;  // owned by serve()
   bool closed_ = false;
   std::list<Connection> connections_;
+  std::function<void()> alone_;
   TaskSet tasks_;
 };
 

@@ -259,6 +259,24 @@ TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
   EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
 }
 
+// containerd had Create's answer no more, so it cleaned up without telling the shim.
+TEST_F(ServerProcess, EndsWhereItsContainersAreForgotten) {
+  make_bundle("c1");
+  const SubprocessOptions options = surroundings_with_idle_timeout("300ms");
+  EXPECT_TRUE(test::run(command("c1", {"start"}), options).ok());
+  auto shim = connect("unix://" + socket());
+  const pid_t pid = run(*shim, "c1");
+  shim->client.close();
+  ::kill(pid, SIGKILL);
+  shim->pass(900ms);
+  auto other = connect("unix://" + socket());
+  EXPECT_EQ(other->state("c1").status(), types::STOPPED) << "whoever has its bundle may still ask";
+  other->client.close();
+  EXPECT_TRUE(cleanup("c1").ok());
+  fs::remove_all(bundle("c1"));
+  EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
+}
+
 TEST_F(ServerProcess, SleepsAsLongAsAContainerOnlyRuns) {
   make_bundle("c1");
   const SubprocessOptions options = surroundings_with_idle_timeout("1s");

@@ -46,7 +46,7 @@ Task<FastShimTest::ExecLife> FastShimTest::run_exec(TaskCalls& shim,
       shim.ask<api::StartResponse>("Start", named(api::StartRequest()));
   const api::StartResponse started = co_await std::move(starting);
   if (signal != 0) {
-    co_await sleep(shim.loop(), until_signal);
+    co_await sleep(loop_, until_signal);
     api::KillRequest killing = named(api::KillRequest());
     killing.set_signal(static_cast<std::uint32_t>(signal));
     Task<Empty> kill = shim.ask<Empty>("Kill", killing);

@@ -24,8 +24,8 @@ class FastShimTest : public ShimTest {
     std::uint32_t status = 0;
   };
   // Fails the test where they differ, and throws where one is refused.
-  static Task<ExecLife> run_exec(TaskCalls& shim, api::ExecProcessRequest request, int signal = 0,
-                                 Duration until_signal = Duration(0));
+  Task<ExecLife> run_exec(TaskCalls& shim, api::ExecProcessRequest request, int signal = 0,
+                          Duration until_signal = Duration(0));
 
   // Whether its memory says something: AddressSanitizer keeps what is freed, and its own books.
   static bool tells_memory(pid_t pid);

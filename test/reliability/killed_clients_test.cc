@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "reliability/scale.h"
@@ -14,7 +17,15 @@ namespace {
 
 class KilledClients : public EndToEnd {
  protected:
-  KilledClients() : random_(static_cast<unsigned>(scaled(1, 2))) {}
+  // Whom containerd forgets ends by itself, but not within the time that a test has.
+  KilledClients() : random_(static_cast<unsigned>(scaled(1, 2))) {
+    const std::string path = directory_ / "thinshim.yaml";
+    std::filesystem::create_directories(directory_);
+    std::ofstream(path) << "version: 1\nplugins: {io.containerd.ttrpc.v1.task: "
+                           "{idle_timeout: 2s}}\n";
+    ::setenv("THINSHIM_CONFIG", path.c_str(), 1);
+  }
+  ~KilledClients() override { ::unsetenv("THINSHIM_CONFIG"); }
 
   void wait_a_moment(int below_milliseconds) {
     ::usleep(static_cast<useconds_t>(random_() % static_cast<unsigned>(below_milliseconds)) * 1000);

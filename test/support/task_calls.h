@@ -54,7 +54,6 @@ class TaskCalls {
   TaskCalls(Loop& loop, const std::string& socket) : loop_(loop), client(loop, socket) {}
 
   // --- the loop
-  Loop& loop() { return loop_; }
   template <class T>
   T await(Task<T> task) {
     std::optional<T> result = loop_.run(within(loop_, kLimit, std::move(task)));
