@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fuzz/live_service.h"
 
-#include <dirent.h>
 #include <ftw.h>
 #include <signal.h>
 #include <sys/socket.h>

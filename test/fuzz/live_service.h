@@ -7,13 +7,9 @@
 // (config.json is broken), b4 (there is none), and fifos in, out and err.
 #pragma once
 
-#include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "async/loop.h"
 #include "fuzz/event_order.h"

@@ -3,7 +3,6 @@
 // tells of a process that has chosen its name, and what foreign text becomes in messages and in the
 // log. The first byte chooses.
 #include <algorithm>
-#include <numeric>
 
 #include "base/identifier.h"
 #include "base/log.h"
