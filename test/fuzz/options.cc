@@ -76,12 +76,10 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
   std::mt19937 random(seed);
   const std::string_view input = text_of(data, size);
   const std::string kind(input.substr(0, 1));
-  std::string changed = kind == "J" || kind.empty() || random() % 8 == 0
-                            ? mutate_bytes(input, random)
-                            : kind + mutate_message(input.substr(1), random);
-  changed.resize(std::min(changed.size(), most));
-  std::copy(changed.begin(), changed.end(), data);
-  return changed.size();
+  const std::string changed = kind == "J" || kind.empty() || random() % 8 == 0
+                                  ? mutate_bytes(input, random)
+                                  : kind + mutate_message(input.substr(1), random);
+  return give_back(changed, data, most);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

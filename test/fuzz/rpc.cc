@@ -336,10 +336,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
   if (random() % 32 == 0) ground = random() % 4;
   std::vector<Call> calls = calls_in(input);
   mutate(calls, random);
-  std::string changed = written(ground, calls);
-  changed.resize(std::min(changed.size(), most));
-  std::copy(changed.begin(), changed.end(), data);
-  return changed.size();
+  return give_back(written(ground, calls), data, most);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

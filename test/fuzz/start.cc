@@ -56,10 +56,7 @@ using namespace thinshim::fuzz;
 extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
                                                std::size_t most, unsigned seed) {
   std::mt19937 random(seed);
-  std::string changed = mutate_message(text_of(data, size), random);
-  changed.resize(std::min(changed.size(), most));
-  std::copy(changed.begin(), changed.end(), data);
-  return changed.size();
+  return give_back(mutate_message(text_of(data, size), random), data, most);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <random>
 #include <string>
 #include <string_view>
@@ -16,5 +17,10 @@ std::string mutate_message(std::string_view message, std::mt19937& random);
 // By libFuzzer. What was ASCII mostly stays so, because strings that are no UTF-8 cost the whole
 // message.
 std::string mutate_bytes(std::string_view bytes, std::mt19937& random);
+
+// Puts the changed input in the place of the old one, as a LLVMFuzzerCustomMutator is to.
+inline std::size_t give_back(const std::string& changed, std::uint8_t* data, std::size_t most) {
+  return changed.copy(reinterpret_cast<char*>(data), most);
+}
 
 }  // namespace thinshim::fuzz
