@@ -29,6 +29,7 @@ struct Launch {
   int* parked;
   int count;
   int death_signal;
+  pid_t parent;
   bool own_group;
 };
 
@@ -42,6 +43,7 @@ int become_program(const Launch& launch) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);  // the shim's own choice, not the container's
   if (launch.death_signal && prctl(PR_SET_PDEATHSIG, launch.death_signal) < 0) return errno;
+  if (launch.death_signal && getppid() != launch.parent) return ECHILD;  // it was dead before
   if (launch.own_group && setpgid(0, 0) < 0) return errno;
   if (launch.directory && chdir(launch.directory) < 0) return errno;
   // Out of the way of the numbers that they will get, so that no source is overwritten before its
@@ -132,6 +134,7 @@ pid_t start_command(const Command& command) {
                 parked.data(),
                 static_cast<int>(sources.size()),
                 command.death_signal,
+                ::getpid(),
                 command.own_group};
 
   // The child shares our memory until it is the program, so what it undoes there is undone here

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,7 +64,10 @@ struct FailureHeader {
   int errnum;
 };
 
-[[noreturn]] void work_in_fork(int report, const std::function<void()>& work) {
+[[noreturn]] void work_in_fork(int report, pid_t parent, const std::function<void()>& work) {
+  // `delete` would not see what is done after the shim's death.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
   // A child that hangs must not keep the shim's sockets and fifos open.
   if (report != 3) dup2(report, 3);
   close_range(4, ~0u, 0);
@@ -120,8 +124,9 @@ Task<> run_forked(Reaper& reaper, std::string what, std::function<void()> work, 
   Pipe pipe = make_pipe(0, what.c_str());
   // Not fork(): what libuv has registered with pthread_atfork() makes a pipe, which the child has
   // no use for, and aborts where it cannot.
+  const pid_t self = getpid();
   pid_t pid = check(_Fork(), what.c_str());
-  if (pid == 0) work_in_fork(pipe.write.get(), work);
+  if (pid == 0) work_in_fork(pipe.write.get(), self, work);
   Child child = reaper.take(pid);
   pipe.write.reset();
   Leash leash(child);

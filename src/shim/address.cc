@@ -177,6 +177,8 @@ Probe probe_socket(const std::string& path) {
   }
 }
 
+bool is_ending(int pid) { return listener_of(pid) == Listener::ending; }
+
 SocketFile::SocketFile(const Fd& socket) {
   sockaddr_un address{};
   socklen_t size = sizeof address;

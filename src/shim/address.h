@@ -56,6 +56,8 @@ struct Probe {
   int pid = 0;  // of the process that listens, 0 where unknown
 };
 Probe probe_socket(const std::string& path);
+// Whether the process is being ended, but not gone.
+bool is_ending(int pid);
 
 // The file of a socket that this process has bound, for the time when it must go. It is known by
 // its inode, so that the file of a shim that came after is left alone: no other file can have that

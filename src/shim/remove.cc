@@ -160,17 +160,47 @@ void clean(const Bundle& bundle, const std::string& id, const Arguments& argumen
   }
 }
 
-// Whether the socket was dead, and is gone now.
-bool remove_dead_socket(const std::string& address) {
+enum class ShimSocket { in_use, gone, removed };
+
+ShimSocket remove_dead_socket(const std::string& address) {
   std::optional<std::string> path = path_of_address(address);
-  if (!path || !exists(directory_of(*path))) return false;
+  if (!path || !exists(directory_of(*path))) return ShimSocket::in_use;
   if (exists(*path) && !is_socket(*path))  // whatever the bundle's file was made to say
     throw Error::invalid_argument(*path + " is no socket");
   SocketLock lock(*path);
-  if (!exists(*path)) return true;
-  if (probe_socket(*path).alive) return false;
+  if (!exists(*path)) return ShimSocket::gone;
+  if (probe_socket(*path).alive) return ShimSocket::in_use;
   if (::unlink(path->c_str()) < 0) warn("remove the shim's socket", errno_text(errno));
-  return true;
+  return ShimSocket::removed;
+}
+
+pid_t parent_of(pid_t pid) {
+  const std::string stat = read_proc_file(pid, "stat");
+  const std::size_t name_end = stat.rfind(')');
+  int parent = 0;
+  if (name_end != std::string::npos) std::sscanf(stat.c_str() + name_end + 1, " %*c %d", &parent);
+  return parent;
+}
+
+bool is_dying_at_work(pid_t pid, const std::string& bundle) {
+  if (pid <= 0 || pid == ::getpid()) return false;
+  const std::string words = '\0' + read_proc_file(pid, "cmdline");
+  const bool at_work = words.find('\0' + bundle + '\0') != std::string::npos ||
+                       leads_to(read_link("/proc/" + std::to_string(pid) + "/cwd"), bundle);
+  return at_work && (is_ending(pid) || is_ending(parent_of(pid)));
+}
+
+// A shim that is killed closes its socket first, which calls us, and only at its very end has the
+// kernel kill the runtime and the helpers that it has started: what they still do would be done
+// behind our back.
+void wait_for_the_dying(const Bundle& bundle) {
+  const auto is_dying = [&](const std::string& name) {
+    return is_dying_at_work(static_cast<pid_t>(std::atoi(name.c_str())), bundle.path());
+  };
+  for (int look = 0; look < kLooksAtGroups; ++look) {
+    if (std::ranges::none_of(entries_of("/proc"), is_dying)) return;
+    ::usleep(kBetweenLooks);
+  }
 }
 
 // Containers that had their shim in common with one whose shim is gone.
@@ -204,11 +234,12 @@ std::string remove_container(const Arguments& arguments) {
   if (address.empty() && !arguments.address.empty())
     address = address_of_path(
         socket_path("", arguments.address, arguments.containerd_namespace, arguments.id));
-  bool shim_is_gone = false;
-  attempt("remove the shim's socket", [&] { shim_is_gone = remove_dead_socket(address); });
+  ShimSocket socket = ShimSocket::in_use;
+  attempt("remove the shim's socket", [&] { socket = remove_dead_socket(address); });
+  if (socket == ShimSocket::removed) wait_for_the_dying(bundle);
   clean(bundle, arguments.id, arguments);
   // Only such callers leave the rest of a group to the shim's death.
-  if (shim_is_gone && recorded_version(bundle.path()) == kBootstrapVersion)
+  if (socket != ShimSocket::in_use && recorded_version(bundle.path()) == kBootstrapVersion)
     clean_group(bundle, address, arguments);
 
   containerd::task::v3::DeleteResponse response;
