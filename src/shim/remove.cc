@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "cgroup/cgroup.h"
 #include "oci/bundle.h"
 #include "oci/rootfs.h"
@@ -176,10 +177,7 @@ ShimSocket remove_dead_socket(const std::string& address) {
 
 pid_t parent_of(pid_t pid) {
   const std::string stat = read_proc_file(pid, "stat");
-  const std::size_t name_end = stat.rfind(')');
-  int parent = 0;
-  if (name_end != std::string::npos) std::sscanf(stat.c_str() + name_end + 1, " %*c %d", &parent);
-  return parent;
+  return static_cast<pid_t>(std::atoi(std::string(stat_field(stat, 4)).c_str()));
 }
 
 bool is_dying_at_work(pid_t pid, const std::string& bundle) {
