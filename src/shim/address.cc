@@ -158,6 +158,15 @@ bool is_socket(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
+bool send_to_socket(const std::string& path, std::string_view bytes) {
+  const sockaddr_un address = address_to(path);
+  const Fd socket = unix_socket();
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+             0 &&
+         ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+             static_cast<ssize_t>(bytes.size());
+}
+
 Probe probe_socket(const std::string& path) {
   const sockaddr_un address = address_to(path);
   // A child of the dead shim that is about to become a program has the socket open for a moment; a

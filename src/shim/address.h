@@ -10,6 +10,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/fd.h"
 
@@ -56,6 +57,8 @@ struct Probe {
   int pid = 0;  // of the process that listens, 0 where unknown
 };
 Probe probe_socket(const std::string& path);
+// Connects, writes, and closes again, without waiting for anything; false where that failed.
+bool send_to_socket(const std::string& path, std::string_view bytes);
 // Whether the process is being ended, but not gone.
 bool is_ending(int pid);
 

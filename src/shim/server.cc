@@ -38,6 +38,11 @@ std::size_t count_descriptors() {
   return count > 3 ? count - 3 : 0;  // ".", "..", and the directory itself
 }
 
+// How often the lock is asked for, every 10 ms: no action has it for long.
+constexpr int kTriesToLeave = 100;
+// In which a peer is accepted and its request read.
+constexpr int kRoundsToRead = 4;
+
 // What the server is made of. It goes from the bottom up: first the calls that are being served,
 // then the service that they run in, then what that stands on.
 class Parts {
@@ -56,6 +61,7 @@ class Parts {
   Task<> serve(Fd listener);
   Task<> end_idle_shim();
   Task<> end_forgotten_shim();
+  Task<> leave();
   Task<> remove_socket();
 
   const Arguments& arguments_;
@@ -70,6 +76,7 @@ class Parts {
   TaskSet serving_;
   TaskSet idling_;
   TaskSet forgetting_;
+  TaskSet leaving_;
 };
 
 // The file that a request's options may name counts for all that is read here.
@@ -107,7 +114,9 @@ SkipReason Parts::make_task() {
   settings.read_options = [this](const wire::Any& request) {
     return read_options(request, config_);
   };
-  settings.shut_down = [this] { shutdown_->ask(); };
+  settings.shut_down = [this] {
+    if (leaving_.empty()) leaving_.spawn(leave(), "leave");
+  };
   settings.idle = [this](bool idle) { await_work(idle); };
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);
@@ -166,6 +175,24 @@ void Parts::await_work(bool idle) {
 Task<> Parts::end_idle_shim() {
   co_await sleep(loop_, config_.task.idle_timeout);
   log::info("there is no container any more, and nobody has asked for the end");
+  if (leaving_.empty()) leaving_.spawn(leave(), "leave");
+}
+
+// Whoever has the socket's lock may be sending a container here, which is told before the lock is
+// let go. So with the lock in hand, and all read that has come by then, either nobody comes, or
+// the socket is gone before the next one looks.
+Task<> Parts::leave() {
+  std::optional<SocketLock> lock;
+  for (int tries = 0; tries < kTriesToLeave && !lock; ++tries) {
+    try {
+      lock.emplace(socket_.path(), 0ms);
+    } catch (const Error&) {  // where that is not for the lock, there is none to be had either
+    }
+    if (!lock) co_await sleep(loop_, 10ms);
+  }
+  for (int round = 0; round < kRoundsToRead; ++round) co_await yield(loop_);
+  if (!task_->has_no_work()) co_return;
+  socket_.remove();
   shutdown_->ask();
 }
 

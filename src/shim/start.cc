@@ -25,6 +25,10 @@
 #include "shim/options.h"
 #include "shim/server.h"
 #include "shim/version.h"
+#include "task.pb.h"
+#include "task/service.h"
+#include "ttrpc.pb.h"
+#include "ttrpc/frame.h"
 
 namespace thinshim {
 namespace {
@@ -104,6 +108,21 @@ std::string answer(const StartRequest& request, int version, const std::string& 
   return result.SerializeAsString();
 }
 
+// Tells the shim whom it will get, so that it does not end meanwhile. The lock is held until it is
+// told. A shim that cannot be reached just now is none the worse for it.
+void announce(const std::string& path, const std::string& id) {
+  containerd::task::v3::ConnectRequest message;
+  message.set_id(id);
+  ttrpc::Request request;
+  request.set_service(kStartService);
+  request.set_method(kExpect);
+  request.set_payload(message.SerializeAsString());
+  const std::string data = request.SerializeAsString();
+  std::string frame;
+  append_frame_header(frame, {static_cast<std::uint32_t>(data.size()), 1, FrameType::request, 0});
+  send_to_socket(path, frame + data);
+}
+
 // The other extensions are none of ours.
 wire::Any options_among(const bootstrap::BootstrapParams& params) {
   for (const bootstrap::Extension& extension : params.extensions())
@@ -169,6 +188,7 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
     if (error.errnum() != EADDRINUSE) throw error.in("create new shim socket");
     Probe living = probe_socket(path);
     if (living.alive) {
+      announce(path, arguments.id);
       lock.reset();
       bundle.write_address(address);
       print(answer(request, version_of_shim(living.pid).value_or(version), address));

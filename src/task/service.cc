@@ -36,6 +36,8 @@ types::Status status_of(const Container& container, const Process& process) {
   return types::UNKNOWN;
 }
 
+constexpr std::size_t kMostExpected = 1024;
+
 // To be asked before anything new is begun.
 void require_memory() {
   if (!has_reserved_memory())
@@ -74,6 +76,7 @@ void TaskService::serve(Server& server) {
     server.add(name, "Connect", *this, &TaskService::connect);
     server.add(name, "Shutdown", *this, &TaskService::shutdown);
   }
+  server.add(kStartService, kExpect, *this, &TaskService::expect);
 }
 
 std::shared_ptr<Container> TaskService::container(const std::string& id) const {
@@ -154,6 +157,8 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
     check_whole(*path, "create");
   if (containers_.count(request.id()) != 0 || !being_created_.emplace(request.id(), true).second)
     throw Error::already_exists("container " + request.id());
+  if (auto expected = expected_.find(request.id()); expected != expected_.end())
+    expected_.erase(expected);
   if (settings_.idle) settings_.idle(false);
   auto stop = std::make_shared<Event>();
   auto given_up = [this, id = request.id(), stop] {
@@ -367,7 +372,25 @@ void TaskService::create_given_up(const std::string& id) {
 bool TaskService::has_no_work() const {
   bool awaited = std::any_of(being_created_.begin(), being_created_.end(),
                              [](const auto& create) { return create.second; });
-  return containers_.empty() && !awaited;
+  return containers_.empty() && !awaited && expected_.empty();
+}
+
+Task<wire::Empty> TaskService::expect(api::ConnectRequest request) {
+  check_identifier(request.id(), "container id");
+  if (containers_.count(request.id()) == 0 && being_created_.count(request.id()) == 0 &&
+      expected_.size() < kMostExpected) {
+    expected_.insert(request.id());
+    operations_.spawn(expect_no_more(request.id()), "expect " + request.id());
+  }
+  co_return wire::Empty();
+}
+
+Task<> TaskService::expect_no_more(std::string id) {
+  co_await sleep(reaper_.loop(), settings_.expectation);
+  auto expected = expected_.find(id);
+  if (expected == expected_.end()) co_return;
+  expected_.erase(expected);
+  work_has_gone();
 }
 
 bool TaskService::is_forgotten() const {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "async/sync.h"
@@ -18,6 +19,11 @@
 #include "ttrpc/server.h"
 
 namespace thinshim {
+
+// What `start` tells the shim that it sends a container to, before it gives out the address:
+// Expect, with a ConnectRequest's id. It does not wait for an answer; a stock shim has none.
+inline constexpr const char* kStartService = "thinshim.v1.Start";
+inline constexpr const char* kExpect = "Expect";
 
 class TaskService {
  public:
@@ -39,7 +45,10 @@ class TaskService {
     // How long the shim stays for its clients after the last container, where the end was asked for
     // before.
     Duration farewell = std::chrono::seconds(3);
-    // Called when the last container is gone and the client has asked for the end.
+    // For how long a container is expected that `start` has sent here.
+    Duration expectation = std::chrono::seconds(10);
+    // Called when the last container is gone and the client has asked for the end; more than once
+    // where it has not come by then.
     std::function<void()> shut_down;
     // Called with true whenever the last container is gone, with false when one is asked for; may
     // be missing.
@@ -55,6 +64,8 @@ class TaskService {
   std::string describe() const;
   std::size_t being_created() const { return being_created_.size(); }
 
+  // Whether there is no container, none is made for a client, and none is expected.
+  bool has_no_work() const;
   // Whether nobody can ask for anything here any more: every container is dead, and its bundle is
   // gone, without which containerd does not know of it.
   bool is_forgotten() const;
@@ -80,6 +91,7 @@ class TaskService {
   Task<api::WaitResponse> wait(api::WaitRequest request);
   Task<api::ConnectResponse> connect(api::ConnectRequest request);
   Task<wire::Empty> shutdown(api::ShutdownRequest request);
+  Task<wire::Empty> expect(api::ConnectRequest request);
 
   // Throws Error not_found "container not created".
   std::shared_ptr<Container> container(const std::string& id) const;
@@ -96,11 +108,11 @@ class TaskService {
   std::function<void()> abandoned(Process::Stop stop);
   Task<> stop_later(Process::Stop stop);
   void create_given_up(const std::string& id);
-  bool has_no_work() const;
   void work_has_gone();
   void tidy_up();
   Task<> tidy_up_later();
   Task<> end_after_farewell();
+  Task<> expect_no_more(std::string id);
 
   Reaper& reaper_;
   EventSink& events_;
@@ -108,6 +120,7 @@ class TaskService {
   Loggers loggers_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::map<std::string, bool> being_created_;  // and whether a client waits for it
+  std::multiset<std::string> expected_;
   bool shutdown_asked_ = false;
   TaskSet operations_;
   TaskSet tidying_;

@@ -243,6 +243,29 @@ TEST_F(Request, ToShutDownWaitsForAContainerThatIsBeingCreated) {
   until([&] { return shutdowns == 1; });
 }
 
+TEST_F(Request, ToShutDownWaitsForAContainerThatIsExpected) {
+  api::ConnectRequest request;
+  request.set_id("c1");
+  await(client.call<Empty>(kStartService, kExpect, request, 0ms));
+  shutdown();
+  EXPECT_EQ(shutdowns, 0);
+  run("c1");
+  pass(kExpectation);
+  EXPECT_EQ(shutdowns, 0);
+  end_container("c1");
+  until([&] { return shutdowns == 1; });
+}
+
+TEST_F(Request, ToShutDownWaitsOnlySoLongForAContainerThatDoesNotCome) {
+  api::ConnectRequest request;
+  request.set_id("c1");
+  await(client.call<Empty>(kStartService, kExpect, request, 0ms));
+  shutdown();
+  pass(kExpectation / 2);
+  EXPECT_EQ(shutdowns, 0);
+  until([&] { return shutdowns == 1; });
+}
+
 // The runtime hangs, containerd gives up, and its `delete` cleans up once the shim is gone.
 TEST_F(Request, ToShutDownDoesNotWaitForACreateThatItsClientGaveUp) {
   runtime.before("create", runtime.wait_for("create"));

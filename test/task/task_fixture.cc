@@ -68,6 +68,7 @@ TaskTest::TaskTest() : TaskCalls(loop, socket) {
   };
   settings.patience = kPatience;
   settings.farewell = kFarewell;
+  settings.expectation = kExpectation;
   settings.shut_down = [this] { ++shutdowns; };
   settings.idle = [this](bool idle) { idle_calls += idle; };
   service_under_test.emplace(*reaper, sink, std::move(settings));

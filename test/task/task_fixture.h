@@ -71,6 +71,8 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   static constexpr std::chrono::milliseconds kPatience = 3s;
   // How long the shim stays after its last container, where it was asked to go before.
   static constexpr std::chrono::milliseconds kFarewell = 300ms;
+  // How long it waits for a container that `start` has sent.
+  static constexpr std::chrono::milliseconds kExpectation = 600ms;
 
   TaskTest();
   void TearDown() override;
