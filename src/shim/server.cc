@@ -40,8 +40,9 @@ std::size_t count_descriptors() {
 
 // How often the lock is asked for, every 10 ms: no action has it for long.
 constexpr int kTriesToLeave = 100;
-// In which a peer is accepted and its request read.
+// In which the request of the last peer that was accepted is read; and no more than these.
 constexpr int kRoundsToRead = 4;
+constexpr int kMostRounds = 1000;
 
 // What the server is made of. It goes from the bottom up: first the calls that are being served,
 // then the service that they run in, then what that stands on.
@@ -190,7 +191,10 @@ Task<> Parts::leave() {
     }
     if (!lock) co_await sleep(loop_, 10ms);
   }
-  for (int round = 0; round < kRoundsToRead; ++round) co_await yield(loop_);
+  for (int quiet = 0, round = 0; quiet < kRoundsToRead && round < kMostRounds; ++round) {
+    co_await yield(loop_);
+    quiet = server_.is_called() ? 0 : quiet + 1;
+  }
   if (!task_->has_no_work()) co_return;
   socket_.remove();
   shutdown_->ask();

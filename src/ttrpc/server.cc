@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ttrpc/server.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -97,6 +98,11 @@ Task<> Server::run(std::list<Connection>::iterator connection) {
   release_unused_memory();  // there may be megabytes that it did not read
   if (connections_.empty() && alone_) alone_();
   if (failure) std::rethrow_exception(failure);
+}
+
+bool Server::is_called() const {
+  pollfd listener = {listener_, POLLIN, 0};
+  return listener_ >= 0 && ::poll(&listener, 1, 0) > 0;
 }
 
 void Server::stop_accepting() {

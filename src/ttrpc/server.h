@@ -52,6 +52,8 @@ class Server {
   void close();
 
   std::size_t connections() const { return connections_.size(); }
+  // Whether a peer waits to be accepted.
+  bool is_called() const;
   std::size_t requests_in_flight() const;
   // Bytes held in memory because peers are slow.
   std::size_t buffered() const;

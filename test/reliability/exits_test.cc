@@ -44,12 +44,13 @@ class Exits : public FastShimTest {
     int running = 0;
     for (; running < kAtOnce; ++running) shim.calls.spawn(work(shim, count, next, program), "work");
     int behind = 0;
-    shim.until([&] {
+    while (told_ < count || exits_ < count) {
+      shim.pass(1ms);
       take_events();
       behind = std::max(behind, told_ - exits_);
+      if (HasFailure()) return;
       if (Clock::now() - last_news_ > TaskCalls::kLimit) throw std::runtime_error("it hangs");
-      return told_ == count && exits_ == count;
-    });
+    }
     for (const auto& [id, record] : records_) {
       EXPECT_EQ(record.stage, Record::exited) << id;
       EXPECT_EQ(record.pid, record.exit_pid) << id;
@@ -59,7 +60,9 @@ class Exits : public FastShimTest {
     figure("execs, each with its one exit", count);
     figure("of them a second", static_cast<int>(count / seconds));
     figure("exits of which Delete told before the event, at most", behind);
-    EXPECT_LT(behind, 2000) << "events are ever later";
+    if (tells_memory(only_shim().pid)) {  // and is as fast as it is meant to be
+      EXPECT_LT(behind, 2000) << "events are ever later";
+    }
   }
 
   // One of those who work at a time.

@@ -240,7 +240,10 @@ TEST_F(Soak, NothingFailsAndNothingGrows) {
   figure("private memory in the first half, kB, mean", early);
   figure("in the second half", late);
   figure("slowest State, ms", *std::max_element(latency_.values.begin(), latency_.values.end()));
-  EXPECT_LT(late, early * 1.1 + 64) << "it grows";
+  // AddressSanitizer takes its time until it keeps no more of what was freed.
+  if (tells_memory(pid) || count > 600) {
+    EXPECT_LT(late, early * 1.1 + 64) << "it grows";
+  }
 
   reading.cancel();
   shim_->end_container("c1");
