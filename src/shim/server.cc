@@ -170,6 +170,7 @@ Task<> Parts::serve(Fd listener) {
 // all the same, and learns of the end that way.
 void Parts::await_work(bool idle) {
   idling_.cancel();
+  if (!idle) leaving_.cancel();  // what comes now has a farewell of its own
   if (idle) idling_.spawn(end_idle_shim(), "end of an idle shim");
 }
 
