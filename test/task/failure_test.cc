@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "support/processes.h"
 #include "task/task_fixture.h"
 
 namespace thinshim::test {
@@ -71,6 +72,13 @@ class Failure : public TaskTest {
   }
 };
 
+// Whatever it left running too: that could still write a pid file, over the next attempt's.
+bool runtime_has_ended() {
+  for (const Process& child : children_of(getpid()))
+    if (child.name == "runc") return false;
+  return true;
+}
+
 class CreateFailure : public Failure, public testing::WithParamInterface<Fault> {};
 INSTANTIATE_TEST_SUITE_P(Faults, CreateFailure, testing::ValuesIn(kFaults), name_of);
 
@@ -89,7 +97,6 @@ TEST_P(CreateFailure, LeavesNothing) {
   EXPECT_EQ(sink.history(), Lines());
 
   runtime.behave();
-  pass(100ms);  // for a pid file that is written too late
   EXPECT_NE(end(create_begin(request)).pid(), 0u) << "the next attempt finds nothing in its way";
   EXPECT_EQ(mounts().size(), 1u);
   start("c1");
@@ -115,6 +122,7 @@ TEST_P(ExecFailure, LetsWhoeverWaitsGoAndTellsNoExit) {
   remove("c1", "e1");
   EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exec-added c1 e1"}));
 
+  until(runtime_has_ended);
   runtime.behave();
   run_exec("c1", "e1", "exit 5");
   EXPECT_EQ(wait("c1", "e1"), 5u);
