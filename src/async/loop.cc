@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "async/loop.h"
 
+#include <sys/epoll.h>
 #include <uv.h>
 
+#include <cerrno>
 #include <stdexcept>
 #include <string>
 
@@ -68,14 +70,32 @@ struct Watch::Handle {
 
   void arm(int events) {
     if ((armed & events) == events) return;
-    set(armed | events);
+    if (int error = set(armed | events)) throw_errno("watch a descriptor", error);
   }
-  void set(int events) {
-    armed = events;
-    if (events == 0)
-      uv_poll_stop(&poll);
-    else
-      check_uv(uv_poll_start(&poll, events, &Handle::on_events), "watch a descriptor");
+  // An errno, or 0. Where it fails nothing is watched, and whoever waited finds that out by trying
+  // again.
+  int set(int events) {
+    int error = -uv_poll_start(&poll, events, &Handle::on_events);  // stops it where there are none
+    if (error == 0 && events != 0) error = take_place();
+    armed = error == 0 ? events : 0;
+    if (error == 0) return 0;
+    uv_poll_stop(&poll);
+    wake(UV_READABLE | UV_WRITABLE);
+    return error;
+  }
+  // libuv adds a started handle's descriptor to its epoll set when it waits next, and calls
+  // abort(3) where there is no room. In a set that has it already it only changes the events
+  // (uv__io_poll() of libuv 1.44).
+  int take_place() {
+    epoll_event nothing{};
+    uv_os_fd_t fd = -1;
+    uv_fileno(reinterpret_cast<uv_handle_t*>(&poll), &fd);
+    nothing.data.fd = fd;
+    return epoll_ctl(uv_backend_fd(poll.loop), EPOLL_CTL_ADD, fd, &nothing) == 0 ? 0 : errno;
+  }
+  void wake(int events) {
+    if (events & UV_READABLE) readers.post_all();
+    if (events & UV_WRITABLE) writers.post_all();
   }
   static void on_events(uv_poll_t* poll, int status, int events) {
     Handle& self = *static_cast<Handle*>(poll->data);
@@ -85,8 +105,7 @@ struct Watch::Handle {
     }
     int wanted =
         (self.readers.empty() ? 0 : UV_READABLE) | (self.writers.empty() ? 0 : UV_WRITABLE);
-    if (events & UV_READABLE) self.readers.post_all();
-    if (events & UV_WRITABLE) self.writers.post_all();
+    self.wake(events);
     if (self.armed != 0 && (events & ~wanted) != 0) self.set(self.armed & wanted);
   }
 };

@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -23,6 +22,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/text.h"
 #include "cgroup/cgroup.h"
 #include "oci/bundle.h"
 #include "oci/rootfs.h"
@@ -177,7 +177,7 @@ ShimSocket remove_dead_socket(const std::string& address) {
 
 pid_t parent_of(pid_t pid) {
   const std::string stat = read_proc_file(pid, "stat");
-  return static_cast<pid_t>(std::atoi(std::string(stat_field(stat, 4)).c_str()));
+  return static_cast<pid_t>(parse_number(stat_field(stat, 4)).value_or(0));
 }
 
 bool is_dying_at_work(pid_t pid, const std::string& bundle) {
@@ -193,7 +193,7 @@ bool is_dying_at_work(pid_t pid, const std::string& bundle) {
 // behind our back.
 void wait_for_the_dying(const Bundle& bundle) {
   const auto is_dying = [&](const std::string& name) {
-    return is_dying_at_work(static_cast<pid_t>(std::atoi(name.c_str())), bundle.path());
+    return is_dying_at_work(static_cast<pid_t>(parse_number(name).value_or(0)), bundle.path());
   };
   for (int look = 0; look < kLooksAtGroups; ++look) {
     if (std::ranges::none_of(entries_of("/proc"), is_dying)) return;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The OCI runtime behind the targets, for which test/support/fake_runtime.h is too slow: its
 // containers are processes that wait for a signal, their pids in a file ROOT/ID. An exec whose
-// process speaks of "exit" ends at once. What it is told is foreign: it writes nowhere else.
+// process speaks of "exit" ends at once. What it is told is foreign: it writes nowhere else, and
+// runs nothing, which test/support/fast_runtime_main.cc would.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>

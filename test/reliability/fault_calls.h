@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,13 +22,13 @@ std::string name_of_call(long number, const std::uint64_t* arguments, pid_t proc
 struct Failures {
   std::vector<int> errors;
   std::string reason;
+  long places = std::numeric_limits<long>::max();  // how many of a process can fail, its first ones
 };
 // Nothing for a call that nobody has thought about yet.
 std::optional<Failures> failures_of_call(const std::string& name);
 
-// Whether libuv ends the process where this fails: the pipe that it makes for signals at its
-// beginning (the first of the server and of `delete`), and what it watches with epoll, where that
-// went well at first (uv_poll_init) and not any more a moment later. Nobody can be told then.
+// Whether libuv ends the process where this fails: the pipe that a loop makes for signals at its
+// beginning (the first of the server and of `delete`), and watching that and its eventfd.
 bool libuv_aborts_of(const std::string& call, long nth);
 
 }  // namespace thinshim::test

@@ -7,16 +7,11 @@
 #include <stdexcept>
 
 #include "support/eventually.h"
+#include "support/subprocess.h"
 
 namespace thinshim::test {
-namespace {
 
 namespace fs = std::filesystem;
-
-// Beside this program.
-fs::path tracer() { return fs::read_symlink("/proc/self/exe").parent_path() / "fault_tracer"; }
-
-}  // namespace
 
 std::string Fault::in_words() const {
   return role + " " + call + " " + std::to_string(nth) + " " + ::strerrorname_np(errnum);
@@ -28,7 +23,7 @@ Injection::Injection(fs::path report, std::optional<Fault> fault)
 }
 
 Words Injection::around(const Words& command) const {
-  Words words = {tracer(), report_};
+  Words words = {built_program("reliability/fault_tracer"), report_};
   if (fault_)
     words = words + Words{fault_->role, fault_->call, std::to_string(fault_->nth),
                           std::to_string(fault_->errnum)};

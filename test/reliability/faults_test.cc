@@ -29,9 +29,10 @@ class Faults : public FaultLifeTest {
       if (!failures) ADD_FAILURE() << "how " << call << " fails: see fault_calls.cc";
       if (!failures || failures->errors.empty()) continue;
       const std::vector<int>& errors = failures->errors;
-      for (long nth = 1; nth <= count; ++nth)
+      const long places = std::min(count, failures->places);
+      for (long nth = 1; nth <= places; ++nth)
         for (int error : errors)
-          if (is_full() || (nth == (count + 1) / 2 && error == errors.front()))
+          if (is_full() || (nth == (places + 1) / 2 && error == errors.front()))
             faults.push_back({role, call, nth, error});
     }
     return faults;

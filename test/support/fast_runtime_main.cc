@@ -9,7 +9,7 @@
 //   sleep       stays until it is killed
 //
 // Anything else is a program, by its path. `kill --all` reaches the first process only. It knows no
-// pause, update or checkpoint. See fast_runtime.h.
+// pause, update or checkpoint.
 #include <fcntl.h>
 #include <rapidjson/document.h>
 #include <signal.h>

@@ -18,6 +18,9 @@
 namespace thinshim::test {
 namespace {
 
+// Of the beginning: in a chroot, /proc of a test's own namespaces tells another path.
+const std::filesystem::path kThisProgram = std::filesystem::read_symlink("/proc/self/exe");
+
 [[noreturn]] void fail(const std::string& what) {
   throw std::system_error(errno, std::generic_category(), what);
 }
@@ -39,6 +42,10 @@ void close_fd(int& fd) {
 }
 
 }  // namespace
+
+std::filesystem::path built_program(const std::string& name) {
+  return kThisProgram.parent_path().parent_path() / name;
+}
 
 std::ostream& operator<<(std::ostream& stream, const Outcome& outcome) {
   stream << (outcome.timed_out ? "timed out" : "exit code " + std::to_string(outcome.exit_code));

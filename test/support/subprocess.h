@@ -12,6 +12,9 @@
 
 namespace thinshim::test {
 
+// A program that is built with the tests, by its place below test/: "support/runc".
+std::filesystem::path built_program(const std::string& name);
+
 // What came of a program. `exit_code` is 128 + signal for one that a signal ended, as in a shell.
 struct Outcome {
   int exit_code = -1;
