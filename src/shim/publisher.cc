@@ -116,15 +116,24 @@ Task<> Publisher::forward_all() {
       pause =
           std::min(2 * pause, outcome == Outcome::refused ? kLongestPauseRefused : kLongestPause);
     }
+    took_one_ = true;
+    hangs_ = false;
     if (--queued_ <= kFew) few_.set();
     tell_dropped();
   }
 }
 
 Task<> Publisher::keep_pace() {
-  if (few_.is_set() || last_ != Outcome::done) co_return;
+  if (has_nothing_to_wait_for()) co_return;
   Mutex::Guard turn = co_await pace_.lock();
+  if (has_nothing_to_wait_for()) co_return;
+  took_one_ = false;
   co_await TimedWait(loop_, few_, kPace);
+  hangs_ = !took_one_;
+}
+
+bool Publisher::has_nothing_to_wait_for() const {
+  return few_.is_set() || last_ != Outcome::done || hangs_;
 }
 
 Task<Publisher::Outcome> Publisher::forward(std::string request) {

@@ -15,13 +15,13 @@
 // Each event is a round trip of its own, for containerd serves requests in any order. Whoever
 // starts processes faster than it answers would see their exits ever later; so where more than a
 // few events are on their way, starts come one after the other, and each waits for them for two
-// milliseconds at most: long enough for a containerd that is well, and no matter with one that is
-// not.
+// milliseconds at most: long enough for a containerd that is well. Where it takes no event in that
+// time no start waits, until it does.
 //
 // Where containerd never comes back the queue is bounded: over the bound the oldest event goes that
 // is neither an exit nor a deletion; where there is none, the oldest exit of an exec, whose client
-// has gone with containerd; and at last the oldest of all, of a container of which State tells the
-// end until it is deleted. The log says that events are being dropped, and how many they were.
+// has gone with containerd; and at last the oldest of all. State tells the end of a container until
+// it is deleted. The log says that events are being dropped, and how many they were.
 #pragma once
 
 #include <cstdint>
@@ -59,6 +59,7 @@ class Publisher : public EventSink {
     const char* topic = "";
     std::string request;  // a ForwardRequest
   };
+  bool has_nothing_to_wait_for() const;
   static Rank rank_of(const std::string& topic, const google::protobuf::MessageLite& event);
   void make_room();
   Item take_first();
@@ -75,6 +76,8 @@ class Publisher : public EventSink {
   std::uint64_t published_ = 0;
   std::uint64_t dropped_ = 0;  // of which the log does not yet say how many
   Outcome last_ = Outcome::done;
+  bool took_one_ = false;  // since a start began to wait
+  bool hangs_ = false;     // took none in that time, and none since
   Event filled_;
   Event few_;  // on their way
   Mutex pace_;
