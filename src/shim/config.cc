@@ -202,7 +202,7 @@ StdioConfig read_stdio(const Value& value) {
 }
 
 TaskConfig read_task(const Value& value) {
-  constexpr Limits kIdleTimeout{0, 24 * 3'600'000, "0s to 24h"};
+  constexpr Limits kIdleTimeout{1000, 24 * 3'600'000, "1s to 24h"};
   TaskConfig task;
   auto idle_timeout = [&](const Value& v) {
     task.idle_timeout = std::chrono::milliseconds(

@@ -117,6 +117,14 @@ TEST(Config, ReadsSizesAndDurations) {
   }
 }
 
+// Less is over before containerd has come.
+TEST(Config, RefusesAShimThatEndsAtOnce) {
+  for (const char* time : {"0s", "999ms"})
+    EXPECT_EQ(
+        refusal_of(task_section(std::string("idle_timeout: ") + time)),
+        "c.yaml:3: plugins.io.containerd.ttrpc.v1.task.idle_timeout: out of range: 1s to 24h");
+}
+
 TEST(Config, RefusesNonsenseAsSizesAndDurations) {
   for (const char* text : {"big", "1 MiB", "1MB", "-1", "1.5MiB", "0x1000", "KiB", "[1]", "",
                            "99999999999999999999"}) {
