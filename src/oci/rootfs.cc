@@ -63,7 +63,7 @@ struct Place {
 
 // `target` below `rootfs`, every link in it resolved as if `rootfs` were the root.
 Place find_place(const std::string& rootfs, const std::string& target) {
-  Fd root = open_file(rootfs, O_PATH | O_DIRECTORY);
+  Fd root = open_file(rootfs, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (target.empty()) return {std::move(root), rootfs};
   std::string what = "failed to join path " + quoted(target) + " with root " + quoted(rootfs);
   open_how how{};
