@@ -37,6 +37,7 @@ types::Status status_of(const Container& container, const Process& process) {
 }
 
 constexpr std::size_t kMostExpected = 1024;
+constexpr Duration kUndoing = std::chrono::seconds(2);
 
 // To be asked before anything new is begun.
 void require_memory() {
@@ -107,7 +108,7 @@ std::function<void()> TaskService::abandoned(Process::Stop stop) {
 }
 
 Task<> TaskService::stop_later(Process::Stop stop) {
-  co_await sleep(reaper_.loop(), settings_.patience);
+  co_await TimedWait(reaper_.loop(), ending_, settings_.patience);
   stop->set();
 }
 
@@ -157,8 +158,7 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
     check_whole(*path, "create");
   if (containers_.count(request.id()) != 0 || !being_created_.emplace(request.id(), true).second)
     throw Error::already_exists("container " + request.id());
-  if (auto expected = expected_.find(request.id()); expected != expected_.end())
-    expected_.erase(expected);
+  expected_.erase(request.id());
   if (settings_.idle) settings_.idle(false);
   auto stop = std::make_shared<Event>();
   auto given_up = [this, id = request.id(), stop] {
@@ -197,6 +197,7 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
     failure = std::make_exception_ptr(Error(Code::canceled, "the client has gone"));
   }
   being_created_.erase(id);
+  if (being_created_.empty()) none_being_created_.set();
   if (failure) {
     work_has_gone();
     std::rethrow_exception(failure);
@@ -377,9 +378,8 @@ bool TaskService::has_no_work() const {
 
 Task<wire::Empty> TaskService::expect(api::ConnectRequest request) {
   check_identifier(request.id(), "container id");
-  if (containers_.count(request.id()) == 0 && being_created_.count(request.id()) == 0 &&
-      expected_.size() < kMostExpected) {
-    expected_.insert(request.id());
+  if (expected_.size() < kMostExpected) {
+    expected_[request.id()] = reaper_.loop().now() + settings_.expectation.count();
     operations_.spawn(expect_no_more(request.id()), "expect " + request.id());
   }
   co_return wire::Empty();
@@ -388,13 +388,19 @@ Task<wire::Empty> TaskService::expect(api::ConnectRequest request) {
 Task<> TaskService::expect_no_more(std::string id) {
   co_await sleep(reaper_.loop(), settings_.expectation);
   auto expected = expected_.find(id);
-  if (expected == expected_.end()) co_return;
+  if (expected == expected_.end() || expected->second > reaper_.loop().now()) co_return;
   expected_.erase(expected);
   work_has_gone();
 }
 
+Task<> TaskService::creates_finished() {
+  ending_.set();
+  none_being_created_.clear();
+  if (!being_created_.empty()) co_await TimedWait(reaper_.loop(), none_being_created_, kUndoing);
+}
+
 bool TaskService::is_forgotten() const {
-  return being_created_.empty() &&
+  return !containers_.empty() && being_created_.empty() && expected_.empty() &&
          std::all_of(containers_.begin(), containers_.end(), [](const auto& entry) {
            const Container& container = *entry.second;
            return container.process("")->state() == State::stopped &&

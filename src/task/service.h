@@ -11,7 +11,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "async/sync.h"
@@ -70,6 +69,9 @@ class TaskService {
   // gone, without which containerd does not know of it.
   bool is_forgotten() const;
 
+  // Waits until what is being made for clients that have gone is undone again, without patience now
+  // and for two seconds at most.
+  Task<> creates_finished();
   // Waits for the logging programs of containers that are gone, which is bounded.
   Task<> loggers_finished() { return loggers_.finish(); }
 
@@ -119,9 +121,11 @@ class TaskService {
   Settings settings_;
   Loggers loggers_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
-  std::map<std::string, bool> being_created_;  // and whether a client waits for it
-  std::multiset<std::string> expected_;
+  std::map<std::string, bool> being_created_;      // and whether a client waits for it
+  std::map<std::string, std::uint64_t> expected_;  // until when, by the loop's clock
   bool shutdown_asked_ = false;
+  Event none_being_created_;
+  Event ending_;
   TaskSet operations_;
   TaskSet tidying_;
   bool code_unmapped_ = false;

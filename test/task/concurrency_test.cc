@@ -46,6 +46,20 @@ TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneAtItsEnd) {
   end_container("c1");
 }
 
+// Behind the shim's end containerd cleans up, and nobody after it.
+TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneBeforeTheShimsEnd) {
+  runtime.after("create", runtime.wait_for("never"));
+  make_bundle("c1");
+  auto other = another_client();
+  auto creating = create_begin(create_request("c1"), other.get());
+  until_called("create c1");
+  until([&] { return runtime.knows("test", "c1"); });
+  hang_up(*other);
+  loop.run(service_under_test->creates_finished());
+  EXPECT_FALSE(runtime.knows("test", "c1"));
+  EXPECT_EQ(children(), std::vector<pid_t>());
+}
+
 TEST_F(Concurrency, ACreateThatFailsWithoutItsClientLeavesNothing) {
   runtime.before("create", runtime.wait_for("create") + "; " + FakeRuntime::fail("too late"));
   make_bundle("c1");
