@@ -161,10 +161,10 @@ bool is_socket(const std::string& path) {
 bool send_to_socket(const std::string& path, std::string_view bytes) {
   const sockaddr_un address = address_to(path);
   const Fd socket = unix_socket();
-  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
-             0 &&
-         ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
-             static_cast<ssize_t>(bytes.size());
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    return true;
+  return errno != ENOENT && errno != ECONNREFUSED && errno != EPIPE && errno != ECONNRESET;
 }
 
 Probe probe_socket(const std::string& path) {
@@ -213,6 +213,10 @@ void SocketFile::remove() const noexcept {
     lock.emplace(path_, std::chrono::milliseconds(0));
   } catch (const std::exception&) {  // whoever holds it does not replace the socket of a live shim
   }
+  remove_locked();
+}
+
+void SocketFile::remove_locked() const noexcept {
   if (is_there()) ::unlink(path_.c_str());
 }
 

@@ -57,7 +57,8 @@ struct Probe {
   int pid = 0;  // of the process that listens, 0 where unknown
 };
 Probe probe_socket(const std::string& path);
-// Connects, writes, and closes again, without waiting for anything; false where that failed.
+// Connects, writes, and closes again, without waiting for anything; false where nobody listens
+// there any more. Who has no time for it just now is there.
 bool send_to_socket(const std::string& path, std::string_view bytes);
 // Whether the process is being ended, but not gone.
 bool is_ending(int pid);
@@ -70,12 +71,13 @@ class SocketFile {
   explicit SocketFile(const Fd& socket);
 
   const std::string& path() const { return path_; }
+  bool is_there() const noexcept;
   // Under the socket's lock if it is free, without it otherwise; never waits, never throws.
   void remove() const noexcept;
+  // For whoever has the lock.
+  void remove_locked() const noexcept;
 
  private:
-  bool is_there() const noexcept;
-
   std::string path_;
   dev_t device_ = 0;
   ino_t inode_ = 0;

@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -61,8 +63,10 @@ class Parts {
   void await_work(bool idle);
   Task<> serve(Fd listener);
   Task<> end_idle_shim();
+  void begin_to_leave();
   Task<> end_forgotten_shim();
-  Task<> leave();
+  Task<std::optional<SocketLock>> lock_socket();
+  Task<> leave(std::function<bool()> may_leave);
   Task<> remove_socket();
 
   const Arguments& arguments_;
@@ -115,9 +119,7 @@ SkipReason Parts::make_task() {
   settings.read_options = [this](const wire::Any& request) {
     return read_options(request, config_);
   };
-  settings.shut_down = [this] {
-    if (leaving_.empty()) leaving_.spawn(leave(), "leave");
-  };
+  settings.shut_down = [this] { begin_to_leave(); };
   settings.idle = [this](bool idle) { await_work(idle); };
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);
@@ -144,6 +146,8 @@ void Parts::report() const {
 
 void Parts::run(Fd listener) {
   shutdown_->at_end("let the last answers out", [this] { return server_.drain(1s); });
+  // While clients can still see that it is not over: containerd cleans up as soon as it is.
+  shutdown_->at_end("undo what nobody waits for", [this] { return task_->creates_finished(); });
   shutdown_->at_end("remove the socket", [this] { return remove_socket(); });
   serving_.spawn(serve(std::move(listener)), "serve");
   server_.when_alone([this] {
@@ -177,27 +181,39 @@ void Parts::await_work(bool idle) {
 Task<> Parts::end_idle_shim() {
   co_await sleep(loop_, config_.task.idle_timeout);
   log::info("there is no container any more, and nobody has asked for the end");
-  if (leaving_.empty()) leaving_.spawn(leave(), "leave");
+  begin_to_leave();
+}
+
+void Parts::begin_to_leave() {
+  if (leaving_.empty()) leaving_.spawn(leave([this] { return task_->has_no_work(); }), "leave");
+}
+
+// Nothing where there is none to be had: where it is held for too long, or nobody can be sent here
+// any more.
+Task<std::optional<SocketLock>> Parts::lock_socket() {
+  for (int tries = 0; tries < kTriesToLeave && socket_.is_there(); ++tries) {
+    try {
+      co_return SocketLock(socket_.path(), 0ms);
+    } catch (const Error& error) {
+      if (error.code() != Code::deadline_exceeded) break;
+    }
+    co_await sleep(loop_, 10ms);
+  }
+  co_return std::nullopt;
 }
 
 // Whoever has the socket's lock may be sending a container here, which is told before the lock is
 // let go. So with the lock in hand, and all read that has come by then, either nobody comes, or
 // the socket is gone before the next one looks.
-Task<> Parts::leave() {
-  std::optional<SocketLock> lock;
-  for (int tries = 0; tries < kTriesToLeave && !lock; ++tries) {
-    try {
-      lock.emplace(socket_.path(), 0ms);
-    } catch (const Error&) {  // where that is not for the lock, there is none to be had either
-    }
-    if (!lock) co_await sleep(loop_, 10ms);
-  }
+Task<> Parts::leave(std::function<bool()> may_leave) {
+  Task<std::optional<SocketLock>> locking = lock_socket();
+  std::optional<SocketLock> lock = co_await std::move(locking);
   for (int quiet = 0, round = 0; quiet < kRoundsToRead && round < kMostRounds; ++round) {
     co_await yield(loop_);
     quiet = server_.is_called() ? 0 : quiet + 1;
   }
-  if (!task_->has_no_work()) co_return;
-  socket_.remove();
+  if (!may_leave()) co_return;
+  socket_.remove_locked();
   shutdown_->ask();
 }
 
@@ -205,9 +221,10 @@ Task<> Parts::leave() {
 // `delete` and the bundle's removal, and asks this shim for nothing any more.
 Task<> Parts::end_forgotten_shim() {
   co_await sleep(loop_, config_.task.idle_timeout);
-  if (server_.connections() != 0 || !task_->is_forgotten()) co_return;
+  const auto is_forgotten = [this] { return server_.connections() == 0 && task_->is_forgotten(); };
+  if (!is_forgotten()) co_return;
   log::info("nobody knows of the containers any more");
-  shutdown_->ask();
+  if (leaving_.empty()) leaving_.spawn(leave(is_forgotten), "leave");
 }
 
 // First of all at the end, so that no new container is sent to a shim that is about to go.
@@ -249,8 +266,9 @@ Fd open_listener(const Arguments& arguments) {
 // Lines go to the bundle's fifo. It is opened for reading too, so that opening never fails for want
 // of a reader and lines wait there while containerd is away.
 void open_log() {
-  Fd fifo = try_open("log", O_RDWR | O_NONBLOCK);
-  if (!fifo) return;
+  Fd fifo = try_open("log", O_RDWR | O_NONBLOCK | O_NOFOLLOW);
+  struct stat status{};
+  if (!fifo || ::fstat(fifo.get(), &status) < 0 || !S_ISFIFO(status.st_mode)) return;
   ::dup2(fifo.get(), STDERR_FILENO);  // for what the libraries have to say at their end
   log::set_sink(std::move(fifo));
 }

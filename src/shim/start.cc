@@ -109,8 +109,8 @@ std::string answer(const StartRequest& request, int version, const std::string& 
 }
 
 // Tells the shim whom it will get, so that it does not end meanwhile. The lock is held until it is
-// told. A shim that cannot be reached just now is none the worse for it.
-void announce(const std::string& path, const std::string& id) {
+// told; false where it has ended before, by a signal or without the lock.
+bool announce(const std::string& path, const std::string& id) {
   containerd::task::v3::ConnectRequest message;
   message.set_id(id);
   ttrpc::Request request;
@@ -120,7 +120,7 @@ void announce(const std::string& path, const std::string& id) {
   const std::string data = request.SerializeAsString();
   std::string frame;
   append_frame_header(frame, {static_cast<std::uint32_t>(data.size()), 1, FrameType::request, 0});
-  send_to_socket(path, frame + data);
+  return send_to_socket(path, frame + data);
 }
 
 // The other extensions are none of ours.
@@ -187,8 +187,7 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
   } catch (const Error& error) {
     if (error.errnum() != EADDRINUSE) throw error.in("create new shim socket");
     Probe living = probe_socket(path);
-    if (living.alive) {
-      announce(path, arguments.id);
+    if (living.alive && announce(path, arguments.id)) {
       lock.reset();
       bundle.write_address(address);
       print(answer(request, version_of_shim(living.pid).value_or(version), address));

@@ -361,8 +361,7 @@ std::optional<Failures> failures_of_call(const std::string& name) {
 }
 
 bool libuv_aborts_of(const std::string& call, long nth) {
-  return call == kAddOfLibuv ||
-         ((call == "pipe2" || call == "write(pipe)") && nth == 1);
+  return call == kAddOfLibuv || ((call == "pipe2" || call == "write(pipe)") && nth == 1);
 }
 
 }  // namespace thinshim::test

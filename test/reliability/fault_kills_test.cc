@@ -80,7 +80,9 @@ class Kills : public FastShimTest {
     killer.join();
     ::kill(pid, SIGKILL);
     const Outcome cleaned = cleanup("c1");
-    EXPECT_EQ(cleaned.exit_code, 0) << cleaned;
+    api::DeleteResponse answer;
+    EXPECT_TRUE(cleaned.ok() && answer.ParseFromString(cleaned.out)) << cleaned;
+    EXPECT_EQ(answer.exit_status(), 137u) << cleaned;
     std::string left;
     for (const std::string& trace : before.after()) left += "\n  " + trace;
     EXPECT_EQ(left, "") << cleaned;
@@ -120,6 +122,32 @@ TEST_F(Kills, AtAnyMomentLeaveNothingThatDeleteDoesNotRemove) {
 
 TEST_F(Kills, AtAnyMomentLeaveNothingOfARealContainer) {
   kill_at_random_moments("runc", {"/bin/sleep", "1000"}, R"("/bin/true")", create_request("c1"));
+}
+
+// A shim that came to be all the same gets no container, and ends by itself.
+TEST_F(Kills, OfStartAtAnyMomentLeaveNothing) {
+  make_bundle("c1");
+  const Leftovers before(namespace_);
+  const std::string config = directory_ / "config.yaml";
+  std::ofstream(config) << "version: 1\nplugins: {io.containerd.ttrpc.v1.task: "
+                           "{idle_timeout: 1s}}\n";
+  SubprocessOptions options = surroundings("c1");
+  options.environment.push_back("THINSHIM_CONFIG=" + config);
+  std::uniform_int_distribution<useconds_t> moment(0, 4000);
+  std::mt19937 random(std::random_device{}());
+  const int moments = scaled(20, 200);
+  int answers = 0;
+  for (int n = 0; n < moments; ++n) {
+    Subprocess starting(command("c1", {"start"}), options);
+    ::usleep(moment(random));
+    starting.signal(SIGKILL);
+    answers += starting.wait().ok();
+    const Outcome cleaned = cleanup("c1");
+    EXPECT_TRUE(cleaned.ok()) << cleaned;
+  }
+  EXPECT_TRUE(eventually([&] { return before.after().empty(); })) << *before.after().begin();
+  figure("moments at which `start` was killed", moments);
+  figure("of them after its end", answers);
 }
 
 }  // namespace

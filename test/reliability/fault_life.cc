@@ -24,7 +24,7 @@ bool lives(pid_t pid) {
 }
 
 bool libuv_aborted(const Injection::Report& report, const std::optional<Fault>& fault) {
-  return fault && !report.crashed.empty() && libuv_aborts_of(fault->call, fault->nth);
+  return fault && report.crashed.ends_with(":ABRT") && libuv_aborts_of(fault->call, fault->nth);
 }
 
 }  // namespace
@@ -40,8 +40,8 @@ void FaultLifeTest::SetUp() {
 }
 
 // Where somebody traces a process already, LeakSanitizer cannot.
-SubprocessOptions FaultLifeTest::traced_surroundings() const {
-  SubprocessOptions options = surroundings(kId);
+SubprocessOptions FaultLifeTest::traced_surroundings(const std::string& id) const {
+  SubprocessOptions options = surroundings(id);
   options.environment.push_back("ASAN_OPTIONS=detect_leaks=0");
   return options;
 }
@@ -94,7 +94,7 @@ bool FaultLifeTest::ask_once(Life& life, const std::string& what, const Asking& 
   } catch (const Error& error) {
     life.errors.push_back(what + ": " + error.what());
     if (error.code() == Code::unavailable)  // it may be dying
-      life.died = eventually([&] { return !lives(life.pid); }, Duration(200));
+      life.died = eventually([&] { return !lives(life.pid); }, Duration(200) * slowness());
     if (!life.died) expect_clear(life, what, error.what());
   }
   return false;
@@ -131,7 +131,7 @@ FaultLifeTest::Life FaultLifeTest::live(const std::optional<Fault>& fault) {
   const Leftovers before(namespace_);
   const Injection injection(directory_ / "report", fault);
   const Outcome started =
-      test::run(injection.around(command(kId, {"start"})), traced_surroundings());
+      test::run(injection.around(command(kId, {"start"})), traced_surroundings(kId));
   if (started.ok()) {
     const std::vector<Process> shims = shims_of_namespace(namespace_);
     life.pid = shims.empty() ? 0 : shims.front().pid;
@@ -139,14 +139,50 @@ FaultLifeTest::Life FaultLifeTest::live(const std::optional<Fault>& fault) {
     go_through(*shim, life);
     end_shim_of(*shim, life);
   } else {
-    life.errors.push_back("start: " + started.err);
-    expect_clear(life, "start", started.err);
-    if (started.exit_code != 1 || started.timed_out || !started.out.empty())
-      problem(life, "start ends with exit code " + std::to_string(started.exit_code) +
-                        ", answer \"" + started.out + "\", " + started.err);
+    expect_clear_refusal(life, started);
   }
   if (life.died && lives(life.pid)) ::kill(life.pid, SIGKILL);
   clean_up(life);
+  life.report = injection.report();
+  expect_nothing_left(life, before);
+  return life;
+}
+
+void FaultLifeTest::expect_clear_refusal(Life& life, const Outcome& start) {
+  life.errors.push_back("start: " + start.err);
+  expect_clear(life, "start", start.err);
+  if (start.exit_code != 1 || start.timed_out || !start.out.empty())
+    problem(life, "start ends with exit code " + std::to_string(start.exit_code) + ", answer \"" +
+                      start.out + "\", " + start.err);
+}
+
+FaultLifeTest::Life FaultLifeTest::join(const std::optional<Fault>& fault) {
+  Life life;
+  life.fault = fault;
+  life.title = fault ? fault->in_words() : "no fault";
+  for (const char* id : {"p1", "p2"}) {
+    ContainerConfig config;
+    config.args = {"sleep"};
+    config.annotations = {{"io.kubernetes.cri.sandbox-id", "pod"}};
+    make_bundle(id, config);
+  }
+  const Leftovers before(namespace_);
+  std::unique_ptr<TaskCalls> first = connect(start("p1").out);
+  first->end(first->create_begin(fast_request("p1")));
+  const Injection injection(directory_ / "report", fault);
+  const Outcome started =
+      test::run(injection.around(command("p2", {"start"})), traced_surroundings("p2"));
+  if (!started.ok()) expect_clear_refusal(life, started);
+  std::unique_ptr<TaskCalls> second = connect(started.ok() ? started.out : start("p2").out);
+  const bool created =
+      ask(life, "Create", [&] { second->end(second->create_begin(fast_request("p2"))); });
+  if (created) second->end_container("p2");
+  first->end_container("p1");
+  const std::size_t shims = shims_of_namespace(namespace_).size();
+  end_shim(*first);
+  if (shims > 1) end_shim(*second);
+  if (shims < 2 && fault && fault->call == "connect" && fault->errnum == ECONNREFUSED)
+    problem(life, "handed out though nobody listens");
   life.report = injection.report();
   expect_nothing_left(life, before);
   return life;
@@ -342,7 +378,7 @@ FaultLifeTest::Life FaultLifeTest::die(const std::optional<Fault>& fault) {
   shim->until([&] { return process(life.pid).parent < 0; });
 
   const Injection injection(directory_ / "report", fault);
-  SubprocessOptions options = traced_surroundings();
+  SubprocessOptions options = traced_surroundings(kId);
   options.directory = "/";
   const Outcome outcome = test::run(
       injection.around(command(kId, {"-bundle", bundle(kId), "delete"})), std::move(options));

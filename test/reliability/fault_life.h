@@ -36,6 +36,8 @@ class FaultLifeTest : public FastShimTest {
   // A whole one: a container with its root file system mounted and a log file, and two execs, the
   // second of them with a terminal.
   Life live(const std::optional<Fault>& fault);
+  // A traced `start` that finds a living shim of its pod; whoever is answered can use what it says.
+  Life join(const std::optional<Fault>& fault);
   // One whose shim is killed while its container runs, and then a traced `delete`.
   Life die(const std::optional<Fault>& fault);
 
@@ -78,7 +80,8 @@ class FaultLifeTest : public FastShimTest {
                   const api::ExecProcessRequest& request);
   void expect_files_as_before(TaskCalls& shim, Life& life);
   Lines files_of(pid_t pid) const;
-  SubprocessOptions traced_surroundings() const;
+  SubprocessOptions traced_surroundings(const std::string& id) const;
+  void expect_clear_refusal(Life& life, const Outcome& start);
   std::set<std::string> files_in_bundle() const;
 
   bool sanitized_ = false;

@@ -204,6 +204,7 @@ TEST_F(Limits, OfAMemoryGroupAreSurvivedOrCleanedUpAfter) {
     EXPECT_TRUE(eventually([&] { return ::rmdir(group.c_str()) == 0; }));
   }
   expect_no_problems("too little memory for the shim's group");
+  EXPECT_GT(refusals_ + deaths_, 0);
 }
 
 TEST_F(Limits, OfTheBundlesDiskAreSurvived) {
@@ -247,6 +248,7 @@ TEST_F(Limits, OfTheDiskOfSocketsAndStatesAreSurvived) {
     const Life life = live_under(
         "no room in " + disk, [&](pid_t) { fill(disk); }, [&](pid_t) { make_room(disk); });
     EXPECT_FALSE(life.died);
+    EXPECT_EQ(life.errors.empty(), disk == "/run/containerd/s") << "who lives has its socket";
     check(::umount2(disk.c_str(), 0), "umount");
   }
   expect_no_problems("a full /run");

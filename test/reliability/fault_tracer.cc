@@ -90,7 +90,7 @@ class Tracer {
   std::set<pid_t> early_;  // stopped before their parents' stop told of them
   std::map<std::pair<std::string, std::string>, long> counts_;
   std::string injected_;
-  std::string crashed_;  // the role of one that ended by a signal that nobody sent
+  std::string crashed_;  // the role of one that ended by a signal that nobody sent, and that
   dev_t device_ = 0;     // the shim's binary
   ino_t inode_ = 0;
 };
@@ -122,7 +122,8 @@ void Tracer::follow() {
 
 void Tracer::on_end(pid_t process, int status) {
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-  if (signal != 0 && signal != SIGKILL) crashed_ = tracees_[process].role;
+  if (signal != 0 && signal != SIGKILL)
+    crashed_ = tracees_[process].role + ":" + ::sigabbrev_np(signal);
   tracees_.erase(process);
 }
 

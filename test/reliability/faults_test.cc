@@ -12,8 +12,11 @@ namespace {
 
 constexpr int kCleanLives = 4;
 
+constexpr const char* kWanted = "THINSHIM_FAULT";
+
 class Faults : public FaultLifeTest {
  protected:
+  using Living = std::function<Life(const std::optional<Fault>&)>;
   struct Tally {
     int runs = 0, told = 0, well = 0, died = 0, missed = 0;
     std::set<std::string> calls;
@@ -46,11 +49,10 @@ class Faults : public FaultLifeTest {
   }
 
   // How often each call is made at least: that of some depends on who gets the processor when.
-  template <class Living>
-  Injection::Counts calls_of_every(Living living) {
+  Injection::Counts calls_of_every(const Living& living) {
     Injection::Counts fewest;
     for (int life = 0; life < kCleanLives; ++life) {
-      const Life clean = living();
+      const Life clean = living(std::nullopt);
       EXPECT_EQ(problems(), Lines());
       EXPECT_EQ(clean.errors, Lines());
       if (life == 0) fewest = clean.report.counts;
@@ -66,12 +68,12 @@ class Faults : public FaultLifeTest {
 
   // As environment says, for those who look for a bug: only faults whose words contain this.
   static bool is_wanted(const Fault& fault) {
-    const char* words = std::getenv("THINSHIM_FAULT");
+    const char* words = std::getenv(kWanted);
     return words == nullptr || fault.in_words().find(words) != std::string::npos;
   }
 
   void tell(const Life& life) {
-    if (std::getenv("THINSHIM_FAULT") == nullptr) return;
+    if (std::getenv(kWanted) == nullptr) return;
     std::cout << "[" << life.title << "] " << life.report.injected << (life.died ? " DIED" : "")
               << (life.report.crashed.empty() ? "" : " crash of " + life.report.crashed) << "\n";
     for (const std::string& error : life.errors) std::cout << "    " << error << "\n";
@@ -91,8 +93,20 @@ class Faults : public FaultLifeTest {
   }
 
   // `whose` calls: what the figures begin with.
-  void expect_no_problems(const std::string& whose, const Tally& tally) {
+  void try_all(const std::string& whose, const Living& living) {
+    constexpr std::size_t kEnoughProblems = 40;
+    Tally tally;
+    for (const Fault& fault : faults_of(calls_of_every(living))) {
+      if (!is_wanted(fault) || problems().size() > kEnoughProblems) continue;
+      const Life life = living(fault);
+      tell(life);
+      count(tally, life);
+    }
     for (const std::string& problem : problems()) ADD_FAILURE() << problem;
+    if (std::getenv(kWanted) == nullptr) {
+      EXPECT_GE(tally.calls.size(), 10u) << "the tracer sees nothing";
+      EXPECT_LE(tally.missed, tally.runs / 20) << "of " << tally.runs;
+    }
     figure(whose + " faults, each in a life of its own", tally.runs);
     figure(whose + " kinds of calls that failed", static_cast<double>(tally.calls.size()));
     figure(whose + " faults that nobody noticed", tally.well);
@@ -102,28 +116,16 @@ class Faults : public FaultLifeTest {
   }
 };
 
-constexpr std::size_t kEnoughProblems = 40;
-
 TEST_F(Faults, OfAnyCallEndInAClearErrorOrSuccessAndLeaveNothing) {
-  Tally tally;
-  for (const Fault& fault : faults_of(calls_of_every([&] { return live(std::nullopt); }))) {
-    if (!is_wanted(fault) || problems().size() > kEnoughProblems) continue;
-    const Life life = live(fault);
-    tell(life);
-    count(tally, life);
-  }
-  expect_no_problems("a life's", tally);
+  try_all("a life's", [&](const std::optional<Fault>& fault) { return live(fault); });
+}
+
+TEST_F(Faults, OfAnyCallOfAStartThatFindsAShimEndInAnErrorOrOneThatAnswers) {
+  try_all("a joining start's", [&](const std::optional<Fault>& fault) { return join(fault); });
 }
 
 TEST_F(Faults, OfAnyCallOfDeleteLeaveNothingForTheNext) {
-  Tally tally;
-  for (const Fault& fault : faults_of(calls_of_every([&] { return die(std::nullopt); }))) {
-    if (!is_wanted(fault) || problems().size() > kEnoughProblems) continue;
-    const Life life = die(fault);
-    tell(life);
-    count(tally, life);
-  }
-  expect_no_problems("delete's", tally);
+  try_all("delete's", [&](const std::optional<Fault>& fault) { return die(fault); });
 }
 
 }  // namespace
