@@ -228,9 +228,12 @@ TEST_F(Soak, NothingFailsAndNothingGrows) {
                0644);
   const std::size_t count = memory_.values.size();
   ASSERT_GT(count, 2u);
-  // The first tenth is warming up. In each half the memory goes up and down with what is under way.
-  const double early = mean(memory_.values, count / 10, count / 2);
-  const double late = mean(memory_.values, count / 2, count);
+  // The first tenth is warming up. In each half it goes up and down with what is under way.
+  const auto halves = [&](const std::vector<double>& values) {
+    return std::pair(mean(values, count / 10, count / 2), mean(values, count / 2, count));
+  };
+  const auto [early, late] = halves(memory_.values);
+  const auto [early_files, late_files] = halves(files_.values);
   figure("minutes", static_cast<double>(count) / 60);
   figure("execs, each with its one exit", static_cast<double>(execs_));
   figure("bytes of their output, all of them read", static_cast<double>(bytes_));
@@ -239,10 +242,13 @@ TEST_F(Soak, NothingFailsAndNothingGrows) {
   figure("restarts of containerd", restarts);
   figure("private memory in the first half, kB, mean", early);
   figure("in the second half", late);
+  figure("open files in the first half, mean", early_files);
+  figure("open files in the second half", late_files);
   figure("slowest State, ms", *std::max_element(latency_.values.begin(), latency_.values.end()));
   // AddressSanitizer takes its time until it keeps no more of what was freed.
-  if (tells_memory(pid) || count > 600) {
+  if (count > (tells_memory(pid) ? 60 : 600)) {
     EXPECT_LT(late, early * 1.1 + 64) << "it grows";
+    EXPECT_LT(late_files, early_files * 1.1 + 8) << "they are left open";
   }
 
   reading.cancel();
