@@ -62,6 +62,17 @@ void append_start_options(std::vector<std::string>& arguments, const Runtime::St
     arguments.insert(arguments.end(), {"--console-socket", *start.console_socket});
 }
 
+// What the runtime is to read, at its begin.
+Fd text_for(const char* what, const char* name, const std::string& text) {
+  try {
+    Fd memory = memory_file(name, text);
+    check(static_cast<int>(::lseek(memory.get(), 0, SEEK_SET)), "rewind a file in memory");
+    return memory;
+  } catch (const Error& error) {
+    throw error.in(what);
+  }
+}
+
 void append(std::vector<std::string>& arguments, const char* option, const std::string& value) {
   if (!value.empty()) arguments.insert(arguments.end(), {option, value});
 }
@@ -139,10 +150,9 @@ Task<> Runtime::resume(std::string id, Event* stop) {
 }
 
 Task<> Runtime::update(std::string id, std::string resources, Event* stop) {
-  Fd memory = memory_file("resources", resources);
-  check(static_cast<int>(::lseek(memory.get(), 0, SEEK_SET)), "rewind the resources");
-  Call request{
-      "OCI runtime update failed", {"update", "--resources", "-", id}, {memory.get()}, {}, stop};
+  const char* what = "OCI runtime update failed";
+  Fd memory = text_for(what, "resources", resources);
+  Call request{what, {"update", "--resources", "-", id}, {memory.get()}, {}, stop};
   co_await call(std::move(request));
 }
 
@@ -180,8 +190,9 @@ Task<> Runtime::restore(std::string id, Restore options) {
 }
 
 Task<> Runtime::exec(std::string id, std::string process, Start options) {
-  Fd memory = memory_file("process", process);
-  Call request{"OCI runtime exec failed",
+  const char* what = "OCI runtime exec failed";
+  Fd memory = text_for(what, "process", process);
+  Call request{what,
                {"exec", "--process", fd_path(kProcessFd), "--detach"},
                options.fds,
                {},

@@ -218,11 +218,14 @@ Task<> Parts::leave(std::function<bool()> may_leave) {
 }
 
 // A client that went while its container was made never heard of it; containerd then cleans up by
-// `delete` and the bundle's removal, and asks this shim for nothing any more.
+// `delete` and the bundle's removal, and asks this shim for nothing any more. Its containers may
+// end later.
 Task<> Parts::end_forgotten_shim() {
-  co_await sleep(loop_, config_.task.idle_timeout);
   const auto is_forgotten = [this] { return server_.connections() == 0 && task_->is_forgotten(); };
-  if (!is_forgotten()) co_return;
+  do {
+    co_await sleep(loop_, config_.task.idle_timeout);
+    if (server_.connections() != 0) co_return;
+  } while (!is_forgotten());
   log::info("nobody knows of the containers any more");
   if (leaving_.empty()) leaving_.spawn(leave(is_forgotten), "leave");
 }
