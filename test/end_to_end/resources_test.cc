@@ -55,6 +55,7 @@ TEST_F(Resources, APausedContainerStandsStillUntilItIsResumed) {
   shim->end(shim->resume_begin("c1"));
   shim->until([&] { return count() > before; });
   shim->end_container("c1");
+  shim->until([&] { return history().size() >= 6; });
   EXPECT_EQ(history(), (Lines{"create c1", "start c1", "paused c1", "resumed c1", "exit c1 137",
                               "delete c1 137"}));
   end_shim(*shim);

@@ -25,6 +25,23 @@ class TaskApi : public ShimTest {
       return std::find(lines.begin(), lines.end(), line) != lines.end();
     });
   }
+  // It has read all that clients sent who are gone, and makes nothing for them any more.
+  void until_alone(TaskCalls& shim) {
+    const auto pid = static_cast<pid_t>(shim.end(shim.connect_begin("")).shim_pid());
+    std::string report;
+    shim.until([&] {
+      const std::size_t before = log_of("c1").size();
+      ::kill(pid, SIGUSR1);
+      shim.until([&] {
+        const std::string log = log_of("c1");
+        const std::size_t begin = log.find("{\"pid\":", before);
+        const std::size_t end = log.find('\n', begin);
+        if (end != std::string::npos) report = log.substr(begin, end - begin);
+        return end != std::string::npos;
+      });
+      return report.find(R"("being_created":0,"clients":1,)") != std::string::npos;
+    });
+  }
 };
 
 TEST_F(TaskApi, IsServedUnderBothNames) {
@@ -239,6 +256,7 @@ TEST_F(TaskApi, RunsFiftyExecsAtOnce) {
   for (auto& call : starting) EXPECT_NE(shim->end(call).pid(), 0u);
   for (auto& call : waiting) EXPECT_EQ(shim->end(call).exit_status(), 0u);
   for (int i = 0; i < kExecs; ++i) shim->remove("c1", "e" + std::to_string(i));
+  shim->until([&] { return history().size() >= 2 + 3 * kExecs; });
   const Lines lines = history();
   for (int i = 0; i < kExecs; ++i) {
     const std::string name = " c1 e" + std::to_string(i);
@@ -282,16 +300,7 @@ TEST_F(TaskApi, FinishesWhatAClientLeftHalfDone) {
     other->pass(std::chrono::milliseconds(i * 5));
     other->client.close();
     other.reset();
-    // It may not even have been read.
-    shim->until([&] { return shim->end(shim->connect_begin("c1")).shim_pid() != 0; });
-    bool exists = false;
-    shim->until([&] {
-      auto state = shim->state_begin("c1");
-      shim->until([&] { return state->done.is_set(); });
-      exists = state->response.has_value();
-      return exists || children_of(only_shim().pid).empty();
-    });
-    shim->pass(10ms);
+    until_alone(*shim);
     auto state = shim->state_begin("c1");
     shim->until([&] { return state->done.is_set(); });
     if (state->response) shim->remove("c1");
