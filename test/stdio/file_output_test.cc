@@ -285,6 +285,7 @@ TEST_F(FileOutput, ToAFifoWhoseReaderHasGoneIsDroppedForGood) {
 
 // A process that waits for a reader would do so for ever.
 TEST_F(FileOutput, ToAFifoThatNobodyReadsIsGivenUp) {
+  limit_loggers({.flush = 1s});
   const std::string fifo = make_fifo("log");
   Fd reader = open_reader(fifo);
   start({"", "file://" + fifo, ""});

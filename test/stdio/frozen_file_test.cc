@@ -22,6 +22,12 @@ class FrozenFile : public FileOutput {
     disk_->freeze();
   }
 
+  // Sleeping in the kernel with what it has read, it reads no more.
+  static bool writer_hangs() {
+    const std::string status = read_proc_file(writers().at(0), "stat");
+    return status.find(") D ") != std::string::npos;
+  }
+
   const std::string file_ = dir_ / "frozen/log";
   std::string target_;
 };
@@ -35,7 +41,7 @@ TEST_F(FrozenFile, HoldsNobodyUpAndGetsAllInTheEnd) {
   process_ends();
   finish(100ms);
   io_.reset();
-  EXPECT_LT(milliseconds_since(began), 2000);
+  EXPECT_LT(milliseconds_since(began), 5000) << "its process would have ten seconds";
   EXPECT_EQ(writers().size(), 1u);
   disk_->thaw();
   loggers_end();
@@ -60,14 +66,15 @@ TEST_F(FrozenFile, IsCutOffAndTheLogSaysHowMuchOfIt) {
   start_and_freeze();
   TaskSet process;
   process.spawn(write_some(loop_, out_.get(), pattern(1'000'000)), "process");
-  loop_.run(pass_time(loop_, 50ms));
+  EXPECT_TRUE(eventually([] { return writer_hangs(); }));
+  settle();  // the pipes are full
   process.cancel();
   const int unread_by_the_shim = unread(out_.get());
   EXPECT_GT(unread_by_the_shim, 0);
   process_ends();
   const std::uint64_t began = loop_.now();
   finish(100ms);
-  EXPECT_LT(milliseconds_since(began), 2000);
+  EXPECT_LT(milliseconds_since(began), 5000) << "its process would have ten seconds";
   disk_->thaw();
   loggers_end();
   const std::string log = logged();
@@ -78,6 +85,7 @@ TEST_F(FrozenFile, IsCutOffAndTheLogSaysHowMuchOfIt) {
 // Killing its process would cost what that holds, and not end it a moment sooner.
 TEST_F(FrozenFile, ThatTakesTooLongIsNotLost) {
   keep_log();
+  limit_loggers({.flush = 1s, .killed = 300ms});
   start_and_freeze();
   write(out_, pattern(50'000));
   process_ends();
@@ -96,11 +104,12 @@ TEST_F(FrozenFile, ThatTakesTooLongIsNotLost) {
 }
 
 TEST_F(FrozenFile, ThatIsToBeOpenedFailsInTime) {
+  limit_loggers({.ready = 500ms});
   disk_->freeze();
   const std::uint64_t began = loop_.now();
   EXPECT_EQ(failure({"", target_, ""}), "open " + file_ + ": it took too long");
-  EXPECT_GE(milliseconds_since(began), 1900);
-  EXPECT_LT(milliseconds_since(began), 6000);
+  EXPECT_GE(milliseconds_since(began), 490);
+  EXPECT_LT(milliseconds_since(began), 5000);
 }
 
 TEST_F(FrozenFile, ThatIsToBeOpenedIsGivenUpWithItsCreate) {
@@ -116,7 +125,7 @@ TEST_F(FrozenFile, ThatIsToBeOpenedIsGivenUpWithItsCreate) {
   stop.set();
   run(creation.wait_empty());
   EXPECT_EQ(failure, "open " + file_ + ": it was given up");
-  EXPECT_LT(milliseconds_since(began), 1500);
+  EXPECT_LT(milliseconds_since(began), 10000) << "it would have thirty seconds";
 }
 
 }  // namespace

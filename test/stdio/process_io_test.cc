@@ -168,6 +168,7 @@ TEST_F(ProcessIoTest, FinishIsBoundedAndEndsTheClientsRead) {
   Fd client_out = open_reader(streams.out), client_err = open_reader(streams.err);
   start();
   write(out_, "before");
+  settle();
   Fd held_by_a_child = out_.duplicate();
   process_ends();
   std::uint64_t begin = loop_.now();

@@ -138,7 +138,7 @@ TEST_F(ProcessIoTest, OutputForAReaderThatIsAwayIsNotWaitedForAsIfItFlowed) {
   process_ends();
   const std::uint64_t began = loop_.now();
   run(io_->finish(30ms, kPatience / 2));
-  EXPECT_LT(loop_.now() - began, 2000u);
+  EXPECT_LT(loop_.now() - began, 5000u);
 }
 
 TEST_F(ProcessIoTest, OutputToNowhereAndToAFullDiskNeverHoldsTheProcess) {
