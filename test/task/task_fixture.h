@@ -70,7 +70,7 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   // How long a runtime may take without its client.
   static constexpr std::chrono::milliseconds kPatience = 3s;
   // How long the shim stays after its last container, where it was asked to go before.
-  static constexpr std::chrono::milliseconds kFarewell = 300ms;
+  static constexpr std::chrono::milliseconds kFarewell = 1s;
   // How long it waits for a container that `start` has sent.
   static constexpr std::chrono::milliseconds kExpectation = 600ms;
 
