@@ -142,6 +142,7 @@ TEST_F(ReaperTest, ReapsOrphansThatAreOlderThanEveryHold) {
   Reaper::Hold hold = reaper_.hold();
   pid_t young = orphan("exec sleep 60");
   kill(young, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return is_zombie(young); }));
   kill(old, SIGKILL);
   EXPECT_TRUE(eventually([&] { return !exists(old); }));
   EXPECT_TRUE(is_zombie(young));

@@ -86,8 +86,16 @@ TEST_F(RunTest, KillsAProgramThatIsStopped) {
 
 TEST_F(RunTest, KillsAProgramThatNobodyWaitsForAnyMore) {
   TempDir dir;
-  EXPECT_FALSE(loop_.run(within(loop_, 200ms, ignore(run(reaper_, sleeper(dir / "pid"))))));
-  pid_t pid = read_pid_file(dir / "pid").value();
+  TaskSet waiting;
+  waiting.spawn(ignore(run(reaper_, sleeper(dir / "pid"))), "run");
+  std::optional<pid_t> written;
+  for (int i = 0; i < 5000 && !written; ++i) {
+    loop_.run(pass(5ms));
+    written = read_pid_file(dir / "pid");
+  }
+  const pid_t pid = written.value();
+  EXPECT_EQ(kill(pid, 0), 0);
+  waiting.cancel();
   for (int i = 0; i < 1000 && kill(pid, 0) == 0; ++i) loop_.run(pass(5ms));
   EXPECT_NE(kill(pid, 0), 0);
 }

@@ -173,12 +173,13 @@ TEST_F(Socket, WhoseQueueIsFullIsAlive) {
   EXPECT_TRUE(probe_socket(path).alive);
 }
 
-// Ends a process that has called listen() and whose child keeps the socket open for so long.
-void listen_and_leave(Fd listener, std::chrono::milliseconds kept) {
+// Ends a process that has called listen() and whose child keeps the socket open until it returns.
+template <class Keep>
+void listen_and_leave(Fd listener, Keep keep) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::listen(listener.get(), 8);
-    if (::fork() == 0) std::this_thread::sleep_for(kept);
+    if (::fork() == 0) keep(listener.get());
     ::_exit(0);
   }
   listener.reset();
@@ -187,14 +188,20 @@ void listen_and_leave(Fd listener, std::chrono::milliseconds kept) {
 
 TEST_F(Socket, ThatAChildOfTheDeadStillHoldsForAMomentIsDead) {
   SocketLock lock(path);
-  listen_and_leave(bind_socket(path), std::chrono::milliseconds(50));
+  listen_and_leave(bind_socket(path),
+                   [](int listener) { ::accept(listener, nullptr, nullptr) /* the first look */; });
   EXPECT_FALSE(probe_socket(path).alive);
 }
 
 // As a stock shim's is, whose `start` listened.
 TEST_F(Socket, OfAProcessThatGaveItAwayIsAlive) {
   SocketLock lock(path);
-  listen_and_leave(bind_socket(path), std::chrono::milliseconds(1000));
+  Pipe kept = make_pipe();
+  listen_and_leave(bind_socket(path), [&](int) {
+    kept.write.reset();
+    char byte;
+    [[maybe_unused]] ssize_t n = ::read(kept.read.get(), &byte, 1);
+  });
   EXPECT_TRUE(probe_socket(path).alive);
 }
 
