@@ -4,6 +4,8 @@
 // name's.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <string_view>
 
@@ -32,5 +34,14 @@ inline std::string_view status_field(std::string_view status, const std::string&
   std::string_view line = cut(status, '\n');
   return cut_word(line);
 }
+
+// What becomes of a process: one that is `ending` was sent SIGKILL or has come to its end by
+// itself, and its descriptors may still be open; one that is `gone` has closed them (a zombie too).
+// Takes no lock of the process's memory, which it may hold for ever.
+enum class Fate { lives, ending, gone };
+Fate fate_of(pid_t pid);
+
+// 0 where the process is gone.
+pid_t parent_of(pid_t pid);
 
 }  // namespace thinshim

@@ -3,14 +3,12 @@
 
 #include <fcntl.h>
 #include <sha2.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -51,34 +49,6 @@ sockaddr_un address_to(const std::string& path) {
     throw Error::invalid_argument("\"" + path + "\": unix socket path too long (> 107)");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
-}
-
-// SIGKILL has been sent, but not been acted upon (proc_pid_status(5), SigPnd and ShdPnd).
-bool is_being_killed(int pid) {
-  constexpr std::uint64_t kKill = 1u << (SIGKILL - 1);
-  const std::string status = read_proc_file(pid, "status");
-  for (const char* name : {"SigPnd", "ShdPnd"}) {
-    const std::string_view mask = status_field(status, name);
-    std::uint64_t signals = 0;
-    std::from_chars(mask.data(), mask.data() + mask.size(), signals, 16);
-    if (signals & kKill) return true;
-  }
-  return false;
-}
-
-// What became of the process that listens: `ending` has its descriptors perhaps still open, `gone`
-// has closed them (a zombie too).
-enum class Listener { lives, ending, gone };
-
-Listener listener_of(int pid) {
-  constexpr int kState = 3, kFlags = 9;      // proc_pid_stat(5)
-  constexpr std::uint64_t kExiting = 0x4;    // PF_EXITING, linux/sched.h
-  const bool killed = is_being_killed(pid);  // before its end, which the next question may see
-  const std::string stat = read_proc_file(pid, "stat");
-  const std::string_view state = stat_field(stat, kState);
-  if (state.empty() || state == "Z") return Listener::gone;
-  const std::uint64_t flags = parse_number(stat_field(stat, kFlags)).value_or(0);
-  return killed || (flags & kExiting) != 0 ? Listener::ending : Listener::lives;
 }
 
 Fd unix_socket() {
@@ -179,14 +149,11 @@ Probe probe_socket(const std::string& path) {
     socklen_t size = sizeof peer;
     if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0)
       return {true, 0};
-    const Listener listener = listener_of(peer.pid);
-    if (listener != Listener::gone || pause > 100000)
-      return {listener != Listener::ending, peer.pid};
+    const Fate listener = fate_of(peer.pid);
+    if (listener != Fate::gone || pause > 100000) return {listener != Fate::ending, peer.pid};
     ::usleep(pause);
   }
 }
-
-bool is_ending(int pid) { return listener_of(pid) == Listener::ending; }
 
 SocketFile::SocketFile(const Fd& socket) {
   sockaddr_un address{};

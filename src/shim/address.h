@@ -31,7 +31,7 @@ std::string address_of_path(const std::string& path);
 // the one file serves all. It ends with the object, or with its process.
 class SocketLock {
  public:
-  // How long the actions `start` and `delete` wait for each other; containerd gives `delete` 5 s.
+  // How long the action `start` waits for others of the same pod; `delete` has less time.
   static constexpr std::chrono::milliseconds kPatience{4000};
 
   // Makes the directory with mode 0700 where it is missing. Throws Error, deadline_exceeded where
@@ -60,8 +60,6 @@ Probe probe_socket(const std::string& path);
 // Connects, writes, and closes again, without waiting for anything; false where nobody listens
 // there any more. Who has no time for it just now is there.
 bool send_to_socket(const std::string& path, std::string_view bytes);
-// Whether the process is being ended, but not gone.
-bool is_ending(int pid);
 
 // The file of a socket that this process has bound, for the time when it must go. It is known by
 // its inode, so that the file of a shim that came after is left alone: no other file can have that

@@ -16,6 +16,8 @@ namespace thinshim {
 // pid files of its execs, and the socket, if nobody listens there. When the shim of a whole group
 // is gone, the same is done for the others of its group, because containerd asks for the sandbox
 // only (containerd issues 9727, 10727). What fails is told on stderr and does not stop the rest.
+// Where something is left, what a shim that has been killed had begun is waited for first; all
+// waiting together, but for the runtime, takes no more than 3 s.
 //
 // Returns the DeleteResponse for stdout: the pid of init.pid, 0 where there is none, status 137,
 // now.

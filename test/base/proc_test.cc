@@ -2,6 +2,10 @@
 #include "base/proc.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/dying_process.h"
 
 namespace thinshim {
 namespace {
@@ -25,6 +29,22 @@ TEST(Proc, StatusIsReadBehindAnyName) {
   EXPECT_EQ(status_field(status, "State"), "S");
   EXPECT_EQ(status_field(status, "ShdPnd"), "");
   EXPECT_EQ(status_field("", "State"), "");
+}
+
+TEST(Proc, KnowsWhatBecomesOfAProcess) {
+  EXPECT_EQ(fate_of(::getpid()), Fate::lives);
+  test::DyingProcess process;
+  EXPECT_EQ(fate_of(process.pid()), Fate::ending);
+  process.end();
+  EXPECT_EQ(fate_of(process.pid()), Fate::gone) << "a zombie";
+  ::waitpid(process.pid(), nullptr, 0);
+  EXPECT_EQ(fate_of(process.pid()), Fate::gone);
+}
+
+TEST(Proc, KnowsWhoseChildAProcessIs) {
+  const test::DyingProcess process;
+  EXPECT_EQ(parent_of(process.pid()), ::getpid());
+  EXPECT_EQ(parent_of(-1), 0);
 }
 
 }  // namespace
