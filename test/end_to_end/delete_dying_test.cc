@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "shim/address.h"
 #include "support/dying_process.h"
 #include "support/freezable_disk.h"
 #include "support/shim_under_test.h"
@@ -34,7 +35,7 @@ class DeleteBesideTheDying : public ShimTest {
     EXPECT_TRUE(start("other").ok());
     init_ = run(*shim, "other");
     kill_shim();
-    EXPECT_TRUE(fs::remove(read(bundle("other") / "address").substr(7)));
+    EXPECT_TRUE(fs::remove(socket_of("other")));
   }
   void crash(const std::string& id) {
     auto shim = start_shim(id);
@@ -45,6 +46,9 @@ class DeleteBesideTheDying : public ShimTest {
     const pid_t pid = only_shim().pid;
     ::kill(pid, SIGKILL);
     EXPECT_TRUE(eventually([&] { return process(pid).parent < 0; }));
+  }
+  std::string socket_of(const std::string& id) const {
+    return path_of_address(read(bundle(id) / "address")).value_or("");
   }
   bool is_cleaned_up(const std::string& id) const {
     return process(init_).parent < 0 &&
@@ -80,6 +84,18 @@ TEST_F(DeleteBesideTheDying, CleansUpWhereTheyNeverEnd) {
   EXPECT_NE(outcome.err.find("process " + std::to_string(helper.pid()) + " does not end"),
             std::string::npos)
       << outcome;
+  EXPECT_TRUE(is_cleaned_up("other"));
+}
+
+TEST_F(DeleteBesideTheDying, WaitsNoLongerWhereItHasWaitedForTheSocketBefore) {
+  crash_pod();
+  DyingProcess helper(bundle("sandbox"));
+  const SocketLock another(socket_of("other"));
+  const auto begin = Clock::now();
+  const Outcome outcome = cleanup("other");
+  EXPECT_LT(Clock::now() - begin, std::chrono::milliseconds(3900) * slowness());
+  EXPECT_TRUE(outcome.ok()) << outcome;
+  EXPECT_NE(outcome.err.find("another start or delete has held it"), std::string::npos) << outcome;
   EXPECT_TRUE(is_cleaned_up("other"));
 }
 
