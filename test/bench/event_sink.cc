@@ -4,18 +4,15 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cstring>
 
 #include "async/loop.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "events.pb.h"
 #include "support/eventually.h"
+#include "support/unix_socket.h"
 #include "ttrpc/server.h"
 #include "wire.pb.h"
 
@@ -23,17 +20,6 @@ namespace thinshim::bench {
 namespace {
 
 using Count = std::atomic<std::uint64_t>;
-
-Fd listen_at(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) throw Error::invalid_argument(path + " is too long");
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  Fd listener(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
-  check(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-  check(::listen(listener.get(), SOMAXCONN), "listen");
-  return listener;
-}
 
 struct Service {
   Count& count;
@@ -61,7 +47,7 @@ EventSink::EventSink(const std::string& path) : path_(path) {
       ::mmap(nullptr, sizeof(Count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) throw_errno("share memory");
   count_ = new (shared) Count(0);
-  Fd listener = listen_at(path);
+  Fd listener = test::listen_at(path);
   pid_ = check(::fork(), "fork");
   if (pid_ == 0) serve(std::move(listener), *count_);
 }

@@ -4,12 +4,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <deque>
 #include <functional>
 
@@ -17,6 +14,7 @@
 #include "base/log.h"
 #include "events.pb.h"
 #include "support/temp_dir.h"
+#include "support/unix_socket.h"
 #include "task_events.pb.h"
 #include "ttrpc/server.h"
 #include "wire.pb.h"
@@ -40,14 +38,8 @@ class Containerd {
     server_.emplace(loop_);
     server_->add("containerd.services.events.ttrpc.v1.Events", "Forward", *this,
                  &Containerd::forward);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
     ::unlink(path_.c_str());
-    Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    check(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-    check(::listen(listener.get(), 8), "listen");
-    serving_.spawn(server_->serve(std::move(listener)), "serve");
+    serving_.spawn(server_->serve(test::listen_at(path_)), "serve");
   }
   void down() {
     serving_.cancel();

@@ -3,13 +3,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -18,6 +15,7 @@
 #include "bootstrap.pb.h"
 #include "support/cgroups.h"
 #include "support/event_line.h"
+#include "support/unix_socket.h"
 
 namespace thinshim::test {
 namespace {
@@ -48,16 +46,6 @@ std::string quoted(const Words& words) {
   std::string json = "[";
   for (const std::string& word : words) json += (json.size() > 1 ? "," : "") + quoted(word);
   return json + "]";
-}
-
-Fd listen_at(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  Fd listener(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
-  check(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-  check(::listen(listener.get(), SOMAXCONN), "listen");
-  return listener;
 }
 
 }  // namespace

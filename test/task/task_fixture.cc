@@ -3,32 +3,20 @@
 
 #include <dirent.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 
 #include "support/event_line.h"
+#include "support/unix_socket.h"
 
 namespace thinshim::test {
 namespace {
 
 constexpr const char* kNamespace = "test";
-
-Fd listen_at(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  Fd listener(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
-  check(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-  check(::listen(listener.get(), SOMAXCONN), "listen");
-  return listener;
-}
 
 }  // namespace
 

@@ -26,6 +26,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "support/temp_dir.h"
+#include "support/unix_socket.h"
 #include "ttrpc.pb.h"
 #include "ttrpc/client.h"
 #include "ttrpc/frame.h"
@@ -255,19 +256,6 @@ class TtrpcTest : public testing::Test {
   Task<> yield_once() { co_await yield(loop); }
   Task<> rest(Duration time) { co_await sleep(loop, time); }
 
-  static Fd listen_at(const std::string& path, int backlog = 128) {
-    Fd listener(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
-    sockaddr_un address = unix_address(path);
-    check(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-    check(::listen(listener.get(), backlog), "listen");
-    return listener;
-  }
-  static sockaddr_un unix_address(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.data(), path.size());
-    return address;
-  }
   static std::pair<Fd, Fd> socket_pair() {
     int ends[2];
     check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
