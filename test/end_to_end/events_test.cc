@@ -8,12 +8,12 @@
 namespace thinshim::test {
 namespace {
 
-class Events : public EndToEnd {
+class TaskEvents : public EndToEnd {
  protected:
   using History = std::vector<std::string>;
 };
 
-TEST_F(Events, TellALifeInOrder) {
+TEST_F(TaskEvents, TellALifeInOrder) {
   EventLog log(ctr_, containerd_namespace_);
   ASSERT_EQ(run("web", {"/bin/sh", "-c", "exit 7"}).exit_code, 7);
   ASSERT_TRUE(log.wait_for("delete"));
@@ -28,7 +28,7 @@ TEST_F(Events, TellALifeInOrder) {
   EXPECT_EQ(events[2].field("exited_at"), events[3].field("exited_at"));
 }
 
-TEST_F(Events, NameTheBundleAndItsFifosAtTheCreation) {
+TEST_F(TaskEvents, NameTheBundleAndItsFifosAtTheCreation) {
   EventLog log(ctr_, containerd_namespace_);
   ASSERT_TRUE(run("web", {"/bin/true"}).ok());
   ASSERT_TRUE(log.wait_for("delete"));
@@ -38,7 +38,7 @@ TEST_F(Events, NameTheBundleAndItsFifosAtTheCreation) {
   EXPECT_NE(create.field("stdout").find("/run/containerd/fifo/"), std::string::npos) << create.json;
 }
 
-TEST_F(Events, TellOfAnExecBetweenItsContainersStartAndEnd) {
+TEST_F(TaskEvents, TellOfAnExecBetweenItsContainersStartAndEnd) {
   EventLog log(ctr_, containerd_namespace_);
   run_detached("web", {"/bin/sleep", "1000"});
   ASSERT_EQ(
@@ -52,7 +52,7 @@ TEST_F(Events, TellOfAnExecBetweenItsContainersStartAndEnd) {
   EXPECT_EQ(log.events()[5].field("exit_status"), "137");
 }
 
-TEST_F(Events, TellOfTheEndOfAllExecsBeforeThatOfInit) {
+TEST_F(TaskEvents, TellOfTheEndOfAllExecsBeforeThatOfInit) {
   EventLog log(ctr_, containerd_namespace_);
   run_detached("web", {"/bin/sleep", "1000"});
   for (const char* id : {"a", "b", "c", "d", "e"}) {
@@ -69,7 +69,7 @@ TEST_F(Events, TellOfTheEndOfAllExecsBeforeThatOfInit) {
   remove("web");
 }
 
-TEST_F(Events, TellOfNoExitOfAnExecThatCouldNotStart) {
+TEST_F(TaskEvents, TellOfNoExitOfAnExecThatCouldNotStart) {
   EventLog log(ctr_, containerd_namespace_);
   run_detached("web", {"/bin/sleep", "1000"});
   EXPECT_FALSE(ctr_({"task", "exec", "--exec-id", "shell", "web", "/bin/no-such-program"}).ok());
@@ -80,7 +80,7 @@ TEST_F(Events, TellOfNoExitOfAnExecThatCouldNotStart) {
 }
 
 // Fifty short lives at once: each has its beginning and its end, once, and in that order.
-TEST_F(Events, LoseNoneOfFiftyExecsAtOnce) {
+TEST_F(TaskEvents, LoseNoneOfFiftyExecsAtOnce) {
   EventLog log(ctr_, containerd_namespace_);
   run_detached("web", {"/bin/sleep", "1000"});
   std::vector<Subprocess> clients;

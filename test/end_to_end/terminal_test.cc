@@ -7,7 +7,7 @@
 namespace thinshim::test {
 namespace {
 
-class TerminalTest : public EndToEnd {
+class ContainersTerminal : public EndToEnd {
  protected:
   static Words run_flags() { return {"--rm", "--tty"}; }
 
@@ -18,14 +18,14 @@ class TerminalTest : public EndToEnd {
   }
 };
 
-TEST_F(TerminalTest, ShowsOutputAndPassesTheExitCodeOn) {
+TEST_F(ContainersTerminal, ShowsOutputAndPassesTheExitCodeOn) {
   Terminal terminal(run_command("web", {"/bin/sh", "-c", "tty; echo hello; exit 6"}, run_flags()));
   const Outcome outcome = terminal.wait();
   EXPECT_EQ(outcome.exit_code, 6) << outcome;
   EXPECT_EQ(outcome.out, "/dev/pts/0\r\nhello\r\n");
 }
 
-TEST_F(TerminalTest, TakesWhatIsTyped) {
+TEST_F(ContainersTerminal, TakesWhatIsTyped) {
   Terminal terminal(run_command(
       "web", {"/bin/sh", "-c", "stty -echo; echo ready; read line; echo got $line"}, run_flags()));
   ASSERT_TRUE(terminal.wait_for("ready\r\n")) << terminal.text();
@@ -34,7 +34,7 @@ TEST_F(TerminalTest, TakesWhatIsTyped) {
   EXPECT_TRUE(terminal.wait().ok());
 }
 
-TEST_F(TerminalTest, EndsTheShellAtControlD) {
+TEST_F(ContainersTerminal, EndsTheShellAtControlD) {
   Terminal terminal(run_command("web", {"/bin/sh"}, run_flags()));
   ASSERT_TRUE(terminal.wait_for("# ")) << terminal.text();
   terminal.type("echo 4$((1+1))\n");
@@ -43,7 +43,7 @@ TEST_F(TerminalTest, EndsTheShellAtControlD) {
   EXPECT_TRUE(terminal.wait().ok()) << terminal.text();
 }
 
-TEST_F(TerminalTest, PassesControlCOnAsSigint) {
+TEST_F(ContainersTerminal, PassesControlCOnAsSigint) {
   const std::string script =
       "trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 0.05; done";
   Terminal terminal(run_command("web", {"/bin/sh", "-c", script}, run_flags()));
@@ -53,7 +53,7 @@ TEST_F(TerminalTest, PassesControlCOnAsSigint) {
   EXPECT_NE(terminal.text().find("interrupted\r\n"), std::string::npos) << terminal.text();
 }
 
-TEST_F(TerminalTest, HasTheSizeOfTheWindowAndFollowsIt) {
+TEST_F(ContainersTerminal, HasTheSizeOfTheWindowAndFollowsIt) {
   const std::string script = until_size_is("33 101") + "; " + until_size_is("44 202");
   Terminal terminal(run_command("web", {"/bin/sh", "-c", script}, run_flags()), {33, 101});
   ASSERT_TRUE(terminal.wait_for("has size 33 101\r\n")) << terminal.text();
@@ -62,7 +62,7 @@ TEST_F(TerminalTest, HasTheSizeOfTheWindowAndFollowsIt) {
   EXPECT_TRUE(terminal.wait().ok());
 }
 
-TEST_F(TerminalTest, LosesNothingOfAMegabyteWrittenBeforeTheExit) {
+TEST_F(ContainersTerminal, LosesNothingOfAMegabyteWrittenBeforeTheExit) {
   Terminal terminal(run_command("web", {"/bin/seq", "1", "150000"}, run_flags()));
   const Outcome outcome = terminal.wait();
   std::string expected;
@@ -71,7 +71,7 @@ TEST_F(TerminalTest, LosesNothingOfAMegabyteWrittenBeforeTheExit) {
   EXPECT_TRUE(outcome.out == expected) << outcome.out.size() << " bytes of " << expected.size();
 }
 
-TEST_F(TerminalTest, ServesExecsWithATerminalEach) {
+TEST_F(ContainersTerminal, ServesExecsWithATerminalEach) {
   run_detached("web", {"/bin/sleep", "1000"});
   Terminal first(exec_command("web", {"/bin/sh"}, {"--tty"}), {20, 50});
   Terminal second(
@@ -85,7 +85,7 @@ TEST_F(TerminalTest, ServesExecsWithATerminalEach) {
 }
 
 // Go's shim keeps two descriptors of the stdin fifo for each.
-TEST_F(TerminalTest, LeavesNoFileOpenOfExecsThatEnded) {
+TEST_F(ContainersTerminal, LeavesNoFileOpenOfExecsThatEnded) {
   run_detached("web", {"/bin/sleep", "1000"});
   const std::vector<std::string> files = open_files_at_rest(only_shim().pid);
   for (int i = 0; i < 3; ++i) {
@@ -97,7 +97,7 @@ TEST_F(TerminalTest, LeavesNoFileOpenOfExecsThatEnded) {
 }
 
 // The window that the client sat at is closed: its container runs on.
-TEST_F(TerminalTest, OutlivesItsClient) {
+TEST_F(ContainersTerminal, OutlivesItsClient) {
   {
     Terminal terminal(run_command("web", {"/bin/sh"}, {"--tty"}));
     ASSERT_TRUE(terminal.wait_for("# ")) << terminal.text();
