@@ -80,6 +80,28 @@ TEST_F(Concurrency, ACreateThatFailsWithoutItsClientLeavesNothing) {
   remove("c1");
 }
 
+TEST_F(Concurrency, ACreateWhoseTimeIsOverIsUndoneAtItsEnd) {
+  runtime.before("create", runtime.wait_for("create"));
+  make_bundle("c1");
+  bool late = false;
+  try {
+    await(client.call<api::CreateTaskResponse>(service, "Create", create_request("c1"), 50ms));
+  } catch (const Error& error) {
+    late = error.code() == Code::deadline_exceeded;
+  }
+  EXPECT_TRUE(late);
+  EXPECT_REFUSED(create_begin(create_request("c1")), already_exists,
+                 "container c1: already exists");
+  runtime.open("create");
+  until([&] { return sink.count(kTopicDelete) == 1 && idle_calls > 0; });
+  EXPECT_EQ(sink.history(), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
+  EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
+  EXPECT_TRUE(children().empty());
+  runtime.behave();
+  run("c1");
+  end_container("c1");
+}
+
 TEST_F(Concurrency, StartRunsToItsEndWithoutItsClient) {
   runtime.before("start", runtime.wait_for("start"));
   create("c1");

@@ -123,6 +123,45 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   for (const char* id : {"c1", "c2", "c3", "c4"}) end_container(id);
 }
 
+// A Create and a Delete whose runtime never returns, of a client that is still there.
+TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
+  ::kill(run("c1"), SIGKILL);
+  EXPECT_EQ(wait("c1"), 137u);
+  make_bundle("c2");
+  api::CreateTaskRequest creating = create_request("c2");
+  containerd::types::Mount* mount = creating.add_rootfs();
+  mount->set_type("tmpfs");
+  mount->set_source("tmpfs");
+  api::DeleteRequest removing;
+  removing.set_id("c1");
+  for (const char* verb : {"create", "delete"}) runtime.before(verb, "exec sleep 60");
+  int late = 0;
+  const auto be_late = [&](auto call) {
+    try {
+      await(std::move(call));
+    } catch (const Error& error) {
+      late += error.code() == Code::deadline_exceeded;
+    }
+  };
+  be_late(client.call<api::CreateTaskResponse>(service, "Create", creating, 50ms));
+  be_late(client.call<api::DeleteResponse>(service, "Delete", removing, 50ms));
+  EXPECT_EQ(late, 2);
+  until_called("create c2");
+  until_called("delete c1");
+  auto again = remove_begin("c1");
+  pass(kPatience / 2);
+  EXPECT_EQ(mounts().size(), 1u) << "not at once";
+  EXPECT_FALSE(again->done.is_set()) << "it waits for the first";
+  runtime.behave();
+
+  EXPECT_EQ(end(again).exit_status(), 137u);
+  until([&] { return mounts().empty() && children().empty(); });
+  EXPECT_EQ(sink.history_of("c2"), Lines()) << "it never was";
+  EXPECT_REFUSED(state_begin("c2"), not_found, "container not created: not found");
+  run("c2");
+  end_container("c2");
+}
+
 // containerd's client may be dead without the shim hearing of it; then `kill -9` is what is left.
 TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
   create("c1");
