@@ -92,6 +92,7 @@ TaskService::Settings LiveService::service_settings(Settings settings) {
   made.address = "unix:///fuzz";
   made.patience = 5ms;
   made.farewell = 1ms;
+  made.expectation = 5ms;
   made.shut_down = [] {};
   made.read_options = [this, settings](const wire::Any& request) {
     touched_ = true;
@@ -195,9 +196,9 @@ Task<std::optional<::ttrpc::Response>> Peer::answer(std::uint32_t stream, Durati
 }
 
 std::string request_frame(std::uint32_t stream, const std::string& method, std::string payload,
-                          std::int64_t timeout) {
+                          std::int64_t timeout, const char* service) {
   ::ttrpc::Request request;
-  request.set_service("containerd.task.v3.Task");
+  request.set_service(service);
   request.set_method(method);
   request.set_payload(std::move(payload));
   request.set_timeout_nano(timeout);

@@ -90,8 +90,11 @@ class Peer {
   TaskSet hearing_;
 };
 
+inline constexpr const char* kTask2 = "containerd.task.v2.Task";
+inline constexpr const char* kTask3 = "containerd.task.v3.Task";
+
 // A request as it goes over the wire.
 std::string request_frame(std::uint32_t stream, const std::string& method, std::string payload,
-                          std::int64_t timeout = 0);
+                          std::int64_t timeout = 0, const char* service = kTask3);
 
 }  // namespace thinshim::fuzz

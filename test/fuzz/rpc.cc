@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls of the Task API against a live service. The input: a byte that says on what ground, then
-// calls, each a byte for the method, one for the way it is made, two for the length of its payload,
-// and the payload. What was made in the course of them can be ended afterwards.
+// Calls of the Task API, and of what `start` tells a shim, against a live service. The input: a
+// byte that says on what ground, then calls, each a byte for the method, one for the way it is
+// made, two for the length of its payload, and the payload. What was made in the course of them can
+// be ended afterwards.
 #include <signal.h>
 
 #include "fuzz/live_service.h"
@@ -20,6 +21,7 @@ bool can_parse(const std::string& payload) {
 struct Method {
   const char* name;
   bool (*can_parse)(const std::string& payload);
+  const char* service = nullptr;  // otherwise the Task API, of either version
 };
 constexpr Method kMethods[] = {{"Create", can_parse<api::CreateTaskResponse>},
                                {"Start", can_parse<api::StartResponse>},
@@ -37,7 +39,8 @@ constexpr Method kMethods[] = {{"Create", can_parse<api::CreateTaskResponse>},
                                {"ResizePty", can_parse<wire::Empty>},
                                {"CloseIO", can_parse<wire::Empty>},
                                {"Connect", can_parse<api::ConnectResponse>},
-                               {"Shutdown", can_parse<wire::Empty>}};
+                               {"Shutdown", can_parse<wire::Empty>},
+                               {kExpect, can_parse<wire::Empty>, kStartService}};
 constexpr unsigned kMethodCount = std::size(kMethods);
 
 // Bits of the first byte.
@@ -47,6 +50,8 @@ constexpr unsigned kDirectSignals = 2;
 constexpr unsigned kNotAwaited = 1;
 constexpr unsigned kShortOfTime = 2;     // with a deadline of a millisecond
 constexpr unsigned kClientGoesAway = 4;  // right after it
+constexpr unsigned kVersion2 = 8;
+constexpr unsigned kWays = 16;
 
 struct Call {
   unsigned method = 0;
@@ -92,9 +97,10 @@ class Client {
     live_.loop().run(peer_.wait_closed());
   }
   std::optional<::ttrpc::Response> call(const char* method, const std::string& payload,
-                                        Duration limit, std::int64_t timeout = 0) {
+                                        Duration limit, std::int64_t timeout = 0,
+                                        const char* service = kTask3) {
     stream_ += 2;
-    live_.loop().run(peer_.say(request_frame(stream_, method, payload, timeout)));
+    live_.loop().run(peer_.say(request_frame(stream_, method, payload, timeout, service)));
     return live_.loop().run(peer_.answer(stream_, limit));
   }
 
@@ -118,13 +124,15 @@ void play(LiveService& live, Client& client, const Call& call) {
   const Method& method = kMethods[call.method];
   Duration limit = kAnswerLimit;
   const std::int64_t timeout = call.way & kShortOfTime ? 1'000'000 : 0;
+  const char* service = call.way & kVersion2 ? kTask2 : kTask3;
+  if (method.service) service = method.service;
   if (std::string_view(method.name) == "Wait") limit = kWaitLimit;
   if (call.way & kNotAwaited) limit = 0ms;
   std::optional<::ttrpc::Response> answer;
   if (call.way & kClientGoesAway)
-    Client(live).call(method.name, call.payload, 0ms, timeout);
+    Client(live).call(method.name, call.payload, 0ms, timeout, service);
   else
-    answer = client.call(method.name, call.payload, limit, timeout);
+    answer = client.call(method.name, call.payload, limit, timeout, service);
   if (!answer || answer->status().code() != 0) return;
   expect(method.can_parse(answer->payload()), "the answer is the method's");
   if (std::string_view(method.name) == "State") check_state(answer->payload());
@@ -286,7 +294,7 @@ Call new_call(std::mt19937& random) {
       {"Update", update_request}, {"ResizePty", resize_request}};
   // The first few are a life.
   Call call{static_cast<unsigned>(random() % (random() % 2 ? 6 : kMethodCount)), 0, {}};
-  if (random() % 4 == 0) call.way = random() % 8;
+  if (random() % 4 == 0) call.way = random() % kWays;
   for (const auto& [name, make] : kRequests)
     if (name == kMethods[call.method].name) call.payload = make(random);
   if (call.payload.empty()) call.payload = plain_request(random);
@@ -311,7 +319,7 @@ void mutate(std::vector<Call>& calls, std::mt19937& random) {
       std::swap(calls[place], calls[random() % calls.size()]);
       break;
     case 5:
-      calls[place].way = random() % 8;
+      calls[place].way = random() % kWays;
       break;
     default:
       calls[place].payload = mutate_message(calls[place].payload, random);

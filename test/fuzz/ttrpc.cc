@@ -77,10 +77,20 @@ std::vector<Frame> frames_of(std::string_view& bytes) {
   return frames;
 }
 
+// What else may be asked for there.
+std::string of_another_service(const std::string& data, std::mt19937& random) {
+  constexpr const char* kServices[] = {kTask2, kTask3, kStartService};
+  ::ttrpc::Request request;
+  if (!request.ParseFromString(data)) return data;
+  request.set_service(kServices[random() % std::size(kServices)]);
+  if (request.service() == kStartService) request.set_method(kExpect);
+  return request.SerializeAsString();
+}
+
 void mutate_frames(std::vector<Frame>& frames, std::mt19937& random) {
   const std::size_t place = random() % frames.size();
   Frame& frame = frames[place];
-  switch (random() % 8) {
+  switch (random() % 9) {
     case 0:
       frames.erase(frames.begin() + static_cast<std::ptrdiff_t>(place));
       break;
@@ -96,6 +106,9 @@ void mutate_frames(std::vector<Frame>& frames, std::mt19937& random) {
       break;
     case 4:
       frame.header.stream = static_cast<std::uint32_t>(random() % 16);
+      break;
+    case 5:
+      frame.data = of_another_service(frame.data, random);
       break;
     default:
       frame.data = mutate_message(frame.data, random);
