@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Output that goes into files of a file system which hangs: whoever writes there sleeps in the
 // kernel, where no signal wakes it.
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
 #include "file_output_fixture.h"
 
 namespace thinshim {
@@ -83,6 +86,27 @@ TEST_F(FrozenFile, IsCutOffAndTheLogSaysHowMuchOfIt) {
 }
 
 // Killing its process would cost what that holds, and not end it a moment sooner.
+// chattr +i, which it is given while it is open.
+TEST_F(FrozenFile, ThatMayNotBeWrittenForAWhileIsWrittenAgainLater) {
+  keep_log();
+  start({"", target_, ""});
+  write(out_, "before\n");
+  ASSERT_TRUE(comes_to_hold(file_, "before\n"));
+  const Fd file = open_file(file_, O_RDONLY);
+  int flags = 0;
+  check(::ioctl(file.get(), FS_IOC_GETFLAGS, &flags), "get flags");
+  const int immutable = flags | FS_IMMUTABLE_FL;
+  check(::ioctl(file.get(), FS_IOC_SETFLAGS, &immutable), "set flags");
+  write(out_, "meanwhile\n");
+  EXPECT_TRUE(eventually([&] { return logged_size() > 0; }));
+  check(::ioctl(file.get(), FS_IOC_SETFLAGS, &flags), "set flags");
+  write(out_, "after\n");
+  process_ends();
+  finish();
+  EXPECT_EQ(content(file_), "before\nafter\n");
+  EXPECT_NE(logged().find("operation not permitted"), std::string::npos);
+}
+
 TEST_F(FrozenFile, ThatTakesTooLongIsNotLost) {
   keep_log();
   limit_loggers({.flush = 1s, .killed = 300ms});

@@ -3,6 +3,9 @@
 
 #include <sys/socket.h>
 
+#include <cstring>
+
+#include "base/file.h"
 #include "pump_fixture.h"
 
 namespace thinshim {
@@ -32,6 +35,26 @@ TEST_F(PumpTest, MovesWhatWasWrittenBeforeItCame) {
   wait_for_end();
   close_sink();
   EXPECT_EQ(read_to_end(out.read), "early");
+}
+
+// proc(5): the bytes that this process has read; splice(2) reads none.
+std::size_t bytes_read() {
+  const std::string text = read_file("/proc/self/io").value();
+  return std::stoul(text.substr(std::strlen("rchar: ")));
+}
+
+TEST_F(PumpTest, DoesNotCopyWhatGoesFromAPipeToAFifo) {
+  const std::string fifo = make_fifo("out");
+  const Fd reader = open_reader(fifo);
+  Pipe pipe = make_pipe();
+  pump(std::move(pipe.read), fifo_sink(fifo));
+  const std::string data = pattern(3'000'000);
+  const std::size_t before = bytes_read();
+  TaskSet writing;
+  writing.spawn(write_and_close(loop_, std::move(pipe.write), data), "write");
+  EXPECT_TRUE(read(reader, data.size()) == data);
+  EXPECT_LT(bytes_read() - before, data.size() + 10'000) << "the test's own, and nobody else's";
+  wait_for_end();
 }
 
 // What the two ends may be, for the same bytes.
