@@ -192,11 +192,8 @@ Task<> Runtime::restore(std::string id, Restore options) {
 Task<> Runtime::exec(std::string id, std::string process, Start options) {
   const char* what = "OCI runtime exec failed";
   Fd memory = text_for(what, "process", process);
-  Call request{what,
-               {"exec", "--process", fd_path(kProcessFd), "--detach"},
-               options.fds,
-               {},
-               options.stop};
+  Call request{
+      what, {"exec", "--process", fd_path(kProcessFd), "--detach"}, options.fds, {}, options.stop};
   append_start_options(request.arguments, options);
   request.arguments.push_back(id);
   request.for_container = true;
