@@ -181,7 +181,9 @@ class Soak : public FastShimTest {
 
 TEST_F(Soak, NothingFailsAndNothingGrows) {
   shim_ = run_fast("c1");
-  make_bundle("real");
+  ContainerConfig longer_than_any_soak;
+  longer_than_any_soak.args = {"/bin/sleep", "1000000"};
+  make_bundle("real", longer_than_any_soak);
   run(*shim_, "real");
   ContainerConfig with_terminal;
   with_terminal.args = {"sleep"};
