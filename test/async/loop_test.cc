@@ -158,8 +158,8 @@ TEST(Timer, ThatIsDueAlreadyDoesNotWaitForADescriptor) {
   };
   waiting.spawn(Local::discard(std::move(reading)), "read");
   std::uint64_t begin = loop.now();
-  EXPECT_TRUE(loop.run(within(loop, 2s, one_turn(loop))));
-  EXPECT_LT(loop.now() - begin, 1000u);
+  EXPECT_TRUE(loop.run(within(loop, 20s, one_turn(loop))));
+  EXPECT_LT(loop.now() - begin, 10000u);
 }
 
 TEST(Watch, RefusesRegularFiles) {

@@ -280,7 +280,7 @@ TEST_F(Stdio, OfAContainerThatWasDeletedWithoutAStartEndsToo) {
     shim->end(shim->create_begin(request));
     const std::uint64_t began = loop_.now();
     shim->remove("c1");
-    EXPECT_LE(loop_.now() - began, 2000u);
+    EXPECT_LT(static_cast<int>(loop_.now() - began), 4000 * slowness()) << "so long output has";
     EXPECT_EQ(read_all(*shim, out.get()), "");
     end_shim(*shim);
   }

@@ -276,7 +276,7 @@ TEST_F(Socket, FileIsRemovedAtOnceWhoeverHoldsTheLock) {
   Fd listener = bind_socket(path);
   const auto began = Clock::now();
   SocketFile(listener).remove();
-  EXPECT_LT(Clock::now() - began, std::chrono::seconds(1));
+  EXPECT_LT(Clock::now() - began, std::chrono::seconds(3)) << "for the lock it would be four";
   EXPECT_EQ(mode_of(path), 0u);
 }
 

@@ -126,7 +126,7 @@ TEST_F(TaskLogger, ThatIsNeverReadyIsGivenUpWithItsClient) {
   other->close();
   const std::uint64_t began = loop.now();
   until([] { return children().empty(); });
-  EXPECT_LE(loop.now() - began, 5000u);
+  EXPECT_LE(loop.now() - began, 10000u) << "it would have thirty seconds";
   EXPECT_EQ(refusal_of(creating).code(), Code::unavailable);
   until([&] { return written("c1/address") != "no file"; });
 }

@@ -111,8 +111,9 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   EXPECT_EQ(mounts().size(), 1u) << "not at once";
   runtime.behave();
 
-  until([&] { return mounts().empty() && children().size() == 4; });
-  pass(1ms);
+  until([&] {
+    return mounts().empty() && children().size() == 4 && service_under_test->being_created() == 0;
+  });
   create("c6");
   EXPECT_EQ(end(pids_begin("c1")).processes_size(), 1) << "the exec was killed";
   EXPECT_EQ(state("c1").pid(), static_cast<std::uint32_t>(pid));

@@ -228,7 +228,7 @@ TEST_F(ClientTest, WaitsForRoomInTheBacklog) {
 
 TEST_F(ClientTest, RefusesToSendMoreThanFourMebibytes) {
   Fd listener = listen_at(socket_path);  // nobody answers: it is the client that refuses
-  Error error = failure(client->call("test.Service", "Raw", std::string(4 << 20, 'x'), 100ms));
+  Error error = failure(client->call("test.Service", "Raw", std::string(4 << 20, 'x'), kPatience));
   EXPECT_EQ(error.code(), Code::resource_exhausted);
   EXPECT_EQ(std::string(error.what()).rfind("message length 41943", 0), 0u);
   EXPECT_TRUE(client->connected());

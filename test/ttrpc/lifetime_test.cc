@@ -24,7 +24,7 @@ class ServerLifetime : public TtrpcTest {
 TEST_F(ServerLifetime, ServesWhoConnects) {
   serve();
   Client client(loop, socket_path);
-  EXPECT_EQ(await(client.call("test.Service", "Raw", "a", 1s)), "a");
+  EXPECT_EQ(await(client.call("test.Service", "Raw", "a", kPatience)), "a");
   EXPECT_EQ(server->connections(), 1u);
   client.close();
   await(until_connected(0));
@@ -40,10 +40,10 @@ TEST_F(ServerLifetime, ThrowsWhereTheListenerIsNone) {
 TEST_F(ServerLifetime, StopsAcceptingWhenServeIsCancelledAndServesTheOthersOn) {
   serve();
   Client client(loop, socket_path);
-  await(client.call("test.Service", "Raw", "a", 1s));
+  await(client.call("test.Service", "Raw", "a", kPatience));
   tasks->cancel();
   EXPECT_EQ(try_to_connect(), ECONNREFUSED);
-  EXPECT_EQ(await(client.call("test.Service", "Raw", "b", 1s)), "b");
+  EXPECT_EQ(await(client.call("test.Service", "Raw", "b", kPatience)), "b");
 }
 
 TEST_F(ServerLifetime, DrainsAtOnceWhereNothingIsUnsent) {
