@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
 #include <cstring>
 #include <thread>
 #include <unordered_map>
@@ -19,13 +20,13 @@ constexpr int kAtOnce = 64;
 
 class Exits : public FastShimTest {
  protected:
-  // What is known of an exec: how it must end, its pid as calls and its exit told it, and the last
-  // event of it.
+  // What is known of an exec: how it must end, the last event of it, and what the calls and its
+  // events said of its end.
   struct Record {
     enum Stage { none, added, started, exited } stage = none;
     std::uint32_t status = 0;
-    pid_t pid = 0;
-    pid_t exit_pid = 0;
+    pid_t pid = 0, started_pid = 0, exit_pid = 0;
+    std::int64_t exited_at = 0, exit_exited_at = 0;
   };
 
   // The `n`th exec's program and its status.
@@ -53,7 +54,9 @@ class Exits : public FastShimTest {
     }
     for (const auto& [id, record] : records_) {
       EXPECT_EQ(record.stage, Record::exited) << id;
+      EXPECT_EQ(record.pid, record.started_pid) << id;
       EXPECT_EQ(record.pid, record.exit_pid) << id;
+      EXPECT_EQ(record.exited_at, record.exit_exited_at) << id;
       if (HasFailure()) return;
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
@@ -63,6 +66,15 @@ class Exits : public FastShimTest {
     if (tells_memory(only_shim().pid)) {  // and is as fast as it is meant to be
       EXPECT_LT(behind, 2000) << "events are ever later";
     }
+  }
+
+  // Ends the container and the shim; whatever it had to tell has come then.
+  void end(TaskCalls& shim, int count) {
+    shim.end_container("c1");
+    end_shim(shim);
+    take_events();
+    EXPECT_EQ(exits_, count) << "one too many";
+    EXPECT_EQ(inits_exits_, 1);
   }
 
   // One of those who work at a time.
@@ -81,6 +93,7 @@ class Exits : public FastShimTest {
     const ExecLife life = co_await std::move(running);
     EXPECT_EQ(life.status, status) << id;
     records_[id].pid = life.pid;
+    records_[id].exited_at = life.exited_at;
     ++told_;
     last_news_ = Clock::now();
   }
@@ -93,18 +106,30 @@ class Exits : public FastShimTest {
       if (topic == "/tasks/exec-added") {
         take<containerd::events::TaskExecAdded>(bytes, Record::none, Record::added);
       } else if (topic == "/tasks/exec-started") {
-        take<containerd::events::TaskExecStarted>(bytes, Record::added, Record::started);
+        const auto [event, record] =
+            take<containerd::events::TaskExecStarted>(bytes, Record::added, Record::started);
+        record->started_pid = static_cast<pid_t>(event.pid());
       } else if (topic == "/tasks/exit") {
-        containerd::events::TaskExit event;
-        event.ParseFromString(bytes);
-        if (event.id() == "c1") continue;
-        Record& record = take<containerd::events::TaskExit>(bytes, Record::started, Record::exited);
-        EXPECT_EQ(event.exit_status(), record.status) << event.id();
-        record.exit_pid = static_cast<pid_t>(event.pid());
-        ++exits_;
+        take_exit(bytes);
       }
     }
     forwarded_.clear();
+  }
+
+  void take_exit(const std::string& bytes) {
+    containerd::events::TaskExit init;
+    init.ParseFromString(bytes);
+    if (init.id() == "c1") {
+      ++inits_exits_;
+      return;
+    }
+    EXPECT_EQ(inits_exits_, 0) << init.id() << " behind init";
+    const auto [event, record] =
+        take<containerd::events::TaskExit>(bytes, Record::started, Record::exited);
+    EXPECT_EQ(event.exit_status(), record->status) << event.id();
+    record->exit_pid = static_cast<pid_t>(event.pid());
+    record->exit_exited_at = nanoseconds(event.exited_at());
+    ++exits_;
   }
 
   static const std::string& exec_of(const containerd::events::TaskExit& event) {
@@ -116,18 +141,20 @@ class Exits : public FastShimTest {
   }
 
   template <class Event>
-  Record& take(const std::string& bytes, Record::Stage from, Record::Stage to) {
+  std::pair<Event, Record*> take(const std::string& bytes, Record::Stage from, Record::Stage to) {
     Event event;
     EXPECT_TRUE(event.ParseFromString(bytes));
+    EXPECT_EQ(event.container_id(), "c1");
     Record& record = records_[exec_of(event)];
     EXPECT_EQ(record.stage, from) << exec_of(event);
     record.stage = to;
-    return record;
+    return {event, &record};
   }
 
   std::unordered_map<std::string, Record> records_;
   int told_ = 0;
   int exits_ = 0;
+  int inits_exits_ = 0;
   Clock::time_point last_news_ = Clock::now();
 };
 
@@ -167,34 +194,34 @@ class FewPids {
 
 TEST_F(Exits, OfProcessesThatDieAtOnceAreToldOnceEach) {
   auto shim = run_fast("c1");
-  run_execs(*shim, scaled(4000, 100000), dies_at_once);
-  shim->end_container("c1");
-  end_shim(*shim);
+  const int count = scaled(4000, 100000);
+  run_execs(*shim, count, dies_at_once);
+  end(*shim, count);
 }
 
 TEST_F(Exits, OfRealRuncsProcessesAreToldOnceEach) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
-  run_execs(*shim, scaled(100, 2000), [](int n) {
+  const int count = scaled(100, 2000);
+  run_execs(*shim, count, [](int n) {
     const std::pair<Words, std::uint32_t> fast = dies_at_once(n);
     const bool dies = fast.first[0] == "signal";
     return std::pair{Words{"/bin/sh", "-c", (dies ? "kill -$0 $$" : "exit $0"), fast.first[1]},
                      fast.second};
   });
-  shim->end_container("c1");
-  end_shim(*shim);
+  end(*shim, count);
 }
 
 TEST_F(Exits, AreCreditedToTheRightProcessWherePidsComeAgainAtOnce) {
   auto shim = run_fast("c1");
+  const int count = scaled(3000, 100000);
   {
     FewPids pids;
-    run_execs(*shim, scaled(3000, 100000), dies_at_once);
+    run_execs(*shim, count, dies_at_once);
     figure("times that all pids were given out anew", pids.rounds());
     EXPECT_GT(pids.rounds(), scaled(10, 100));
   }
-  shim->end_container("c1");
-  end_shim(*shim);
+  end(*shim, count);
 }
 
 }  // namespace

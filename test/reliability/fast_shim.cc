@@ -62,12 +62,16 @@ Task<FastShimTest::ExecLife> FastShimTest::run_exec(TaskCalls& shim,
   const api::DeleteResponse removed = co_await std::move(removing);
 
   const std::uint32_t status = waiting->response->exit_status();
+  const std::int64_t exited_at = nanoseconds(waiting->response->exited_at());
   EXPECT_EQ(state.status(), types::STOPPED) << exec_id;
   EXPECT_EQ(state.exit_status(), status) << exec_id;
   EXPECT_EQ(removed.exit_status(), status) << exec_id;
+  EXPECT_GT(exited_at, 0) << exec_id;
+  EXPECT_EQ(nanoseconds(state.exited_at()), exited_at) << exec_id;
+  EXPECT_EQ(nanoseconds(removed.exited_at()), exited_at) << exec_id;
   EXPECT_EQ(state.pid(), started.pid()) << exec_id;
   EXPECT_EQ(removed.pid(), started.pid()) << exec_id;
-  co_return ExecLife{static_cast<pid_t>(started.pid()), status};
+  co_return ExecLife{static_cast<pid_t>(started.pid()), status, exited_at};
 }
 
 // AddressSanitizer reserves terabytes.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "support/shim_under_test.h"
@@ -26,10 +27,16 @@ class FastShimTest : public ShimTest {
   struct ExecLife {
     pid_t pid = 0;  // as Start said
     std::uint32_t status = 0;
+    std::int64_t exited_at = 0;
   };
   // Fails the test where they differ, and throws where one is refused.
   Task<ExecLife> run_exec(TaskCalls& shim, api::ExecProcessRequest request, int signal = 0,
                           Duration until_signal = Duration(0));
+
+  // In nanoseconds since 1970.
+  static std::int64_t nanoseconds(const wire::Timestamp& time) {
+    return time.seconds() * 1'000'000'000 + time.nanos();
+  }
 
   // Whether its memory says something: AddressSanitizer keeps what is freed, and its own books.
   static bool tells_memory(pid_t pid);
