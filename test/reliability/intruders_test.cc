@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "reliability/fast_shim.h"
+#include "support/fake_runtime.h"
 
 namespace thinshim::test {
 namespace {
@@ -22,8 +23,18 @@ class Intruders : public FastShimTest {
     for (std::string& line : lines) line = line.substr(0, line.find_first_of(":("));
     return lines;
   }
-  // The process that the shim runs as this runtime: `sh` has become it, and kept what it was given.
-  // A static program, which opens nothing itself.
+  // The fast runtime, but at one verb it hangs.
+  std::string runtime_that_hangs() const {
+    const fs::path runtime = directory_ / "hangs";
+    write_file(runtime,
+               "#!/bin/sh\ncase \"$*\" in *\" $(cat " + (directory_ / "verb").string() +
+                   ") \"*) exec /bin/busybox sleep 60;; esac\nexec " + fast_runtime() + " \"$@\"\n",
+               0755);
+    return runtime;
+  }
+  void hang_at(const std::string& verb) const { std::ofstream(directory_ / "verb") << verb; }
+  // The process that hangs: `sh` has become it, and kept what it was given. A static program, which
+  // opens nothing itself.
   pid_t runtime_pid(TaskCalls& shim) {
     std::vector<Process> children;
     shim.until([&] {
@@ -32,54 +43,67 @@ class Intruders : public FastShimTest {
     });
     return children.back().pid;
   }
-  static std::map<std::string, unsigned> modes_below(const fs::path& directory) {
-    std::map<std::string, unsigned> modes;
-    for (const auto& entry : fs::recursive_directory_iterator(directory)) {
-      struct stat status{};
-      ::lstat(entry.path().c_str(), &status);
-      modes[entry.path().lexically_relative(directory)] = status.st_mode & 0777;
-    }
+  static unsigned mode_of(const fs::path& path) {
+    struct stat status{};
+    ::lstat(path.c_str(), &status);
+    return status.st_mode & 07777;
+  }
+  using Modes = std::map<std::string, unsigned>;
+  static Modes modes_below(const fs::path& directory) {
+    Modes modes;
+    for (const auto& entry : fs::recursive_directory_iterator(directory))
+      modes[entry.path().lexically_relative(directory)] = mode_of(entry.path());
     return modes;
   }
 };
 
 TEST_F(Intruders, RuntimeAndContainerGetNoDescriptorButTheirOwn) {
-  const std::string runtime = directory_ / "hangs";
-  write_file(runtime,
-             "#!/bin/sh\ncase \"$*\" in *\" $(cat " + (directory_ / "verb").string() +
-                 ") \"*) exec /bin/busybox sleep 60;; esac\nexec " + fast_runtime() + " \"$@\"\n",
-             0755);
-  const auto hang_at = [&](const std::string& verb) { std::ofstream(directory_ / "verb") << verb; };
   hang_at("create");
   ContainerConfig config;
   config.args = {"sleep"};
+  config.terminal = true;
   auto shim = start_shim("c1", config);
-  const std::string null = "/dev/null";
-  const std::string log = "3 -> /memfd";
-  auto creating = shim->create_begin(fast_request("c1", runtime));
-  pid_t pid = runtime_pid(*shim);
-  EXPECT_EQ(descriptors(pid), (Lines{"0 -> " + null, "1 -> " + null, "2 -> " + null}));
+  const Lines nothing = {"0 -> /dev/null", "1 -> /dev/null", "2 -> /dev/null"};
+  const Lines log = {"3 -> /memfd"};
+  const Lines talk = Lines{"0 -> /dev/null", "1 -> pipe", "2 -> pipe"} + log;
+  // What the runtime gets for this call, of which it dies.
+  const auto expect_hung = [&](const auto& call, const Lines& descriptors_of_it) {
+    const pid_t pid = runtime_pid(*shim);
+    EXPECT_EQ(descriptors(pid), descriptors_of_it);
+    ::kill(pid, SIGKILL);
+    EXPECT_TRUE(contains(shim->refusal_of(call), "signal 9"));
+  };
+  api::CreateTaskRequest request = fast_request("c1", runtime_that_hangs());
+  expect_hung(shim->create_begin(request), nothing);
+  request.set_terminal(true);
+  expect_hung(shim->create_begin(request), nothing);
   hang_at("start");
-  ::kill(pid, SIGKILL);
-  EXPECT_TRUE(contains(shim->refusal_of(creating), "signal 9"));
-  shim->end(shim->create_begin(fast_request("c1", runtime)));
-  auto starting = shim->start_begin("c1");
-  pid = runtime_pid(*shim);
-  EXPECT_EQ(descriptors(pid), (Lines{"0 -> " + null, "1 -> pipe", "2 -> pipe", log}));
+  shim->end(shim->create_begin(request));
+  expect_hung(shim->start_begin("c1"), talk);
   hang_at("exec");
-  ::kill(pid, SIGKILL);
-  EXPECT_TRUE(contains(shim->refusal_of(starting), "signal 9"));
   const pid_t init = shim->start("c1");
   EXPECT_EQ(descriptors(init).size(), 3u) << ::testing::PrintToString(descriptors(init));
   exec(*shim, "c1", "e1", {"sleep"});
-  auto exec_starting = shim->start_begin("c1", "e1");
-  pid = runtime_pid(*shim);
-  EXPECT_EQ(descriptors(pid),
-            (Lines{"0 -> " + null, "1 -> " + null, "2 -> " + null, log, "4 -> /memfd"}));
-  ::kill(pid, SIGKILL);
-  EXPECT_TRUE(contains(shim->refusal_of(exec_starting), "signal 9"));
+  expect_hung(shim->start_begin("c1", "e1"), nothing + log + Lines{"4 -> /memfd"});
+  api::ExecProcessRequest with_terminal;
+  with_terminal.set_terminal(true);
+  exec(*shim, "c1", "e2", {"sleep"}, with_terminal);
+  expect_hung(shim->start_begin("c1", "e2"), nothing + log + Lines{"4 -> /memfd"});
+  hang_at("kill");
+  expect_hung(shim->kill_begin("c1", SIGTERM), talk);
+  expect_hung(shim->kill_begin("c1", SIGKILL, "", true), talk);
+  hang_at("pause");
+  expect_hung(shim->pause_begin("c1"), talk);
+  hang_at("update");
+  expect_hung(shim->update_begin("c1", "{}"), Lines{"0 -> /memfd", "1 -> pipe", "2 -> pipe"} + log);
+  hang_at("checkpoint");
+  expect_hung(shim->checkpoint_begin("c1", directory_ / "image"), talk);
+  hang_at("delete");
+  shim->kill("c1", SIGKILL);
+  EXPECT_EQ(shim->wait("c1"), 137u);
+  expect_hung(shim->remove_begin("c1"), talk);
   hang_at("nothing");
-  shim->end_container("c1");
+  shim->remove("c1");
   end_shim(*shim);
 }
 
@@ -99,20 +123,54 @@ TEST_F(Intruders, ARealContainerHasNoDescriptorButItsOwn) {
   end_shim(*shim);
 }
 
+// All that there is in a life with a terminal, an exec and a log file; the runtime's files have
+// what modes it gives them.
 TEST_F(Intruders, FilesAreTheirOwnersOnlyWhateverTheUmask) {
-  const mode_t before = ::umask(0);
-  auto shim = run_fast("c1");
-  ::umask(before);
-  std::map<std::string, unsigned> modes = modes_below(bundle("c1"));
-  for (const char* theirs : {"config.json", "rootfs", "log"}) modes.erase(theirs);
-  EXPECT_EQ(modes["address"], 0600u);
-  EXPECT_EQ(modes["options.json"], 0600u);
-  EXPECT_EQ(modes["runtime"], 0600u);
-  for (const auto& [name, mode] : modes_below("/run/containerd/s"))
-    EXPECT_EQ(mode & 077, 0u) << name;
-  for (const auto& [name, mode] : modes) EXPECT_EQ(mode & 022, 0u) << name;
-  shim->end_container("c1");
-  end_shim(*shim);
+  for (const mode_t mask : {0u, 077u}) {
+    SCOPED_TRACE(mask);
+    const std::string id = mask == 0 ? "c1" : "c2";
+    ContainerConfig config;
+    config.args = {"sleep"};
+    config.terminal = true;
+    make_bundle(id, config);
+    Modes expected = modes_below(bundle(id));
+    const mode_t before = ::umask(mask);
+    const Outcome started = start(id);
+    ::umask(before);
+    ASSERT_TRUE(started.ok()) << started;
+    auto shim = connect(started.out);
+    const std::string socket = started.out.substr(started.out.rfind('/') + 1);
+    EXPECT_EQ(mode_of("/run/containerd/s"), 0700u);
+    EXPECT_EQ(modes_below("/run/containerd/s"), (Modes{{".lock", 0600}, {socket, 0600}}));
+    expected["address"] = 0600;
+    EXPECT_EQ(modes_below(bundle(id)), expected);
+
+    hang_at("create");
+    api::CreateTaskRequest request = fast_request(id, runtime_that_hangs());
+    request.set_terminal(true);
+    auto creating = shim->create_begin(request);
+    const pid_t pid = runtime_pid(*shim);
+    for (const char* name : {"options.json", "runtime", "console-1.sock"}) expected[name] = 0600;
+    EXPECT_EQ(modes_below(bundle(id)), expected);
+    hang_at("nothing");
+    ::kill(pid, SIGKILL);
+    shim->refusal_of(creating);
+    shim->end(shim->create_begin(request));
+    shim->start(id);
+    api::ExecProcessRequest process;
+    const std::string output = directory_ / ("output-" + id);
+    process.set_stdout("file://" + output);
+    exec(*shim, id, "e1", {"sleep"}, process);
+    shim->start(id, "e1");
+    expected.erase("console-1.sock");
+    for (const char* name : {"init.pid", "e1.pid"}) expected[name] = 0644 & ~mask;
+    EXPECT_EQ(modes_below(bundle(id)), expected);
+    EXPECT_EQ(mode_of(output), 0644u & ~mask);
+    shim->kill(id, SIGKILL, "e1");
+    shim->wait(id, "e1");
+    shim->end_container(id);
+    end_shim(*shim);
+  }
 }
 
 TEST_F(Intruders, NoPathInAnIdReachesAFile) {
@@ -153,27 +211,69 @@ TEST_F(Intruders, NoPathInAnIdReachesAFile) {
   end_shim(*shim);
 }
 
+// A bundle's file is a link to another one: Create and `delete` either say that they don't like it,
+// or put their own in its place. With runc, that replaces its pid file too.
 TEST_F(Intruders, NoLinkInABundleIsFollowed) {
   auto shim = run_fast("c1");
   const fs::path victim = directory_ / "victim";
   const std::string text = "/no/such/runtime";
-  for (const char* name : {"options.json", "runtime", "config.json"}) {
-    SCOPED_TRACE(name);
-    ContainerConfig config;
-    config.args = {"sleep"};
-    make_bundle("c2", config);
-    std::ofstream(victim) << text;
-    fs::remove(bundle("c2") / name);
-    fs::create_symlink(victim, bundle("c2") / name);
-    const Error error = shim->refusal_of(shim->create_begin(fast_request("c2")));
-    EXPECT_TRUE(contains(error, std::string(name) + ": too many levels of symbolic links"))
-        << error.what();
+  const struct {
+    const char* name;
+    bool stops_create;
+    bool stops_delete;  // before it has done anything; the others are a line in containerd's log
+  } links[] = {{"options.json", true, false}, {"runtime", true, true},
+               {"config.json", true, false},  {"address", false, false},
+               {".address", true, false},     {"init.pid", false, false}};
+  for (const auto& link : links) {
+    SCOPED_TRACE(link.name);
+    const fs::path name = bundle("c2") / link.name;
+    const std::string refused = std::string(link.name) + ": too many levels of symbolic links";
+    const auto put_link = [&] {
+      make_bundle("c2");
+      std::ofstream(victim) << text;
+      fs::remove(name);
+      fs::create_symlink(victim, name);
+    };
+    put_link();
+    auto creating = shim->create_begin(create_request("c2"));
+    if (link.stops_create) {
+      const Error error = shim->refusal_of(creating);
+      EXPECT_TRUE(contains(error, refused)) << error.what();
+    } else {
+      shim->end(creating);
+      EXPECT_FALSE(fs::is_symlink(name));
+      shim->remove("c2");
+    }
     EXPECT_EQ(read(victim), text);
-    const Outcome cleaned = cleanup("c2");  // which may say so too
-    EXPECT_TRUE(cleaned.ok() || cleaned.err.find(name) != std::string::npos) << cleaned;
+    put_link();
+    const Outcome cleaned = cleanup("c2");
+    EXPECT_EQ(cleaned.ok(), !link.stops_delete) << cleaned;
+    const bool says_so = (cleaned.out + cleaned.err).find(refused) != std::string::npos;
+    EXPECT_EQ(says_so, fs::is_symlink(name)) << cleaned;
     EXPECT_EQ(read(victim), text);
-    fs::remove(bundle("c2") / name);
+    fs::remove_all(bundle("c2") / link.name);
   }
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+// The image is the client's affair and the runtime's; what the shim removes behind a checkpoint is
+// the directory of its own in the bundle.
+TEST_F(Intruders, NoLinkAtACheckpointIsFollowed) {
+  FakeRuntime runtime;
+  auto shim = start_shim("c1");
+  shim->end(shim->create_begin(fast_request("c1", runtime.binary())));
+  shim->start("c1");
+  const fs::path elsewhere = directory_ / "elsewhere", image = directory_ / "image";
+  fs::create_directories(elsewhere);
+  std::ofstream(elsewhere / "file") << "kept";
+  for (const fs::path& link : {image, bundle("c1") / "criu-work"})
+    fs::create_symlink(elsewhere, link);
+  shim->end(shim->checkpoint_begin("c1", image));
+  EXPECT_TRUE(fs::is_symlink(image));
+  EXPECT_EQ(read(elsewhere / "file"), "kept");
+  EXPECT_FALSE(fs::exists(fs::symlink_status(bundle("c1") / "criu-work")))
+      << "it is the shim's own";
   shim->end_container("c1");
   end_shim(*shim);
 }
