@@ -7,10 +7,15 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
 #include <random>
 
 #include "reliability/scale.h"
 #include "support/end_to_end.h"
+#include "support/fake_runtime.h"
+#include "support/terminal.h"
 
 namespace thinshim::test {
 namespace {
@@ -24,6 +29,8 @@ class KilledClients : public EndToEnd {
     std::ofstream(path) << "version: 1\nplugins: {io.containerd.ttrpc.v1.task: "
                            "{idle_timeout: 2s}}\n";
     ::setenv("THINSHIM_CONFIG", path.c_str(), 1);
+    std::ofstream(logger_) << "#!/bin/sh\nexec 5>&-\nexec cat <&3 >/dev/null\n";
+    std::filesystem::permissions(logger_, std::filesystem::perms::owner_all);
   }
   ~KilledClients() override { ::unsetenv("THINSHIM_CONFIG"); }
 
@@ -31,16 +38,37 @@ class KilledClients : public EndToEnd {
     ::usleep(static_cast<useconds_t>(random_() % static_cast<unsigned>(below_milliseconds)) * 1000);
   }
 
-  // A life by `ctr`, of one kind or another, that ends at some moment of it.
-  void begin_and_kill(const std::string& id) {
+  // A client of one kind or another begins a container's life; at some moment of it `strike`
+  // happens, then the client is killed.
+  void begin_and_kill(const std::string& id, const std::function<void()>& strike = [] {}) {
+    const Words programs[] = {{"/bin/true"}, {"/bin/sleep", "1000"}, {"/no/such/program"}};
+    const Words program = programs[random_() % 3];
     const Words flags[] = {{},
                            {"--null-io"},
                            {"--rm"},
+                           {"--detach", "--null-io"},
                            {"--log-uri", "file://" + (shared() / "log").string()},
-                           {"--detach", "--null-io"}};
-    const Words programs[] = {{"/bin/true"}, {"/bin/sleep", "1000"}, {"/no/such/program"}};
-    Subprocess client = Subprocess(run_command(id, programs[random_() % 3], flags[random_() % 5]));
-    wait_a_moment(250);
+                           {"--log-uri", "binary://" + logger_}};
+    const std::size_t kind = random_() % (std::size(flags) + 2);
+    if (kind < std::size(flags)) {
+      strike_at(run_command(id, program, flags[kind]), 250, strike);
+    } else if (kind == std::size(flags)) {
+      Terminal client(run_command(id, program, {"--tty"}));
+      wait_a_moment(250);
+      strike();
+    } else {
+      run_detached(id, program, {"--null-io", "--runc-binary", runtime_.binary()});
+      const std::string image = directory_ / ("image-" + id);
+      strike_at(ctr_.command({"task", "checkpoint", "--image-path", image, id}), 100, strike);
+    }
+    ++lives_[kind];
+  }
+
+  void strike_at(
+      const Words& command, int below_milliseconds, const std::function<void()>& strike = [] {}) {
+    Subprocess client = Subprocess(command);
+    wait_a_moment(below_milliseconds);
+    strike();
     client.signal(SIGKILL);
     client.wait();
   }
@@ -57,6 +85,9 @@ class KilledClients : public EndToEnd {
   }
 
   std::mt19937 random_;
+  FakeRuntime runtime_;  // which can be told to checkpoint
+  std::string logger_ = directory_ / "logger";
+  std::map<std::size_t, int> lives_;  // by their kinds
 };
 
 TEST_F(KilledClients, LeaveNothing) {
@@ -65,29 +96,24 @@ TEST_F(KilledClients, LeaveNothing) {
     const std::string id = "c" + std::to_string(n);
     begin_and_kill(id);
     if (random_() % 3 == 0 && status(id) == "RUNNING") {
-      Subprocess client = Subprocess(exec_command(id, {"/bin/sleep", "1000"}, {}));
-      wait_a_moment(150);
-      client.signal(SIGKILL);
-      client.wait();
+      strike_at(exec_command(id, {"/bin/sleep", "1000"}, {}), 150);
     }
     clean_up(id);
   }
   figure("lives whose client was killed at some moment", lives);
+  figure("kinds of them", static_cast<double>(lives_.size()));
 }
 
 TEST_F(KilledClients, LeaveNothingWhereItIsContainerdToo) {
   const int lives = scaled(4, 100);
   for (int n = 0; n < lives && !HasFailure(); ++n) {
     const std::string id = "c" + std::to_string(n);
-    Subprocess client = Subprocess(run_command(id, {"/bin/sleep", "1000"}, {"--null-io"}));
-    wait_a_moment(250);
-    containerd_.kill();
-    client.signal(SIGKILL);
-    client.wait();
+    begin_and_kill(id, [this] { containerd_.kill(); });
     containerd_.start();
     clean_up(id);
   }
   figure("lives whose containerd was killed at some moment", lives);
+  figure("kinds of them", static_cast<double>(lives_.size()));
 }
 
 }  // namespace
