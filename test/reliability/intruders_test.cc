@@ -257,6 +257,56 @@ TEST_F(Intruders, NoLinkInABundleIsFollowed) {
   end_shim(*shim);
 }
 
+// Where there is no log but a link to something else, the shim has no log, or is not even started.
+TEST_F(Intruders, NoLinkInPlaceOfTheLogIsFollowed) {
+  ContainerConfig config;
+  config.args = {"sleep"};
+  make_bundle("c1", config);
+  const fs::path victim = directory_ / "victim";
+  std::ofstream(victim) << "kept";
+  fs::remove(bundle("c1") / "log");
+  fs::create_symlink(victim, bundle("c1") / "log");
+  const Outcome started = start("c1");
+  EXPECT_EQ(read(victim), "kept");
+  if (!started.ok()) return;
+  auto shim = connect(started.out);
+  const pid_t pid = only_shim().pid;
+  ::kill(pid, SIGUSR1);  // asked what it knows, the shim writes a line
+  shim->end(shim->create_begin(fast_request("c1")));
+  shim->start("c1");
+  for (const std::string& file : open_files(pid))
+    EXPECT_EQ(file.find(victim), std::string::npos) << file;
+  EXPECT_EQ(read(victim), "kept");
+  shim->end_container("c1");
+  end_shim(*shim);
+  EXPECT_EQ(read(victim), "kept");
+}
+
+// Nothing is mounted where a link in place of the root file system leads to.
+TEST_F(Intruders, NoLinkInPlaceOfTheRootfsIsFollowed) {
+  auto shim = run_fast("c1");
+  const fs::path elsewhere = directory_ / "elsewhere";
+  fs::create_directories(elsewhere);
+  std::ofstream(elsewhere / "file") << "kept";
+  ContainerConfig config;
+  config.args = {"sleep"};
+  make_bundle("c2", config);
+  fs::remove(bundle("c2") / "rootfs");
+  fs::create_symlink(elsewhere, bundle("c2") / "rootfs");
+  api::CreateTaskRequest request = fast_request("c2");
+  containerd::types::Mount* const mount = request.add_rootfs();
+  mount->set_type("tmpfs");
+  mount->set_source("tmpfs");
+  const Error error = shim->refusal_of(shim->create_begin(request));
+  EXPECT_TRUE(contains(error, "rootfs")) << error.what();
+  EXPECT_EQ(read(elsewhere / "file"), "kept");
+  EXPECT_EQ(read("/proc/self/mountinfo").find(elsewhere), std::string::npos);
+  EXPECT_TRUE(cleanup("c2").ok());
+  EXPECT_EQ(read(elsewhere / "file"), "kept");
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
 // The image is the client's affair and the runtime's; what the shim removes behind a checkpoint is
 // the directory of its own in the bundle.
 TEST_F(Intruders, NoLinkAtACheckpointIsFollowed) {
