@@ -163,7 +163,7 @@ TEST_F(Intruders, FilesAreTheirOwnersOnlyWhateverTheUmask) {
     exec(*shim, id, "e1", {"sleep"}, process);
     shim->start(id, "e1");
     expected.erase("console-1.sock");
-    for (const char* name : {"init.pid", "e1.pid"}) expected[name] = 0644 & ~mask;
+    for (const char* name : {"init.pid", "e1.pid"}) expected[name] = 0644;
     EXPECT_EQ(modes_below(bundle(id)), expected);
     EXPECT_EQ(mode_of(output), 0644u & ~mask);
     shim->kill(id, SIGKILL, "e1");
@@ -305,6 +305,33 @@ TEST_F(Intruders, NoLinkInPlaceOfTheRootfsIsFollowed) {
   EXPECT_EQ(read(elsewhere / "file"), "kept");
   shim->end_container("c1");
   end_shim(*shim);
+}
+
+// What the runtime makes has the modes that it means, whatever containerd's umask is.
+TEST_F(Intruders, TheRuntimesUmaskIsTheUsual) {
+  FakeRuntime runtime;
+  const fs::path told = directory_ / "umask";
+  for (const char* verb : {"create", "exec"}) runtime.before(verb, "umask > " + told.string());
+  for (const mode_t mask : {0u, 077u}) {
+    SCOPED_TRACE(mask);
+    make_bundle("c1");
+    const mode_t before = ::umask(mask);
+    const Outcome started = start("c1");
+    ::umask(before);
+    ASSERT_TRUE(started.ok()) << started;
+    auto shim = connect(started.out);
+    shim->end(shim->create_begin(fast_request("c1", runtime.binary())));
+    EXPECT_EQ(read(told), "0022\n");
+    shim->start("c1");
+    fs::remove(told);
+    exec(*shim, "c1", "e1", {"exit 0"});
+    shim->start("c1", "e1");
+    EXPECT_EQ(read(told), "0022\n");
+    EXPECT_EQ(shim->wait("c1", "e1"), 0u);
+    shim->remove("c1", "e1");
+    shim->end_container("c1");
+    end_shim(*shim);
+  }
 }
 
 // The image is the client's affair and the runtime's; what the shim removes behind a checkpoint is
