@@ -219,7 +219,9 @@ TEST_F(Leaks, AShimThatIsAboutToEndIsHandedToNobody) {
   ContainerConfig config;
   config.args = {"sleep"};
   config.annotations = {{"io.kubernetes.cri.sandbox-id", "pod"}};
-  const int rounds = scaled(2, 1000);
+  const int rounds = scaled(48, 1000);
+  constexpr int kMoments = 16;  // of what one `start` takes
+  std::chrono::microseconds took(0);
   int same = 0;
   for (int n = 0; n < rounds && !HasFailure(); ++n) {
     make_bundle("c1", config);
@@ -228,8 +230,9 @@ TEST_F(Leaks, AShimThatIsAboutToEndIsHandedToNobody) {
     first->end(first->create_begin(fast_request("c1")));
     first->end_container("c1");
     const std::uint32_t pid = first->end(first->connect_begin("")).shim_pid();
+    const auto began = Clock::now();
     Subprocess starting(command("c2", {"start"}), surroundings("c2"));
-    ::usleep(static_cast<useconds_t>(n % 16) * 150);
+    ::usleep(static_cast<useconds_t>(took.count() * (n % kMoments) / kMoments));
     auto shutting_down = first->begin<Empty>("Shutdown", [] {
       api::ShutdownRequest request;
       request.set_id("c1");
@@ -237,6 +240,7 @@ TEST_F(Leaks, AShimThatIsAboutToEndIsHandedToNobody) {
     }());
     first->pass(1ms);
     const Outcome started = starting.wait();
+    if (n == 0) took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
     ASSERT_TRUE(started.ok()) << started.out;
     auto second = connect(started.out);
     second->end(second->create_begin(fast_request("c2")));
