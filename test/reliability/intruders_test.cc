@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a container, a client or a bundle cannot make the shim do to other files. Who may connect is
 // in test/end_to_end/server_test.cc and start_test.cc.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "base/file.h"
 #include "reliability/fast_shim.h"
 #include "support/fake_runtime.h"
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/file.h"
 #include "reliability/answers.h"
 #include "reliability/fast_shim.h"
 #include "reliability/scale.h"
