@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 #include <uv.h>
 
-#include <cerrno>
 #include <stdexcept>
 #include <string>
 
@@ -12,6 +11,8 @@
 
 namespace thinshim {
 namespace {
+
+constexpr Duration kBetweenLooks{100};
 
 void check_uv(int result, const char* context) {
   if (result < 0) throw_errno(context, -result);
@@ -62,36 +63,42 @@ void Loop::drive(const bool& done) {
 // libuv counts a started handle as alive. A watch stays armed after its waiter went on, because
 // that waiter mostly comes back; readiness that nobody waits for disarms it. This saves two
 // epoll_ctl calls for each wait.
-struct Watch::Handle {
+//
+// Where the kernel has no room for a watch its waiters look again by themselves, all of them.
+struct Watch::Handle final : Wakeup {
+  explicit Handle(Loop& owner) : loop(owner) {}
+
+  Loop& loop;
   uv_poll_t poll{};
   int armed = 0;
+  std::optional<Timer> look_again;
   WakeupList readers;
   WakeupList writers;
 
   void arm(int events) {
-    if ((armed & events) == events) return;
-    if (int error = set(armed | events)) throw_errno("watch a descriptor", error);
+    if ((armed & events) != events) set(armed | events);
   }
-  // An errno, or 0. Where it fails nothing is watched, and whoever waited finds that out by trying
-  // again.
-  int set(int events) {
-    int error = -uv_poll_start(&poll, events, &Handle::on_events);  // stops it where there are none
-    if (error == 0 && events != 0) error = take_place();
-    armed = error == 0 ? events : 0;
-    if (error == 0) return 0;
+  void set(int events) {
+    const bool is_set = uv_poll_start(&poll, events, &Handle::on_events) == 0 &&
+                        (events == 0 || take_place());  // without events it is stopped
+    armed = is_set ? events : 0;
+    if (is_set) return;
     uv_poll_stop(&poll);
-    wake(UV_READABLE | UV_WRITABLE);
-    return error;
+    if (!look_again) look_again.emplace(loop, kBetweenLooks, *this);
   }
   // libuv adds a started handle's descriptor to its epoll set when it waits next, and calls
   // abort(3) where there is no room. In a set that has it already it only changes the events
   // (uv__io_poll() of libuv 1.44).
-  int take_place() {
+  bool take_place() {
     epoll_event nothing{};
     uv_os_fd_t fd = -1;
     uv_fileno(reinterpret_cast<uv_handle_t*>(&poll), &fd);
     nothing.data.fd = fd;
-    return epoll_ctl(uv_backend_fd(poll.loop), EPOLL_CTL_ADD, fd, &nothing) == 0 ? 0 : errno;
+    return epoll_ctl(uv_backend_fd(poll.loop), EPOLL_CTL_ADD, fd, &nothing) == 0;
+  }
+  void run() override {
+    look_again.reset();
+    wake(UV_READABLE | UV_WRITABLE);
   }
   void wake(int events) {
     if (events & UV_READABLE) readers.post_all();
@@ -111,11 +118,12 @@ struct Watch::Handle {
 };
 
 void Watch::Close::operator()(Handle* handle) const {
+  handle->look_again.reset();
   close_and_delete(handle, reinterpret_cast<uv_handle_t*>(&handle->poll));
 }
 
 Watch::Watch(Loop& loop, int fd) {
-  auto handle = std::make_unique<Handle>();
+  auto handle = std::make_unique<Handle>(loop);
   check_uv(uv_poll_init(loop.raw(), &handle->poll, fd), "watch a descriptor");
   handle->poll.data = handle.get();
   handle_.reset(handle.release());
@@ -162,6 +170,11 @@ Timer::Timer(Loop& loop, Duration delay, Wakeup& wakeup) {
 }
 Timer::Timer(Timer&&) noexcept = default;
 Timer::~Timer() = default;
+
+Task<> set_later(Loop& loop, Duration delay, Event& event) {
+  co_await sleep(loop, delay);
+  event.set();
+}
 
 Task<bool> within(Loop& loop, Duration limit, Task<> task) {
   EventWakeup done;

@@ -62,7 +62,9 @@ class Loop {
 // descriptor.
 //
 // A hang-up or an error makes it both readable and writable: the read or write that follows tells
-// which. Readiness may be spurious, so every use handles EAGAIN.
+// which. Readiness may be spurious, so every use handles EAGAIN. It is told late, by a tenth of a
+// second at most, where the kernel has no room for more watches of the user (max_user_watches in
+// epoll(7)), and had some when the watch was made: else the constructor throws Error.
 class Watch {
  public:
   Watch(Loop& loop, int fd);
@@ -126,6 +128,9 @@ class Sleep {
   std::optional<Timer> timer_;
 };
 inline Sleep sleep(Loop& loop, Duration delay) { return Sleep(loop, delay); }
+
+// For a TaskSet that ends before the event does.
+Task<> set_later(Loop& loop, Duration delay, Event& event);
 
 // Lets everything else that is ready, and one round of the loop's descriptors, go first.
 inline Sleep yield(Loop& loop) { return Sleep(loop, Duration(0)); }
