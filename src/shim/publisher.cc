@@ -116,8 +116,6 @@ Task<> Publisher::forward_all() {
       pause =
           std::min(2 * pause, outcome == Outcome::refused ? kLongestPauseRefused : kLongestPause);
     }
-    took_one_ = true;
-    hangs_ = false;
     if (--queued_ <= kFew) few_.set();
     tell_dropped();
   }
@@ -127,14 +125,10 @@ Task<> Publisher::keep_pace() {
   if (has_nothing_to_wait_for()) co_return;
   Mutex::Guard turn = co_await pace_.lock();
   if (has_nothing_to_wait_for()) co_return;
-  took_one_ = false;
   co_await TimedWait(loop_, few_, kPace);
-  hangs_ = !took_one_;
 }
 
-bool Publisher::has_nothing_to_wait_for() const {
-  return few_.is_set() || last_ != Outcome::done || hangs_;
-}
+bool Publisher::has_nothing_to_wait_for() const { return few_.is_set() || last_ != Outcome::done; }
 
 Task<Publisher::Outcome> Publisher::forward(std::string request) {
   Outcome outcome = Outcome::refused;

@@ -15,8 +15,8 @@
 // Each event is a round trip of its own, for containerd serves requests in any order. Whoever
 // starts processes faster than it answers would see their exits ever later; so where more than a
 // few events are on their way, starts come one after the other, and each waits for them for two
-// milliseconds at most: long enough for a containerd that is well. Where it takes no event in that
-// time no start waits, until it does.
+// milliseconds at most, so that there are 500 starts a second: long enough for a containerd that is
+// well, and over with the first call that one that is not leaves without an answer.
 //
 // Where containerd never comes back the queue is bounded: over the bound the oldest event goes that
 // is neither an exit nor a deletion; where there is none, the oldest exit of an exec, whose client
@@ -76,8 +76,6 @@ class Publisher : public EventSink {
   std::uint64_t published_ = 0;
   std::uint64_t dropped_ = 0;  // of which the log does not yet say how many
   Outcome last_ = Outcome::done;
-  bool took_one_ = false;  // since a start began to wait
-  bool hangs_ = false;     // took none in that time, and none since
   Event filled_;
   Event few_;  // on their way
   Mutex pace_;
