@@ -42,6 +42,7 @@ int become_program(const Launch& launch) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);  // the shim's own choice, not the container's
+  umask(022);                             // whatever containerd's is (CVE-2024-25621)
   if (launch.death_signal && prctl(PR_SET_PDEATHSIG, launch.death_signal) < 0) return errno;
   if (launch.death_signal && getppid() != launch.parent) return ECHILD;  // it was dead before
   if (launch.own_group && setpgid(0, 0) < 0) return errno;
