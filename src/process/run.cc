@@ -16,6 +16,8 @@ namespace thinshim {
 namespace {
 
 constexpr std::size_t kKept = 64 << 10;
+// What a process that was killed is given to end.
+constexpr Duration kDying = std::chrono::seconds(2);
 
 // Reads what is there; false at the end of the file.
 bool collect(int fd, std::string& text) {
@@ -36,25 +38,37 @@ Task<> collect_to_end(Watch& watch, int fd, std::string& text) {
 // Waits for the end of a child, which comes by force once `stop` is set or nobody waits any more.
 class Leash {
  public:
-  explicit Leash(Child& child) : child_(child) {}
+  Leash(Loop& loop, Child& child) : loop_(loop), child_(child) {}
   ~Leash() { pull(); }
   Leash(const Leash&) = delete;
   Leash& operator=(const Leash&) = delete;
 
+  // Throws Error where it does not end though it was killed: it waits in the kernel.
   Task<> wait(Event* stop) {
     if (stop) pulling_.spawn(pull_once(*stop), "kill " + std::to_string(child_.pid()));
-    co_await child_.wait();
+    pulling_.spawn(see_end(), "wait for " + std::to_string(child_.pid()));
+    co_await over_.wait();
+    if (!child_.exited())
+      throw Error::unknown("process " + std::to_string(child_.pid()) + " cannot be killed");
   }
 
  private:
+  Task<> see_end() {
+    co_await child_.wait();
+    over_.set();
+  }
   Task<> pull_once(Event& stop) {
     co_await stop.wait();
     pull();
+    co_await sleep(loop_, kDying);
+    over_.set();
   }
   void pull() {
     if (!child_.exited()) ::kill(child_.pid(), SIGKILL);
   }
+  Loop& loop_;
   Child& child_;
+  Event over_;
   TaskSet pulling_;
 };
 
@@ -111,7 +125,7 @@ Task<Output> run(Reaper& reaper, Command command, Event* stop) {
   TaskSet collecting;
   collecting.spawn(collect_to_end(watch, pipe.read.get(), output.text),
                    "collect the output of " + command.program);
-  Leash leash(child);
+  Leash leash(reaper.loop(), child);
   Task<> ending = leash.wait(stop);
   co_await std::move(ending);
   collecting.cancel();
@@ -129,7 +143,7 @@ Task<> run_forked(Reaper& reaper, std::string what, std::function<void()> work, 
   if (pid == 0) work_in_fork(pipe.write.get(), self, work);
   Child child = reaper.take(pid);
   pipe.write.reset();
-  Leash leash(child);
+  Leash leash(reaper.loop(), child);
   Task<> ending = leash.wait(stop);
   co_await std::move(ending);
   std::string message;

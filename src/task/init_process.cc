@@ -16,6 +16,9 @@
 namespace thinshim {
 namespace {
 
+// For a runtime that hangs, and for a file system.
+constexpr Duration kUndoing = std::chrono::minutes(1);
+
 bool contains(const Error& error, const char* words) {
   return ::strcasestr(error.what(), words) != nullptr;
 }
@@ -81,15 +84,18 @@ bool InitProcess::says_that_it_is_gone(const Error& error) const {
 // A runtime that was killed half way, or that made a container which we could not take over, leaves
 // something behind. Not even a verb that was given up leaves it there.
 Task<> InitProcess::undo_create(bool keep_container) {
+  Event over;
+  TaskSet limit;
+  limit.spawn(set_later(reaper_.loop(), kUndoing, over), "limit of undoing a create");
   try {
-    Task<> removing = runtime_.remove(settings_.container, true);
+    Task<> removing = runtime_.remove(settings_.container, true, &over);
     if (!keep_container) co_await std::move(removing);
   } catch (const Error& error) {
     if (!says_that_it_is_gone(error))
       log::debug("cleaning up after a failed create", {{"error", error.what()}});
   }
   try {
-    Task<> unmounting = unmount(nullptr);
+    Task<> unmounting = unmount(&over);
     co_await std::move(unmounting);
   } catch (const Error& error) {
     log::warning("failed to cleanup rootfs mount",

@@ -37,7 +37,7 @@ types::Status status_of(const Container& container, const Process& process) {
 }
 
 constexpr std::size_t kMostExpected = 1024;
-constexpr Duration kUndoing = std::chrono::seconds(2);
+constexpr Duration kUndoingAtTheEnd = std::chrono::seconds(2);
 
 // To be asked before anything new is begun.
 void require_memory() {
@@ -188,7 +188,7 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   // Whoever asked for it does not know that it exists, and would not delete it.
   if (!failure && !being_created_[id]) {
     try {
-      Task<std::shared_ptr<Process>> removing = made->remove(std::make_shared<Event>(), "");
+      Task<std::shared_ptr<Process>> removing = remove_process(std::make_shared<Event>(), made, "");
       co_await std::move(removing);
     } catch (const Error& error) {
       log::error("failed to remove a container that its client gave up",
@@ -236,7 +236,9 @@ Task<std::shared_ptr<Process>> TaskService::remove_process(Process::Stop stop,
                                                            std::shared_ptr<Container> container,
                                                            std::string exec_id) {
   bool whole = exec_id.empty();
-  Task<std::shared_ptr<Process>> removing = container->remove(std::move(stop), std::move(exec_id));
+  TaskSet limit;
+  limit.spawn(set_later(reaper_.loop(), settings_.deletion, *stop), "limit of a deletion");
+  Task<std::shared_ptr<Process>> removing = container->remove(stop, std::move(exec_id));
   std::shared_ptr<Process> process = co_await std::move(removing);
   auto entry = containers_.find(container->id());
   if (whole && entry != containers_.end() && entry->second == container) {
@@ -396,7 +398,8 @@ Task<> TaskService::expect_no_more(std::string id) {
 Task<> TaskService::creates_finished() {
   ending_.set();
   none_being_created_.clear();
-  if (!being_created_.empty()) co_await TimedWait(reaper_.loop(), none_being_created_, kUndoing);
+  if (!being_created_.empty())
+    co_await TimedWait(reaper_.loop(), none_being_created_, kUndoingAtTheEnd);
 }
 
 bool TaskService::is_forgotten() const {

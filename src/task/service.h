@@ -41,6 +41,9 @@ class TaskService {
     std::function<Options(const wire::Any&)> read_options;
     // How long a runtime may still take once its client has gone or run out of time.
     Duration patience = std::chrono::seconds(10);
+    // How long a deletion may take, though its client waits: then the runtime, or the unmounting,
+    // is killed, and the next attempt begins anew.
+    Duration deletion = std::chrono::minutes(1);
     // How long the shim stays for its clients after the last container, where the end was asked for
     // before.
     Duration farewell = std::chrono::seconds(3);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,6 +99,54 @@ TEST_F(RunTest, KillsAProgramThatNobodyWaitsForAnyMore) {
   waiting.cancel();
   for (int i = 0; i < 1000 && kill(pid, 0) == 0; ++i) loop_.run(pass(5ms));
   EXPECT_NE(kill(pid, 0), 0);
+}
+
+Task<> tell_failure(Task<Output> running, std::string& failure) {
+  try {
+    co_await std::move(running);
+  } catch (const Error& error) {
+    failure = error.what();
+  }
+}
+
+// Keeps the process from ending, as a disk that does not answer would, until the pipe is closed. A
+// process of its own: who traces a child is told of more than its end.
+Pipe hold_at_its_end(pid_t held) {
+  Pipe begun = make_pipe(), over = make_pipe();
+  if (fork() == 0) {
+    over.write.reset();
+    char byte = ptrace(PTRACE_SEIZE, held, nullptr, PTRACE_O_TRACEEXIT) == 0 ? 'y' : 'n';
+    check(write(begun.write.get(), &byte, 1), "write");
+    while (read(over.read.get(), &byte, 1) < 0) {
+    }
+    _exit(0);
+  }
+  char byte = 'n';
+  EXPECT_EQ(read(begun.read.get(), &byte, 1), 1);
+  EXPECT_EQ(byte, 'y') << "traced";
+  return over;
+}
+
+TEST_F(RunTest, GivesUpOnAProgramThatCannotBeKilled) {
+  TempDir dir;
+  Event stop;
+  std::string failure;
+  TaskSet waiting;
+  waiting.spawn(tell_failure(run(reaper_, sleeper(dir / "pid"), &stop), failure), "run");
+  std::optional<pid_t> pid;
+  for (int i = 0; i < 5000 && !pid; ++i) {
+    loop_.run(pass(5ms));
+    pid = read_pid_file(dir / "pid");
+  }
+  ASSERT_TRUE(pid);
+  Pipe holding = hold_at_its_end(*pid);
+  stop.set();
+  loop_.run(waiting.wait_empty());
+  EXPECT_EQ(failure, "process " + std::to_string(*pid) + " cannot be killed");
+  EXPECT_EQ(kill(*pid, 0), 0);
+  holding.write.reset();
+  for (int i = 0; i < 1000 && kill(*pid, 0) == 0; ++i) loop_.run(pass(5ms));
+  EXPECT_NE(kill(*pid, 0), 0) << "it is reaped all the same";
 }
 
 TEST_F(RunTest, KillsForkedWorkThatIsStopped) {

@@ -188,5 +188,33 @@ TEST_F(Patience, WithAnExitEndsAtTheDeletion) {
   EXPECT_EQ(sink.history().size(), 3u) << "only once";
 }
 
+class LimitOfDeletion : public TaskTest {
+ protected:
+  LimitOfDeletion() : TaskTest(200ms) {}
+};
+
+TEST_F(LimitOfDeletion, EndsARuntimeThatHangsThoughTheClientWaits) {
+  ::kill(run("c1"), SIGKILL);
+  EXPECT_EQ(wait("c1"), 137u);
+  runtime.before("delete", "exec sleep 60");
+  EXPECT_REFUSED(remove_begin("c1"), unknown,
+                 "failed to delete task: signal 9: it took too long and was killed");
+  runtime.behave();
+  remove("c1");
+}
+
+TEST_F(LimitOfDeletion, EndsThatOfACreateWhoseClientHasGone) {
+  runtime.before("create", runtime.wait_for("create"));
+  runtime.before("delete", "exec sleep 60");
+  make_bundle("c1");
+  auto other = another_client();
+  auto creating = create_begin(create_request("c1"), other.get());
+  until_called("create c1");
+  other->close();
+  runtime.open("create");
+  until([&] { return service_under_test->being_created() == 0; });
+  for (pid_t child : children()) ::kill(child, SIGKILL);
+}
+
 }  // namespace
 }  // namespace thinshim::test

@@ -44,7 +44,7 @@ std::size_t RecordingSink::count(const std::string& topic) const {
       events_.begin(), events_.end(), [&](const auto& event) { return event.first == topic; }));
 }
 
-TaskTest::TaskTest() : TaskCalls(loop, socket) {
+TaskTest::TaskTest(Duration deletion) : TaskCalls(loop, socket) {
   ::signal(SIGPIPE, SIG_IGN);  // as the shim has it
   options.set_binary_name(runtime.binary());
   options.set_root(runtime.root());
@@ -57,6 +57,7 @@ TaskTest::TaskTest() : TaskCalls(loop, socket) {
   settings.patience = kPatience;
   settings.farewell = kFarewell;
   settings.expectation = kExpectation;
+  settings.deletion = deletion;
   settings.shut_down = [this] { ++shutdowns; };
   settings.idle = [this](bool idle) { idle_calls += idle; };
   service_under_test.emplace(*reaper, sink, std::move(settings));

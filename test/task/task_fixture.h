@@ -74,7 +74,7 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   // How long it waits for a container that `start` has sent.
   static constexpr std::chrono::milliseconds kExpectation = 600ms;
 
-  TaskTest();
+  explicit TaskTest(Duration deletion = std::chrono::minutes(1));
   void TearDown() override;
 
   void until_called(const std::string& call, std::size_t times = 1);
