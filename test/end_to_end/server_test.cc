@@ -257,7 +257,7 @@ TEST_F(ServerProcess, SaysWhatItKnowsWhenItIsAsked) {
 // containerd was killed between `start` and Create, or before it could ask for the end.
 TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
   make_bundle("c1");
-  const SubprocessOptions options = surroundings_with_idle_timeout("300ms");
+  const SubprocessOptions options = surroundings_with_idle_timeout("1s");
   EXPECT_TRUE(test::run(command("c1", {"start"}), options).ok());
   EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
   EXPECT_FALSE(fs::exists(socket()));
@@ -265,7 +265,7 @@ TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
   pid_t pid = 0;
   auto shim = run_in_shim(options, pid);
   shim->client.close();
-  shim->pass(600ms);
+  shim->pass(1500ms);
   EXPECT_EQ(only_shim().pid > 0, true) << "a container needs it";
   auto other = connect("unix://" + socket());
   EXPECT_EQ(other->state("c1").pid(), static_cast<std::uint32_t>(pid));
@@ -277,10 +277,10 @@ TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
 TEST_F(ServerProcess, EndsWhereItsContainersAreForgotten) {
   make_bundle("c1");
   pid_t pid = 0;
-  auto shim = run_in_shim(surroundings_with_idle_timeout("300ms"), pid);
+  auto shim = run_in_shim(surroundings_with_idle_timeout("1s"), pid);
   shim->client.close();
   ::kill(pid, SIGKILL);
-  shim->pass(900ms);
+  shim->pass(1500ms);
   auto other = connect("unix://" + socket());
   EXPECT_EQ(other->state("c1").status(), types::STOPPED) << "whoever has its bundle may still ask";
   EXPECT_TRUE(cleanup("c1").ok());

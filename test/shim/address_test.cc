@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -188,8 +189,10 @@ void listen_and_leave(Fd listener, Keep keep) {
 
 TEST_F(Socket, ThatAChildOfTheDeadStillHoldsForAMomentIsDead) {
   SocketLock lock(path);
-  listen_and_leave(bind_socket(path),
-                   [](int listener) { ::accept(listener, nullptr, nullptr) /* the first look */; });
+  listen_and_leave(bind_socket(path), [](int listener) {
+    pollfd first_look{listener, POLLIN, 0};
+    ::poll(&first_look, 1, -1);
+  });
   EXPECT_FALSE(probe_socket(path).alive);
 }
 
