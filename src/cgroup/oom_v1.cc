@@ -61,9 +61,10 @@ class OomV1 final : public OomWatch::Source {
   }
 
   bool stuck() override {
-    announcements_ = 0;
     std::optional<std::string> text = read_control(directory_);
-    return text && control(*text, "under_oom").value_or(0) != 0;
+    if (!text) return false;  // its removal may be announced late, and is told by their number
+    announcements_ = 0;
+    return control(*text, "under_oom").value_or(0) != 0;
   }
 
  private:
