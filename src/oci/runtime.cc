@@ -103,6 +103,7 @@ Task<> Runtime::call(Call call) {
   command.environment = inherited_environment({"NOTIFY_SOCKET"});
   command.fds = call.fds;
   command.death_signal = SIGKILL;
+  command.usual_umask = true;  // whatever containerd's is (CVE-2024-25621)
 
   Output output;
   try {

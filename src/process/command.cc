@@ -31,6 +31,7 @@ struct Launch {
   int death_signal;
   pid_t parent;
   bool own_group;
+  bool usual_umask;
 };
 
 // Runs in the child, on the parent's memory. Returns the errno of what failed.
@@ -42,10 +43,10 @@ int become_program(const Launch& launch) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);  // the shim's own choice, not the container's
-  umask(022);                             // whatever containerd's is (CVE-2024-25621)
   if (launch.death_signal && prctl(PR_SET_PDEATHSIG, launch.death_signal) < 0) return errno;
   if (launch.death_signal && getppid() != launch.parent) return ECHILD;  // it was dead before
   if (launch.own_group && setpgid(0, 0) < 0) return errno;
+  if (launch.usual_umask) umask(022);
   if (launch.directory && chdir(launch.directory) < 0) return errno;
   // Out of the way of the numbers that they will get, so that no source is overwritten before its
   // turn.
@@ -136,7 +137,8 @@ pid_t start_command(const Command& command) {
                 static_cast<int>(sources.size()),
                 command.death_signal,
                 ::getpid(),
-                command.own_group};
+                command.own_group,
+                command.usual_umask};
 
   // The child shares our memory until it is the program, so what it undoes there is undone here
   // too.

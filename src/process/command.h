@@ -28,6 +28,8 @@ struct Command {
   int death_signal = 0;
   // In a process group of its own.
   bool own_group = false;
+  // With the usual umask, 022, in place of ours.
+  bool usual_umask = false;
 };
 
 // The environment of this process, less the variables named.

@@ -273,8 +273,8 @@ TEST_F(Intruders, NoLinkInPlaceOfTheLogIsFollowed) {
   if (!started.ok()) return;
   auto shim = connect(started.out);
   const pid_t pid = only_shim().pid;
-  ::kill(pid, SIGUSR1);  // asked what it knows, the shim writes a line
   shim->end(shim->create_begin(fast_request("c1")));
+  ::kill(pid, SIGUSR1);  // asked what it knows, the shim writes a line
   shim->start("c1");
   for (const std::string& file : open_files(pid))
     EXPECT_EQ(file.find(victim), std::string::npos) << file;
