@@ -121,6 +121,7 @@ SkipReason Parts::make_task() {
   };
   settings.shut_down = [this] { begin_to_leave(); };
   settings.idle = [this](bool idle) { await_work(idle); };
+  settings.deletion += config_.task.stdio.drain_timeout;  // for output, before the unmounting
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);
   shutdown_->at_end("let loggers finish", [this] { return task_->loggers_finished(); });
@@ -174,8 +175,10 @@ Task<> Parts::serve(Fd listener) {
 // all the same, and learns of the end that way.
 void Parts::await_work(bool idle) {
   idling_.cancel();
-  if (!idle) leaving_.cancel();  // what comes now has a farewell of its own
-  if (idle) idling_.spawn(end_idle_shim(), "end of an idle shim");
+  if (idle)
+    idling_.spawn(end_idle_shim(), "end of an idle shim");
+  else
+    leaving_.cancel();  // what comes now has a farewell of its own
 }
 
 Task<> Parts::end_idle_shim() {

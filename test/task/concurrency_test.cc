@@ -63,10 +63,7 @@ TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneBeforeTheShimsEnd) {
 TEST_F(Concurrency, ACreateThatFailsWithoutItsClientLeavesNothing) {
   runtime.before("create", runtime.wait_for("create") + "; " + FakeRuntime::fail("too late"));
   make_bundle("c1");
-  api::CreateTaskRequest request = create_request("c1");
-  containerd::types::Mount* mount = request.add_rootfs();
-  mount->set_type("tmpfs");
-  mount->set_source("tmpfs");
+  api::CreateTaskRequest request = request_with_mount("c1");
   auto other = another_client();
   auto creating = create_begin(request, other.get());
   until_called("create c1");

@@ -85,10 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Faults, CreateFailure, testing::ValuesIn(kFaults), name
 TEST_P(CreateFailure, LeavesNothing) {
   break_runtime("create", GetParam());
   make_bundle("c1");
-  api::CreateTaskRequest request = create_request("c1");
-  containerd::types::Mount* mount = request.add_rootfs();
-  mount->set_type("tmpfs");
-  mount->set_source("tmpfs");
+  api::CreateTaskRequest request = request_with_mount("c1");
   Error error = refusal_of(create_begin(request));
   EXPECT_EQ(error.code(), Code::unknown);
   EXPECT_TRUE(says(error, GetParam().reason)) << error.what();
@@ -285,10 +282,7 @@ TEST_F(Failure, OfAMountLeavesNothingAndStartsNoRuntime) {
 
 TEST_F(Failure, OfAStreamLeavesNothing) {
   make_bundle("c1");
-  api::CreateTaskRequest request = create_request("c1");
-  containerd::types::Mount* mount = request.add_rootfs();
-  mount->set_type("tmpfs");
-  mount->set_source("tmpfs");
+  api::CreateTaskRequest request = request_with_mount("c1");
   request.set_stdout("/no/such/fifo");
   Error error = refusal_of(create_begin(request));
   EXPECT_TRUE(contains(error, "opening /no/such/fifo failed: no such file or directory"))

@@ -78,10 +78,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   ::kill(run("c5"), SIGKILL);
   EXPECT_EQ(wait("c5"), 137u);
   make_bundle("c6");
-  api::CreateTaskRequest request = create_request("c6");
-  containerd::types::Mount* mount = request.add_rootfs();
-  mount->set_type("tmpfs");
-  mount->set_source("tmpfs");
+  api::CreateTaskRequest request = request_with_mount("c6");
   runtime.after("exec", "exec sleep 60");
   for (const char* verb : {"create", "start", "kill", "delete"})
     runtime.before(verb, "exec sleep 60");
@@ -129,10 +126,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
   ::kill(run("c1"), SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
   make_bundle("c2");
-  api::CreateTaskRequest creating = create_request("c2");
-  containerd::types::Mount* mount = creating.add_rootfs();
-  mount->set_type("tmpfs");
-  mount->set_source("tmpfs");
+  api::CreateTaskRequest creating = request_with_mount("c2");
   api::DeleteRequest removing;
   removing.set_id("c1");
   for (const char* verb : {"create", "delete"}) runtime.before(verb, "exec sleep 60");
@@ -190,7 +184,7 @@ TEST_F(Patience, WithAnExitEndsAtTheDeletion) {
 
 class LimitOfDeletion : public TaskTest {
  protected:
-  LimitOfDeletion() : TaskTest(200ms) {}
+  LimitOfDeletion() : TaskTest(3s) {}  // long enough for a runtime that does not hang
 };
 
 TEST_F(LimitOfDeletion, EndsARuntimeThatHangsThoughTheClientWaits) {

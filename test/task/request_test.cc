@@ -137,10 +137,7 @@ TEST_F(Request, WithANulByteInAPathIsRefusedAndLeavesNoTrace) {
 
 TEST_F(Request, WithABadConfigIsRefusedBeforeAnythingIsDone) {
   const std::string bundle = make_bundle("c1");
-  api::CreateTaskRequest request = create_request("c1");
-  containerd::types::Mount* mount = request.add_rootfs();
-  mount->set_type("tmpfs");
-  mount->set_source("tmpfs");
+  api::CreateTaskRequest request = request_with_mount("c1");
   for (const char* config : {"", "{", "[]", "nonsense", "{\"linux\":7}"}) {
     std::ofstream(bundle + "/config.json") << config;
     Error error = refusal_of(create_begin(request));

@@ -105,6 +105,14 @@ api::CreateTaskRequest TaskTest::create_request(const std::string& id) {
   return request;
 }
 
+api::CreateTaskRequest TaskTest::request_with_mount(const std::string& id) {
+  api::CreateTaskRequest request = create_request(id);
+  containerd::types::Mount* mount = request.add_rootfs();
+  mount->set_type("tmpfs");
+  mount->set_source("tmpfs");
+  return request;
+}
+
 pid_t TaskTest::create(const std::string& id, bool own_pid_namespace) {
   make_bundle(id, own_pid_namespace);
   return static_cast<pid_t>(end(create_begin(create_request(id))).pid());

@@ -81,6 +81,8 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
 
   std::string make_bundle(const std::string& id, bool own_pid_namespace = true);
   api::CreateTaskRequest create_request(const std::string& id);
+  // The same with a root file system to be mounted.
+  api::CreateTaskRequest request_with_mount(const std::string& id);
   pid_t create(const std::string& id, bool own_pid_namespace = true);
   CallPtr<Empty> exec_begin(const std::string& id, const std::string& exec,
                             const std::string& shell);
