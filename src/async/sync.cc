@@ -5,6 +5,11 @@
 
 namespace thinshim {
 
+Task<> set_with(Event& first, Event& second) {
+  co_await first.wait();
+  second.set();
+}
+
 void TaskSet::spawn(Task<> task, std::string what) {
   emptied_.clear();
   members_.emplace_back(*this, std::move(task), std::move(what));

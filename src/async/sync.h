@@ -49,6 +49,9 @@ class Event {
   WakeupList waiters_;
 };
 
+// Sets the second event once the first is set. For a TaskSet that ends before either does.
+Task<> set_with(Event& first, Event& second);
+
 // Sets an event where others resume a coroutine.
 struct EventWakeup final : Wakeup {
   Event event;

@@ -24,7 +24,7 @@ class Runtime {
     std::string root;  // where the runtime keeps its state, the namespace's directory included
     bool systemd_cgroup = false;
     // Its `kill` does no more than to send the signal to the process that it has named at creation.
-    bool direct_signals = false;
+    bool direct_signals = true;
   };
   Runtime(Reaper& reaper, Settings settings) : reaper_(reaper), settings_(std::move(settings)) {}
   const Settings& settings() const { return settings_; }

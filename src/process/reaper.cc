@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/proc.h"
 
 namespace thinshim {
@@ -38,11 +39,22 @@ Child::~Child() = default;
 pid_t Child::pid() const { return state_->pid; }
 bool Child::exited() const { return state_->exited.is_set(); }
 Event::Waiting Child::wait() { return state_->exited.wait(); }
+TimedWait Child::wait(Duration limit) {
+  return TimedWait(state_->reaper.loop(), state_->exited, limit);
+}
 const Exit& Child::exit() const { return state_->exit; }
 
 void Child::signal(int number) const {
   if (exited()) throw Error::not_found("process already finished");
   if (::kill(pid(), number) < 0) throw_errno("kill process " + std::to_string(pid()));
+}
+
+void Child::kill() const noexcept {
+  try {
+    if (!exited()) signal(SIGKILL);
+  } catch (const std::exception& error) {
+    log::error("failed to kill a process", {{"error", error.what()}});
+  }
 }
 
 namespace {

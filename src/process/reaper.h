@@ -53,9 +53,14 @@ class Child {
   bool exited() const;
   // co_await child.wait(), after which exit() is known.
   Event::Waiting wait();
+  // The same for a while: whether it has exited.
+  TimedWait wait(Duration limit);
   const Exit& exit() const;
   // Sends a signal. Throws Error not_found "process already finished" where it has exited.
   void signal(int number) const;
+  // Sends SIGKILL where it has not exited, and goes on where the kernel refuses that (a security
+  // module may): the log has the reason. For whoever must not stop half way.
+  void kill() const noexcept;
 
  private:
   friend class Reaper;

@@ -22,6 +22,7 @@
 #include "oci/bundle.h"
 #include "runc_options.pb.h"
 #include "shim/config.h"
+#include "task/service.h"
 #include "wire.pb.h"
 
 namespace thinshim {
@@ -38,6 +39,9 @@ bool is_runtime_options(std::string_view type_url);
 // An Any without type and value is no options at all. Throws Error invalid_argument where the type
 // is another one (it is named) or the content malformed, and what load_config throws.
 Settings resolve_options(const wire::Any& request, const Config& base);
+
+// What a container is made with: the one place where the configuration becomes the service's.
+TaskService::Options task_options(const Settings& settings);
 
 // Sets what a TOML table says. Throws Error: "options:LINE: KEY: what is wrong".
 void apply_toml_options(const std::string& text, RuncOptions& options);

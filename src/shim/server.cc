@@ -84,20 +84,6 @@ class Parts {
   TaskSet leaving_;
 };
 
-// The file that a request's options may name counts for all that is read here.
-TaskService::Options read_options(const wire::Any& request, const Config& base) {
-  Settings settings = resolve_options(request, base);
-  const TaskConfig& task = settings.config.task;
-  TaskService::Options options{std::move(settings.options), {}, signals_directly(task.runtime)};
-  options.stdio.pipe_size = task.stdio.pipe_size;
-  options.stdio.drain_timeout = task.stdio.drain_timeout;
-  if (task.allowed_loggers)
-    options.stdio.allows_logger = [task](const std::string& path) {
-      return allows_logger(task, path);
-    };
-  return options;
-}
-
 SkipReason Parts::make_shutdown() {
   shutdown_.emplace(loop_, [this] { report(); });
   return std::nullopt;
@@ -117,7 +103,7 @@ SkipReason Parts::make_task() {
   settings.containerd_namespace = arguments_.containerd_namespace;
   settings.address = address_of_path(socket_.path());
   settings.read_options = [this](const wire::Any& request) {
-    return read_options(request, config_);
+    return task_options(resolve_options(request, config_));
   };
   settings.shut_down = [this] { begin_to_leave(); };
   settings.idle = [this](bool idle) { await_work(idle); };

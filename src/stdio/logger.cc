@@ -57,18 +57,18 @@ Task<> read_answer(Watch& watch, int fd, bool text, std::string& answer, Event& 
   answered.set();
 }
 
-Task<> set_with(Event& first, Event& second) {
-  co_await first.wait();
-  second.set();
-}
-
 bool says_ready(const StreamUri& uri, const std::string& answer) {
   if (is_file(uri)) return answer == std::string(1, '\0');
   return uri.scheme == "binary" || !answer.empty();
 }
 
-void send(Child& child, int signal) {
-  if (!child.exited()) child.signal(signal);
+// A logger is seen to its end also where the kernel refuses a signal (a security module may).
+void send(const Child& child, int signal) {
+  try {
+    if (!child.exited()) child.signal(signal);
+  } catch (const Error& error) {
+    log::error("failed to signal a logger", {{"error", error.what()}});
+  }
 }
 
 }  // namespace

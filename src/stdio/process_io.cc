@@ -79,7 +79,7 @@ void give_to(const ProcessIo::Settings& owner, const Fd& end) {
 
 ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& settings)
     : loop_(loop), settings_(settings) {
-  if (!streams.in.empty()) open_stdin(streams.in, streams.terminal);
+  if (!streams.in.empty()) find_stdin(streams.in, streams.terminal);
   if (streams.terminal) {
     console_socket_.emplace(loop, settings.bundle);
     Stream& output = outputs_.emplace_back();
@@ -104,20 +104,27 @@ ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& setting
     process_err_ = make_output_pipe("stderr of " + settings.name, err, &LoggerPlan::err);
 }
 
-void ProcessIo::open_stdin(const std::string& uri, bool terminal) {
+void ProcessIo::find_stdin(const std::string& uri, bool terminal) {
   std::string path = parse_stream_uri(uri).path;
-  Fd source = open_end(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!is_fifo(source)) {
+  Fd place = open_end(path, O_PATH);
+  if (!is_fifo(place)) {
     if (terminal) throw Error::invalid_argument("containerd-shim: stdin " + path + " is no fifo");
-    set_nonblocking(source.get(), false);
-    process_in_ = std::move(source);  // a file or a device needs no pump
+    process_in_ = reopen(place, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    set_nonblocking(process_in_.get(), false);  // a file or a device needs no pump
     return;
   }
   input_.emplace();
   input_->name = "stdin of " + settings_.name;
+  input_->target = path;
+  input_->place = std::move(place);
+}
+
+void ProcessIo::open_stdin() {
+  input_->source = reopen(input_->place, input_->target, O_RDONLY | O_NONBLOCK);
   // Stands for the clients that are away. Opening it cannot fail while there is a reader (fifo(7)).
-  input_->keeps_open = reopen(source, path, O_WRONLY | O_NONBLOCK);
-  input_->source = std::move(source);
+  if (!stdin_closed_)
+    input_->keeps_open = reopen(input_->place, input_->target, O_WRONLY | O_NONBLOCK);
+  input_->place.reset();
 }
 
 Fd ProcessIo::make_output_pipe(const std::string& name, const std::string& target,
@@ -136,7 +143,7 @@ Fd ProcessIo::make_output_pipe(const std::string& name, const std::string& targe
 void ProcessIo::open_output(Stream& output, Fd LoggerPlan::* end) {
   const StreamUri uri = parse_stream_uri(output.target);
   if (names_logger(uri) || uri.scheme == "file") {
-    output.sink = plan_logger(output.target, uri, end);
+    plan_logger(output, uri, end);
     return;
   }
   if (uri.scheme != "fifo") throw Error::unknown("unknown STDIO scheme " + uri.scheme);
@@ -145,14 +152,15 @@ void ProcessIo::open_output(Stream& output, Fd LoggerPlan::* end) {
     output.keeps_open = reopen(place, uri.path, O_RDONLY | O_NONBLOCK);
     output.sink = reopen(place, uri.path, O_WRONLY | O_NONBLOCK);
   } else if (is_regular(place)) {
-    output.sink = plan_logger(output.target, {"file", uri.path, {}}, end);
+    plan_logger(output, {"file", uri.path, {}}, end);
   } else {
     output.sink = reopen(place, uri.path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
   }
 }
 
 // A file is opened by its process, and so where its name leads to by then.
-Fd ProcessIo::plan_logger(const std::string& target, const StreamUri& uri, Fd LoggerPlan::* end) {
+void ProcessIo::plan_logger(Stream& output, const StreamUri& uri, Fd LoggerPlan::* end) {
+  const std::string& target = output.target;
   const auto& allows = settings_.options.allows_logger;
   if (names_logger(uri) && allows && !allows(uri.path))
     throw Error::permission_denied("the logger " + uri.path + " is not among those allowed");
@@ -160,7 +168,8 @@ Fd ProcessIo::plan_logger(const std::string& target, const StreamUri& uri, Fd Lo
   if (plan == planned_loggers_.end()) plan = planned_loggers_.insert(plan, {target, uri, {}, {}});
   Pipe pipe = make_stream_pipe();
   (*plan).*end = std::move(pipe.read);
-  return std::move(pipe.write);
+  output.sink = std::move(pipe.write);
+  output.to_logger = true;
 }
 
 Task<> ProcessIo::start_loggers(Event* stop) {
@@ -192,13 +201,17 @@ Task<> ProcessIo::attach() {
   if (console_socket_) co_await attach_terminal();
   attached_ = true;
   if (input_) {
+    open_stdin();
     input_->pump.emplace(loop_, input_->source.get(), input_->sink.get(), Pump::BrokenSink::stop,
                          input_->name);
     moving_in_.spawn(move_input(), input_->name);
   }
   for (Stream& output : outputs_) {
+    // A logger that is slow keeps no more in its pipe than it does under other shims: some read no
+    // further once they hear of the exit (nerdctl, pkg/logging).
+    const std::size_t pipe_size = output.to_logger ? 0 : settings_.options.pipe_size;
     output.pump.emplace(loop_, output.source.get(), output.sink.get(), Pump::BrokenSink::drop,
-                        output.name, settings_.options.pipe_size);
+                        output.name, pipe_size);
     moving_out_.spawn(move_output(output), output.name);
   }
   if (exited_) process_exited();
@@ -234,8 +247,9 @@ void ProcessIo::end_output(Stream& stream) {
   if (may_come_back && !has_reader(stream.sink)) {
     absent_readers_.spawn(wait_for_reader(stream), stream.name);
   } else {
-    if (may_come_back && bytes_in(stream.sink) > 0)  // without it nobody waits for the reader
-      stream.unread =
+    if ((may_come_back || stream.to_logger) && has_reader(stream.sink) && bytes_in(stream.sink) > 0)
+      stream.unread =  // without it nobody waits for the reader
+
           try_open("/proc/self/fd/" + std::to_string(stream.sink.get()), O_RDONLY | O_NONBLOCK);
     stream.sink.reset();
   }
@@ -287,6 +301,7 @@ void ProcessIo::resize(unsigned width, unsigned height) {
 }
 
 void ProcessIo::close_stdin() {
+  stdin_closed_ = true;
   if (input_) input_->keeps_open.reset();
 }
 
@@ -325,17 +340,21 @@ bool ProcessIo::output_is_on_its_way() const {
   });
 }
 
-// What clients have not read of what is for their fifos.
+// What the client or the logger has not read of its fifo or pipe, and what the pump has yet to move
+// there. A logger that has gone reads no more.
+std::size_t ProcessIo::Stream::unread_bytes() const {
+  if (unread) return bytes_in(unread);
+  if (keeps_open) return bytes_in(keeps_open) + on_its_way();
+  return to_logger && sink && has_reader(sink) ? bytes_in(sink) + on_its_way() : 0;
+}
+
 std::size_t ProcessIo::unread() const {
   std::size_t count = 0;
-  for (const Stream& output : outputs_) {
-    count += bytes_in(output.unread) + bytes_in(output.keeps_open);
-    if (output.keeps_open) count += output.on_its_way();
-  }
+  for (const Stream& output : outputs_) count += output.unread_bytes();
   return count;
 }
 
-Task<> ProcessIo::read_by_clients(Duration quiet, Duration limit, Event& enough) {
+Task<> ProcessIo::wait_read(Duration quiet, Duration limit, Event& enough) {
   // Counted in pauses, so that a shim that was not let run takes that for nobody's silence.
   Duration waited{}, unchanged{};
   Duration pause = kFirstReadLook;

@@ -12,7 +12,9 @@
 //   the process itself.
 // - A client that is away (a restart of containerd) loses nothing: the fifo is kept open while the
 //   output lasts, and after its end until a reader comes or finish() is called.
-// - A client that goes away is no end of input. close_stdin() is.
+// - A client that goes away is no end of input. close_stdin() is. Input is opened when the process
+//   is there: a client that has written all, and then asks for its process in order to close its
+//   input, must find it (nerdctl, pkg/taskutil).
 // - A file or a program that stdout and stderr both name is one logger. A program that stdout alone
 //   names gets stderr too, as it does from the stock shim.
 //
@@ -95,10 +97,10 @@ class ProcessIo {
   void close_stdin();
   // The process is dead: a terminal's output ends with what it holds.
   void process_exited();
-  // Waits until the clients have read all that there is in their fifos and on its way there, as
-  // long as they go on reading: neither for `limit`, nor for `quiet` in which it stayed as it was,
-  // nor once `enough` is set.
-  Task<> read_by_clients(Duration quiet, Duration limit, Event& enough);
+  // Waits until clients and loggers have read all that there is in their fifos and pipes and on its
+  // way there, as long as they go on reading: neither for `limit`, nor for `quiet` in which it
+  // stayed as it was, nor once `enough` is set.
+  Task<> wait_read(Duration quiet, Duration limit, Event& enough);
   // Waits, for at most `limit`, until all output has gone into the client's fifo and the loggers
   // have ended; then ends every stream. As long as output is on its way to a client that is there,
   // it waits for up to `while_it_flows`. Loggers that go on are seen to by `loggers`.
@@ -109,12 +111,15 @@ class ProcessIo {
   struct Stream {
     std::string name;
     std::string target;
+    Fd place;  // of input that attach() will open
     Fd source;
     Fd sink;
     Fd keeps_open;  // the other end of the client's fifo, in place of a client that is away
-    Fd unread;      // the same after the end of an output that the client has not read yet
+    Fd unread;      // the reading end after the end of an output that has not been read yet
+    bool to_logger = false;
     std::optional<Pump> pump;
     std::size_t on_its_way() const;
+    std::size_t unread_bytes() const;
   };
   // A logger that is still to be started, and what it will read.
   struct LoggerPlan {
@@ -129,8 +134,9 @@ class ProcessIo {
   };
   Fd make_output_pipe(const std::string& name, const std::string& target, Fd LoggerPlan::* end);
   void open_output(Stream& output, Fd LoggerPlan::* end);
-  Fd plan_logger(const std::string& target, const StreamUri& uri, Fd LoggerPlan::* end);
-  void open_stdin(const std::string& uri, bool terminal);
+  void plan_logger(Stream& output, const StreamUri& uri, Fd LoggerPlan::* end);
+  void find_stdin(const std::string& uri, bool terminal);
+  void open_stdin();
   Task<> attach_terminal();
   Task<> move_output(Stream& stream);
   void end_output(Stream& stream);
@@ -155,6 +161,7 @@ class ProcessIo {
   std::list<Stream> outputs_;
   std::list<LoggerPlan> planned_loggers_;
   std::list<RunningLogger> loggers_;
+  bool stdin_closed_ = false;
   bool attached_ = false;
   bool exited_ = false;
   TaskSet moving_in_;

@@ -50,12 +50,38 @@ Exit killed_now(pid_t pid) {
   return exit;
 }
 
+Error init_is_not_running(const std::string& id) {
+  return Error::failed_precondition("container " + id + " init process is not running");
+}
+
 }  // namespace
 
 void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit) {
   timestamp->set_seconds(exit ? exit->at.tv_sec : kGoZeroTime);
   timestamp->set_nanos(exit ? static_cast<std::int32_t>(exit->at.tv_nsec) : 0);
 }
+
+class Container::Exiting {
+ public:
+  Exiting(Container& container, std::shared_ptr<Process> process, const Exit& exit,
+          bool announced = true)
+      : container_(container), process_(std::move(process)), exit_(exit), announced_(announced) {}
+  ~Exiting() {
+    if (announced_)
+      container_.publish_exit(*process_, exit_);
+    else if (!process_->exit())
+      process_->set_exited(exit_);
+    if (process_ != container_.init_) container_.exec_is_over();
+  }
+  Exiting(const Exiting&) = delete;
+  Exiting& operator=(const Exiting&) = delete;
+
+ private:
+  Container& container_;
+  std::shared_ptr<Process> process_;
+  Exit exit_;
+  bool announced_;  // whether clients know that it was started
+};
 
 Container::Container(Reaper& reaper, EventSink& sink, Setup setup)
     : reaper_(reaper),
@@ -111,11 +137,20 @@ Task<> Container::watch_memory() {
   for (;;) {
     Task<> waiting = oom_->next();
     co_await std::move(waiting);
-    tell_oom();
+    publish_oom();
   }
 }
 
-void Container::tell_oom() {
+void Container::publish_last_oom() {
+  try {
+    if (oom_ && oom_->look()) publish_oom();
+  } catch (const std::exception& error) {
+    log::error("failed to ask for kills for want of memory",
+               {{"id", id_}, {"error", error.what()}});
+  }
+}
+
+void Container::publish_oom() {
   events::TaskOOM event;
   event.set_container_id(id_);
   events_.publish(kTopicOom, event);
@@ -124,8 +159,7 @@ void Container::tell_oom() {
 Task<pid_t> Container::start(Process::Stop stop, std::string exec_id) {
   std::shared_ptr<Process> process = this->process(exec_id);
   Process::Turn turn = co_await process->take_turn(std::move(stop));
-  // Until the start has been told, no exit is.
-  Process::Starting starting(*process);
+  Process::Announcement announcement(*process);
   if (!exec_id.empty()) {
     Task<> running = start_exec(std::static_pointer_cast<ExecProcess>(process));
     co_await std::move(running);
@@ -135,6 +169,8 @@ Task<pid_t> Container::start(Process::Stop stop, std::string exec_id) {
   Task<> running = init_->start();
   co_await std::move(running);
   if (restored) take_charge();
+  if (init_->exit()) throw refusal(State::stopped, Verb::start);
+  init_->set_started();
   events::TaskStart event;
   event.set_container_id(id_);
   event.set_pid(static_cast<std::uint32_t>(init_->pid()));
@@ -143,8 +179,7 @@ Task<pid_t> Container::start(Process::Stop stop, std::string exec_id) {
 }
 
 Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
-  if (init_->dead())
-    throw Error::failed_precondition("container " + id_ + " init process is not running");
+  if (init_->dead()) throw init_is_not_running(id_);
   ++execs_in_flight_;
   std::exception_ptr failure;
   try {
@@ -157,18 +192,24 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
     exec_is_over();
     std::rethrow_exception(failure);
   }
-  events::TaskExecStarted event;
-  event.set_container_id(id_);
-  event.set_exec_id(exec->id());
-  event.set_pid(static_cast<std::uint32_t>(exec->pid()));
-  events_.publish(kTopicExecStarted, event);
-  watches_.spawn(watch_exec(exec), "watch exec " + exec->id() + " of " + id_);
+  // A runtime that hung for so long was killed, but it may have been done by then.
+  const bool too_late = init_->exit().has_value();
+  if (!too_late) {
+    exec->set_started();
+    events::TaskExecStarted event;
+    event.set_container_id(id_);
+    event.set_exec_id(exec->id());
+    event.set_pid(static_cast<std::uint32_t>(exec->pid()));
+    events_.publish(kTopicExecStarted, event);
+  }
+  watches_.spawn(watch_exec(exec, !too_late), "watch exec " + exec->id() + " of " + id_);
   // It was not there yet when init's companions were killed.
-  if (init_->dead() && !spec_.own_pid_namespace && !exec->dead()) exec->signal(SIGKILL);
+  if (too_late || (init_->dead() && !spec_.own_pid_namespace)) exec->kill_at_once();
+  if (too_late) throw init_is_not_running(id_);
 }
 
 bool Container::is_frozen() const {
-  return init_->state() == State::paused || init_->pausing() || cgroup_.is_frozen();
+  return init_->published_state() == State::paused || init_->pausing() || cgroup_.is_frozen();
 }
 
 // Whether the kernel does with a signal for init what the runtime would do with it. The runtime
@@ -182,6 +223,7 @@ bool Container::reaches_init(int signal) const {
 Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
   std::shared_ptr<Process> process = this->process(request.exec_id());
   const int signal = static_cast<int>(request.signal());
+  if (signal == SIGKILL) process->hurry();
   Task<> sending = send_signal(process, std::move(stop), signal, request.all());
   try {
     co_await std::move(sending);
@@ -197,7 +239,7 @@ Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop st
     init_->signal_directly(signal);
     co_return;
   }
-  Process::Turn turn = co_await process->take_turn(std::move(stop), signal == SIGKILL);
+  Process::Turn turn = co_await process->take_turn(std::move(stop));
   if (process != init_) {
     std::static_pointer_cast<ExecProcess>(process)->kill(signal);
     co_return;
@@ -225,6 +267,7 @@ void Container::exec(const api::ExecProcessRequest& request) {
   for (const std::string* path : {&request.stdin(), &request.stdout(), &request.stderr()})
     check_whole(*path, "exec");
   if (execs_.count(exec_id) != 0) throw Error::already_exists("id " + exec_id);
+  if (init_->state() == State::exited) throw init_is_not_running(id_);
   if (!init_->made() || !next(kInitRules, init_->state(), Verb::exec))
     throw refusal(init_->state(), Verb::exec);
   Streams streams{request.stdin(), request.stdout(), request.stderr(), request.terminal()};
@@ -241,8 +284,11 @@ void Container::exec(const api::ExecProcessRequest& request) {
 
 Task<std::shared_ptr<Process>> Container::remove(Process::Stop stop, std::string exec_id) {
   std::shared_ptr<Process> process = this->process(exec_id);
-  Process::Turn turn = co_await process->take_turn(std::move(stop));
+  if (process->dead()) process->hurry();
+  Process::Turn turn = co_await process->take_turn(stop);
   if (process->state() == State::deleted) co_return process;  // by whom we waited for
+  Task<> publishing = process->wait_published(stop);
+  co_await std::move(publishing);
   if (exec_id.empty()) {
     Task<> removing = remove_init();
     co_await std::move(removing);
@@ -262,10 +308,10 @@ Task<> Container::remove_init() {
   if (!told) told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
   if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
   for (const auto& [id, exec] : execs_) {
-    if (exec->state() == State::running) tell_exit(*exec, killed_now(exec->pid()));
+    if (exec->published_state() == State::running) publish_exit(*exec, killed_now(exec->pid()));
     exec->let_go();  // those that were never started
   }
-  if (!told) tell_exit(*init_, killed_now(init_->pid()));
+  if (!told) publish_exit(*init_, killed_now(init_->pid()));
   init_->let_go();  // one that was never restored
   events::TaskDelete event;
   event.set_container_id(id_);
@@ -287,7 +333,7 @@ std::vector<Container::Member> Container::members() const {
   if (found.count(::getpid()) != 0) found.clear();  // it is the shim's own
   if (init_->made()) found[init_->pid()];
   for (const auto& [id, exec] : execs_)
-    if (exec->state() == State::running && !exec->dead()) found[exec->pid()] = id;
+    if (exec->state() == State::running) found[exec->pid()] = id;
   std::vector<Member> members;
   for (const auto& [pid, exec_id] : found) members.push_back({pid, exec_id});
   return members;
@@ -307,8 +353,10 @@ std::pair<std::string, std::string> Container::stats() {
 
 Task<> Container::pause(Process::Stop stop) {
   Process::Turn turn = co_await init_->take_turn(std::move(stop));
+  Process::Announcement announcement(*init_);
   Task<> pausing = init_->pause();
   co_await std::move(pausing);
+  if (init_->exit()) throw refusal(State::stopped, Verb::pause);
   events::TaskPaused event;
   event.set_container_id(id_);
   events_.publish(kTopicPaused, event);
@@ -316,8 +364,10 @@ Task<> Container::pause(Process::Stop stop) {
 
 Task<> Container::resume(Process::Stop stop) {
   Process::Turn turn = co_await init_->take_turn(std::move(stop));
+  Process::Announcement announcement(*init_);
   Task<> resuming = init_->resume();
   co_await std::move(resuming);
+  if (init_->exit()) throw refusal(State::stopped, Verb::resume);
   events::TaskResumed event;
   event.set_container_id(id_);
   events_.publish(kTopicResumed, event);
@@ -331,6 +381,7 @@ Task<> Container::update(Process::Stop stop, std::string resources) {
 
 Task<> Container::checkpoint(Process::Stop stop, std::string path, CheckpointOptions options) {
   Process::Turn turn = co_await init_->take_turn(std::move(stop));
+  Process::Announcement announcement(*init_);
   Runtime::Checkpoint settings;
   settings.image_path = path;
   settings.work_path = options.work_path();
@@ -345,6 +396,7 @@ Task<> Container::checkpoint(Process::Stop stop, std::string path, CheckpointOpt
   settings.file_locks = options.file_locks();
   Task<> writing = init_->checkpoint(std::move(settings));
   co_await std::move(writing);
+  if (init_->exit()) co_return;  // too late for the event
   events::TaskCheckpointed event;
   event.set_container_id(id_);
   event.set_checkpoint(path);
@@ -353,11 +405,11 @@ Task<> Container::checkpoint(Process::Stop stop, std::string path, CheckpointOpt
 
 Task<> Container::watch_init() {
   Exit exit = co_await init_->wait_dead();
+  Exiting exiting(*this, init_, exit);
   Task<> ending = end_execs();
   co_await std::move(ending);
   Task<> reading = init_->wait_read();
   co_await std::move(reading);
-  tell_exit(*init_, exit);
 }
 
 // Init is dead. With a pid namespace of its own the kernel has killed all others by now.
@@ -371,7 +423,7 @@ Task<> Container::end_execs() {
       log::error("failed to kill init's children", {{"id", id_}, {"error", error.what()}});
     }
     for (const auto& [id, exec] : execs_)
-      if (exec->state() == State::running && !exec->dead()) exec->signal(SIGKILL);
+      if (exec->published_state() == State::running) exec->kill_at_once();
   }
   bool over = co_await execs_end_within(kExecsLimit);
   if (over) co_return;
@@ -387,21 +439,20 @@ Task<bool> Container::execs_end_within(Duration limit) {
   co_return co_await TimedWait(reaper_.loop(), execs_over_, limit);
 }
 
-Task<> Container::watch_exec(std::shared_ptr<ExecProcess> exec) {
+Task<> Container::watch_exec(std::shared_ptr<ExecProcess> exec, bool announced) {
   Exit exit = co_await exec->wait_dead();
+  Exiting exiting(*this, exec, exit, announced);
   Task<> reading = exec->wait_read();
   co_await std::move(reading);
-  tell_exit(*exec, exit);
-  exec_is_over();
 }
 
 void Container::exec_is_over() {
   if (--execs_in_flight_ == 0) execs_over_.set();
 }
 
-void Container::tell_exit(Process& process, const Exit& exit) {
+void Container::publish_exit(Process& process, const Exit& exit) {
   if (process.exit()) return;  // a deletion did not wait for it
-  if (oom_ && oom_->look()) tell_oom();
+  publish_last_oom();
   process.set_exited(exit);
   events::TaskExit event;
   event.set_container_id(id_);

@@ -7,10 +7,12 @@
 //   execs that run in a pid namespace that outlives init are killed with it (containerd issues
 //   9719, 9999, 10603).
 // - What killed a process for want of memory is told before its exit.
-// - Each process that was started has exactly one exit; one that could not be started has none.
+// - Each process that was started has exactly one exit; one that could not be started has none. A
+//   watch publishes it when it ends, whatever has failed in it.
+// - An event of a verb comes before the exit, or not at all.
 //
-// - A runtime that hangs holds back nobody's exit: an exec that is still being started when init is
-//   dead is given up after a while.
+// - A runtime that hangs holds back nobody's exit: it is waited for, but not for long. An exec that
+//   is still being started when init is dead is given up after a while.
 //
 // The verbs must not stop half way: whoever calls them runs them to their end, holding the
 // container. By `stop` they can be made to end soon (process.h).
@@ -92,12 +94,14 @@ class Container {
  private:
   void take_charge();
   Task<> watch_memory();
-  void tell_oom();
+  void publish_oom();
   Task<> start_exec(std::shared_ptr<ExecProcess> exec);
   Task<> remove_init();
   Task<> remove_exec(std::shared_ptr<ExecProcess> exec);
+  // Publishes an exit when it goes: as a local of a watch, whatever way that ends.
+  class Exiting;
   Task<> watch_init();
-  Task<> watch_exec(std::shared_ptr<ExecProcess> exec);
+  Task<> watch_exec(std::shared_ptr<ExecProcess> exec, bool announced);
   Task<> send_signal(std::shared_ptr<Process> process, Process::Stop stop, int signal, bool all);
   bool is_frozen() const;
   bool reaches_init(int signal) const;
@@ -105,7 +109,8 @@ class Container {
   Task<bool> execs_end_within(Duration limit);
   void exec_is_over();
   void tell_at_once(Process& process);
-  void tell_exit(Process& process, const Exit& exit);
+  void publish_exit(Process& process, const Exit& exit);
+  void publish_last_oom();
 
   Reaper& reaper_;
   EventSink& events_;

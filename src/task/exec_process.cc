@@ -28,7 +28,6 @@ Task<> ExecProcess::start() {
     let_go();
     std::rethrow_exception(failure);
   }
-  state_ = State::running;
 }
 
 Task<> ExecProcess::start_in_container() {

@@ -63,9 +63,9 @@ Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
 }
 
 Task<> InitProcess::create_container() {
+  if (image_) co_return;
   Task<> opening = open_io(settings_.io);
   co_await std::move(opening);
-  if (image_) co_return;
   Maker maker = [this](Runtime::Start start) {
     Runtime::Create options{settings_.bundle.path(), settings_.bundle.runtime_log(),
                             settings_.no_pivot, settings_.no_new_keyring, std::move(start)};
@@ -121,11 +121,8 @@ Task<> InitProcess::unmount(Event* stop) {
 
 Task<> InitProcess::start() {
   require(kInitRules, Verb::start);
-  // Its exit may be told while the runtime tries.
-  if (dead()) throw refusal(State::stopped, Verb::start);
   Task<> running = image_ ? restore() : runtime_.start(settings_.container, stop());
   co_await std::move(running);
-  state_ = State::running;
 }
 
 Task<> InitProcess::restore() {
@@ -135,8 +132,10 @@ Task<> InitProcess::restore() {
     if (options.work_path.empty()) options.work_path = settings_.bundle.criu_work();
     return runtime_.restore(settings_.container, std::move(options));
   };
+  // Not before: a client may give the container up between Create and Start, and wait for the end
+  // of its streams before it deletes it (Docker does).
   Task<> opening = open_io(settings_.io);
-  if (!has_io()) co_await std::move(opening);  // an earlier attempt failed
+  co_await std::move(opening);
   std::optional<Error> failure;
   try {
     Task<> making = make(settings_.bundle.init_pid(), std::move(maker));
@@ -234,7 +233,7 @@ void InitProcess::signal_directly(int number) const {
 
 Task<> InitProcess::kill(int signal, bool all, bool thaw) {
   require(kInitRules, Verb::kill);
-  if (exit() && !all) throw Error::not_found("process already finished");
+  if (dead() && !all) throw Error::not_found("process already finished");
   Task<> killing = runtime_.kill(settings_.container, signal, all, stop());
   try {
     co_await std::move(killing);

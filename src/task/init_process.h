@@ -30,8 +30,8 @@ class InitProcess : public Process {
   InitProcess(Reaper& reaper, Runtime runtime, Settings settings, Streams streams);
 
   // Mounts the root file system, where there is something to mount, and has the runtime create the
-  // container; where there is an image to restore, start() does that. Where it throws, nothing of
-  // that is left.
+  // container; where there is an image to restore, start() does that, and opens the streams. Where
+  // it throws, nothing of that is left.
   Task<> create(MountList rootfs, std::optional<Image> image);
   Task<> start();
   Task<> pause();

@@ -14,8 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long what must not wait (SIGKILL) waits for the runtime to finish something else.
-constexpr Duration kTurnLimit = 10s;
+// How long a verb goes on that something waits for which must not wait (SIGKILL).
+constexpr Duration kHurriedLimit = 10s;
 
 // The process that the runtime has made, as it says.
 Child adopt_from(Reaper& reaper, const std::string& pid_file) {
@@ -39,6 +39,10 @@ std::optional<Child> adopt_leftover(Reaper& reaper, const std::string& pid_file)
   }
 }
 
+// What a process that was killed is given to end.
+constexpr Duration kDying = 2s;
+// How long an exit waits for the event of a verb that is under way: of a runtime that hangs.
+constexpr Duration kAnnouncementLimit = 5s;
 // How long an exit is not told while clients read: as long as they go on, and in all.
 constexpr Duration kReadPause = 200ms;
 constexpr Duration kReadLimit = 2s;
@@ -47,7 +51,7 @@ constexpr Duration kReadLimit = 2s;
 
 Process::Process(Reaper& reaper, std::string id, Streams streams)
     : reaper_(reaper), id_(std::move(id)), streams_(std::move(streams)) {
-  start_settled_.set();
+  announced_.set();
 }
 
 Task<> Process::open_io(ProcessIo::Settings settings) {
@@ -80,7 +84,10 @@ Task<> Process::make(std::string pid_file, Maker maker) {
   }
   if (failure) {
     if (!child) child = adopt_leftover(reaper_, pid_file);
-    if (child && !child->exited()) child->signal(SIGKILL);
+    if (child) {
+      child->kill();
+      co_await child->wait(kDying);
+    }
     io_.reset();
     std::rethrow_exception(failure);
   }
@@ -88,17 +95,33 @@ Task<> Process::make(std::string pid_file, Maker maker) {
   child_ = std::move(child);
 }
 
-Task<Process::Turn> Process::take_turn(Stop stop, bool urgent) {
-  TaskSet patience;
-  if (urgent && turns_.locked()) patience.spawn(give_up_later(), "give up a verb");
-  Mutex::Guard guard = co_await turns_.lock();
+Task<Process::Turn> Process::take_turn(Stop stop) {
+  std::optional<Mutex::Guard> guard;
+  Event over;
+  TaskSet waiting;
+  waiting.spawn(lock_turn(guard, over), "wait for a turn");
+  if (!guard) waiting.spawn(set_with(*stop, over), "stop waiting for a turn");
+  co_await over.wait();
+  waiting.cancel();
+  if (!guard)
+    throw Error(Code::deadline_exceeded, "another operation on " + id_ + " did not end in time");
   stop_ = std::move(stop);
-  co_return Turn(*this, std::move(guard));
+  co_return Turn(*this, std::move(*guard));
 }
 
-Task<> Process::give_up_later() {
-  co_await sleep(reaper_.loop(), kTurnLimit);
-  give_up();
+Task<> Process::lock_turn(std::optional<Mutex::Guard>& guard, Event& over) {
+  Mutex::Guard mine = co_await turns_.lock();
+  guard.emplace(std::move(mine));
+  over.set();
+}
+
+void Process::hurry() {
+  if (stop_ && hurrying_.empty()) hurrying_.spawn(give_up_later(stop_), "give up a verb");
+}
+
+Task<> Process::give_up_later(Stop verb) {
+  co_await sleep(reaper_.loop(), kHurriedLimit);
+  if (verb == stop_) give_up();
 }
 
 void Process::close_stdin() {
@@ -113,13 +136,24 @@ void Process::resize(unsigned width, unsigned height) {
 
 Task<Exit> Process::wait_dead() {
   co_await child_->wait();
-  co_await start_settled_.wait();
+  co_await TimedWait(reaper_.loop(), announced_, kAnnouncementLimit);
   co_return child_->exit();
+}
+
+Task<> Process::wait_published(Stop stop) {
+  if (state() != State::exited) co_return;
+  Event over;
+  TaskSet waiting;
+  waiting.spawn(set_with(ended_, over), "wait for an exit");
+  waiting.spawn(set_with(*stop, over), "stop waiting for an exit");
+  co_await over.wait();
+  if (state() == State::exited)
+    throw Error(Code::deadline_exceeded, "the exit of " + id_ + " was not published in time");
 }
 
 Task<> Process::wait_read() {
   io_->process_exited();
-  Task<> reading = io_->read_by_clients(kReadPause, kReadLimit, read_enough_);
+  Task<> reading = io_->wait_read(kReadPause, kReadLimit, read_enough_);
   co_await std::move(reading);
 }
 
@@ -135,10 +169,13 @@ void Process::signal(int number) const {
   child_->signal(number);
 }
 
+void Process::kill_at_once() const noexcept {
+  if (child_) child_->kill();
+}
+
 std::string Process::describe() const {
-  std::string json = R"({"id":")" + id_ + R"(","state":")" + name_of(state_) + R"(","pid":)" +
+  std::string json = R"({"id":")" + id_ + R"(","state":")" + name_of(state()) + R"(","pid":)" +
                      std::to_string(pid_);
-  if (dead() && !exit_) json += R"(,"dead":true)";
   if (exit_) json += R"(,"exit_status":)" + std::to_string(exit_->status);
   if (turns_.locked()) json += R"(,"busy":true)";
   return json + "}";

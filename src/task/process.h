@@ -23,7 +23,12 @@ class Process {
 
   const std::string& id() const { return id_; }
   const Streams& streams() const { return streams_; }
-  State state() const { return state_; }
+  State state() const {
+    const bool unpublished = dead() && !exit_ && state_ != State::deleted;
+    return unpublished ? State::exited : state_;
+  }
+  // What clients are told: an exit that has not been published changes nothing.
+  State published_state() const { return state_; }
   // 0 until it is known; kept after the exit.
   pid_t pid() const { return pid_; }
   // Nothing before the exit.
@@ -36,26 +41,34 @@ class Process {
   // Throws Error.
   virtual void resize(unsigned width, unsigned height);
 
-  // A start is under way as long as one of these is there; wait_dead() holds exits back until then.
-  class Starting {
+  // A verb that has an event of its own is under way as long as its Announcement is there: the exit
+  // is published behind that event. A verb that takes too long for that (wait_dead()) finds the
+  // exit published and has no event.
+  class Announcement {
    public:
-    explicit Starting(Process& process) : process_(process) { process_.start_settled_.clear(); }
-    ~Starting() { process_.start_settled_.set(); }
-    Starting(const Starting&) = delete;
-    Starting& operator=(const Starting&) = delete;
+    explicit Announcement(Process& process) : process_(process) { process_.announced_.clear(); }
+    ~Announcement() { process_.announced_.set(); }
+    Announcement(const Announcement&) = delete;
+    Announcement& operator=(const Announcement&) = delete;
 
    private:
     Process& process_;
   };
 
-  // Waits for the process to die, and for a start that is under way to be over, since nobody may
-  // hear of an exit before the start. Only for a process that was made.
+  // Waits for the process to die, then for a verb's event, for five seconds at most. Only for a
+  // process that was made.
   Task<Exit> wait_dead();
   // Waits a little for clients that are reading what the dead process has said: many of them, told
   // of its exit, close the fifos and read no more (containerd's client, task.Delete).
   Task<> wait_read();
+  // Waits until the exit of a process that is dead has been published. Throws Error
+  // deadline_exceeded where `stop` is set before.
+  using Stop = std::shared_ptr<Event>;
+  Task<> wait_published(Stop stop);
   // Somebody would rather know of its exit.
   void read_enough() { read_enough_.set(); }
+  // Clients are told that it runs.
+  void set_started() { state_ = State::running; }
   // Records the exit and lets go everyone who waits for it.
   void set_exited(const Exit& exit);
   // Lets them go where there will be no exit.
@@ -66,13 +79,14 @@ class Process {
   bool dead() const { return child_ && child_->exited(); }
   // Sends a signal to this one process. Throws Error, not_found where it is dead.
   void signal(int number) const;
+  // Kills this one process, if it lives. Never fails (process/reaper.h).
+  void kill_at_once() const noexcept;
 
   // What is known of it, as JSON; for people who look for a fault.
   std::string describe() const;
 
-  // Verbs on one process happen one after the other, each as long as it has its Turn. The runtime
-  // that works for it is killed once `stop` is set, or by give_up().
-  using Stop = std::shared_ptr<Event>;
+  // Verbs on one process happen one after the other, each as long as it has its Turn. Once `stop`
+  // is set, or by give_up(), the runtime that works for it is killed.
   class Turn {
    public:
     Turn(Turn&& other) noexcept
@@ -87,8 +101,11 @@ class Process {
     Process* process_;
     Mutex::Guard guard_;
   };
-  // One that is `urgent` waits for 10 s, then the verb before it is given up.
-  Task<Turn> take_turn(Stop stop, bool urgent = false);
+  // Throws Error deadline_exceeded where `stop` is set before the turn has come.
+  Task<Turn> take_turn(Stop stop);
+  // The verb that is under way now, if any, has 10 s more, then it is given up: something waits for
+  // the end of this process.
+  void hurry();
   void give_up() {
     if (stop_) stop_->set();
   }
@@ -96,27 +113,26 @@ class Process {
  protected:
   // Opens what the client named, and starts the loggers; before make(). Throws Error.
   Task<> open_io(ProcessIo::Settings settings);
-  bool has_io() const { return io_ != nullptr; }
   // Has the runtime make the process, by `maker`, and takes charge of it: streams, pid, child.
-  // Where it throws, there is no process, or it is being killed: also one that was made before the
-  // runtime failed.
+  // Where it throws, there is no process: one that was made before the runtime failed was killed.
   using Maker = std::function<Task<>(Runtime::Start)>;
   Task<> make(std::string pid_file, Maker maker);
   // Of the verb whose turn it is; nullptr outside of one.
   Event* stop() const { return stop_.get(); }
   // Ends the streams: waits a little for output that is still held up, measured from the exit.
   Task<> finish_io();
-  // Throws the refusal where the state does not allow the action.
+  // Throws the refusal where the state does not allow the verb.
   template <std::size_t N>
   void require(const Rule (&rules)[N], Verb verb) const {
-    if (!next(rules, state_, verb)) throw refusal(state_, verb);
+    if (!next(rules, state(), verb)) throw refusal(state(), verb);
   }
 
   Reaper& reaper_;
-  State state_ = State::created;
+  State state_ = State::created;  // of which clients were told
 
  private:
-  Task<> give_up_later();
+  Task<> give_up_later(Stop verb);
+  Task<> lock_turn(std::optional<Mutex::Guard>& guard, Event& over);
 
   std::string id_;
   Streams streams_;
@@ -130,9 +146,10 @@ class Process {
   std::optional<std::pair<unsigned, unsigned>> size_;  // of the terminal, if it was ever set
   Event ended_;
   Event read_enough_;
-  Event start_settled_;
+  Event announced_;
   Mutex turns_;
-  Stop stop_;
+  Stop stop_;  // of the verb that is under way
+  TaskSet hurrying_;
 };
 
 }  // namespace thinshim

@@ -22,13 +22,14 @@ namespace types = containerd::v1::types;
 
 types::Status status_of(const Container& container, const Process& process) {
   if (container.pausing() && &process == container.process("").get()) return types::PAUSING;
-  switch (process.state()) {
+  switch (process.published_state()) {
     case State::created:
       return types::CREATED;
     case State::running:
       return types::RUNNING;
     case State::paused:
       return types::PAUSED;
+    case State::exited:
     case State::stopped:
     case State::deleted:
       return types::STOPPED;
@@ -59,21 +60,27 @@ TaskService::TaskService(Reaper& reaper, EventSink& events, Settings settings)
 
 void TaskService::serve(Server& server) {
   for (const char* name : {"containerd.task.v2.Task", "containerd.task.v3.Task"}) {
-    server.add(name, "State", *this, &TaskService::state);
+    const auto add = [&]<class Request, class Response>(
+                         const char* method, Task<Response> (TaskService::*member)(Request)) {
+      server.add<Request, Response>(name, method, [this, member](Request request) {
+        return when_created(member, std::move(request));
+      });
+    };
+    add("State", &TaskService::state);
+    add("Start", &TaskService::start);
+    add("Delete", &TaskService::remove);
+    add("Pids", &TaskService::pids);
+    add("Pause", &TaskService::pause);
+    add("Resume", &TaskService::resume);
+    add("Update", &TaskService::update);
+    add("Checkpoint", &TaskService::checkpoint);
+    add("Stats", &TaskService::stats);
+    add("Kill", &TaskService::kill);
+    add("Exec", &TaskService::exec);
+    add("ResizePty", &TaskService::resize_pty);
+    add("CloseIO", &TaskService::close_io);
+    add("Wait", &TaskService::wait);
     server.add(name, "Create", *this, &TaskService::create);
-    server.add(name, "Start", *this, &TaskService::start);
-    server.add(name, "Delete", *this, &TaskService::remove);
-    server.add(name, "Pids", *this, &TaskService::pids);
-    server.add(name, "Pause", *this, &TaskService::pause);
-    server.add(name, "Resume", *this, &TaskService::resume);
-    server.add(name, "Update", *this, &TaskService::update);
-    server.add(name, "Checkpoint", *this, &TaskService::checkpoint);
-    server.add(name, "Stats", *this, &TaskService::stats);
-    server.add(name, "Kill", *this, &TaskService::kill);
-    server.add(name, "Exec", *this, &TaskService::exec);
-    server.add(name, "ResizePty", *this, &TaskService::resize_pty);
-    server.add(name, "CloseIO", *this, &TaskService::close_io);
-    server.add(name, "Wait", *this, &TaskService::wait);
     server.add(name, "Connect", *this, &TaskService::connect);
     server.add(name, "Shutdown", *this, &TaskService::shutdown);
   }
@@ -84,6 +91,26 @@ std::shared_ptr<Container> TaskService::container(const std::string& id) const {
   auto entry = containers_.find(id);
   if (entry == containers_.end()) throw Error::not_found("container not created");
   return entry->second;
+}
+
+template <class Request, class Response>
+Task<Response> call_behind(Task<> wait, TaskService& service,
+                           Task<Response> (TaskService::*member)(Request), Request request) {
+  co_await std::move(wait);
+  Task<Response> calling = (service.*member)(std::move(request));
+  co_return co_await std::move(calling);
+}
+
+template <class Request, class Response>
+Task<Response> TaskService::when_created(Task<Response> (TaskService::*member)(Request),
+                                         Request request) {
+  auto creation = being_created_.find(request.id());
+  if (creation == being_created_.end()) return (this->*member)(std::move(request));
+  return call_behind(creation_over(creation->second.over), *this, member, std::move(request));
+}
+
+Task<> TaskService::creation_over(std::shared_ptr<Event> over) {
+  co_await TimedWait(reaper_.loop(), *over, settings_.creation);
 }
 
 template <class T, class... Arguments>
@@ -156,7 +183,8 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
        {&request.bundle(), &request.stdin(), &request.stdout(), &request.stderr(),
         &request.checkpoint(), &request.parent_checkpoint()})
     check_whole(*path, "create");
-  if (containers_.count(request.id()) != 0 || !being_created_.emplace(request.id(), true).second)
+  if (containers_.count(request.id()) != 0 ||
+      !being_created_.emplace(request.id(), Creation{}).second)
     throw Error::already_exists("container " + request.id());
   expected_.erase(request.id());
   if (settings_.idle) settings_.idle(false);
@@ -186,7 +214,7 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
     failure = std::current_exception();
   }
   // Whoever asked for it does not know that it exists, and would not delete it.
-  if (!failure && !being_created_[id]) {
+  if (!failure && !being_created_[id].awaited) {
     try {
       Task<std::shared_ptr<Process>> removing = remove_process(std::make_shared<Event>(), made, "");
       co_await std::move(removing);
@@ -196,13 +224,14 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
     }
     failure = std::make_exception_ptr(Error(Code::canceled, "the client has gone"));
   }
+  if (!failure) containers_[id] = made;
+  being_created_[id].over->set();
   being_created_.erase(id);
   if (being_created_.empty()) none_being_created_.set();
   if (failure) {
     work_has_gone();
     std::rethrow_exception(failure);
   }
-  containers_[id] = made;
   co_return made->process("")->pid();
 }
 
@@ -368,13 +397,13 @@ Task<wire::Empty> TaskService::shutdown(api::ShutdownRequest) {
 void TaskService::create_given_up(const std::string& id) {
   auto create = being_created_.find(id);
   if (create == being_created_.end()) return;
-  create->second = false;
+  create->second.awaited = false;
   work_has_gone();
 }
 
 bool TaskService::has_no_work() const {
   bool awaited = std::any_of(being_created_.begin(), being_created_.end(),
-                             [](const auto& create) { return create.second; });
+                             [](const auto& create) { return create.second.awaited; });
   return containers_.empty() && !awaited && expected_.empty();
 }
 

@@ -4,8 +4,9 @@
 //
 // What changes a container runs to its end in the service's own set of tasks, even where the client
 // has gone meanwhile; for that the runtime has `patience`, then it is killed. A container that was
-// made too late for its client is removed again. What only asks is answered from memory at once.
-// Errors and texts are the stock shim's (containerd, cmd/containerd-shim-runc-v2/task/service.go).
+// made too late for its client is removed again. What only asks is answered from memory at once,
+// but for a container that is just being created. Errors and texts are the stock shim's
+// (containerd, cmd/containerd-shim-runc-v2/task/service.go).
 #pragma once
 
 #include <functional>
@@ -30,7 +31,7 @@ class TaskService {
   struct Options {
     RuncOptions runc;
     StdioOptions stdio;
-    bool direct_signals = false;  // oci/runtime.h
+    bool direct_signals;  // oci/runtime.h
   };
   struct Settings {
     // Of containerd: part of the runtime's root directory.
@@ -41,6 +42,9 @@ class TaskService {
     std::function<Options(const wire::Any&)> read_options;
     // How long a runtime may still take once its client has gone or run out of time.
     Duration patience = std::chrono::seconds(10);
+    // How long a call for a container waits for a Create of it that is under way. Clients may ask
+    // for it before they have the answer (nerdctl, to close the input). containerd gives State 2 s.
+    Duration creation = std::chrono::seconds(1);
     // How long a deletion may take, though its client waits: then the runtime, or the unmounting,
     // is killed, and the next attempt begins anew.
     Duration deletion = std::chrono::minutes(1);
@@ -98,8 +102,17 @@ class TaskService {
   Task<wire::Empty> shutdown(api::ShutdownRequest request);
   Task<wire::Empty> expect(api::ConnectRequest request);
 
+  // A Create that is under way.
+  struct Creation {
+    bool awaited = true;  // whether its client waits for it
+    std::shared_ptr<Event> over = std::make_shared<Event>();
+  };
   // Throws Error not_found "container not created".
   std::shared_ptr<Container> container(const std::string& id) const;
+  // Calls `member`, where its container is just being created behind that.
+  template <class Request, class Response>
+  Task<Response> when_created(Task<Response> (TaskService::*member)(Request), Request request);
+  Task<> creation_over(std::shared_ptr<Event> over);
   std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request);
   Task<pid_t> create_container(Process::Stop stop, api::CreateTaskRequest request);
   Task<std::shared_ptr<Process>> remove_process(Process::Stop stop,
@@ -124,7 +137,7 @@ class TaskService {
   Settings settings_;
   Loggers loggers_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
-  std::map<std::string, bool> being_created_;      // and whether a client waits for it
+  std::map<std::string, Creation> being_created_;
   std::map<std::string, std::uint64_t> expected_;  // until when, by the loop's clock
   bool shutdown_asked_ = false;
   Event none_being_created_;

@@ -6,21 +6,22 @@
 namespace thinshim {
 
 const char* name_of(State state) {
-  constexpr const char* kNames[] = {"created", "running", "paused", "stopped", "deleted"};
+  constexpr const char* kNames[] = {"created", "running", "paused", "exited", "stopped", "deleted"};
   return kNames[static_cast<int>(state)];
 }
 
 namespace {
 
 std::string verb_of(Verb verb) {
-  constexpr const char* kVerbs[] = {"start", "pause", "resume", "update", "checkpoint",
-                                    "exec",  "kill",  "delete", "resize", "exit"};
+  constexpr const char* kVerbs[] = {"start", "pause",  "resume", "update", "checkpoint", "exec",
+                                    "kill",  "delete", "resize", "exit",   "publish"};
   return kVerbs[static_cast<int>(verb)];
 }
 
 }  // namespace
 
 Error refusal(State state, Verb verb) {
+  if (state == State::exited) state = State::stopped;  // which clients have a word for
   std::string refused = "cannot " + verb_of(verb);
   if (verb == Verb::exec) return Error::unknown(refused + " in a " + name_of(state) + " state");
   if (state == State::deleted) {

@@ -27,8 +27,11 @@ class Server {
   // All methods are added before the first peer is served. Adding one twice throws
   // std::logic_error.
   void add(const std::string& service, const std::string& method, Handler handler);
-  // The same for `Task<Response> Object::member(Request)`, whose messages are protobuf's; `object`
-  // outlives the server.
+  // The same for messages of protobuf.
+  template <class Request, class Response>
+  void add(const std::string& service, const std::string& method,
+           std::function<Task<Response>(Request)> handler);
+  // The same for `Task<Response> Object::member(Request)`; `object` outlives the server.
   template <class Object, class Request, class Response>
   void add(const std::string& service, const std::string& method, Object& object,
            Task<Response> (Object::*member)(Request));
@@ -71,20 +74,28 @@ class Server {
   TaskSet tasks_;
 };
 
-template <class Object, class Request, class Response>
-Task<std::string> call_member(Object& object, Task<Response> (Object::*member)(Request),
-                              std::string payload) {
-  Task<Response> work = (object.*member)(parse_message<Request>(payload));
+template <class Request, class Response>
+Task<std::string> call_handler(const std::function<Task<Response>(Request)>& handler,
+                               std::string payload) {
+  Task<Response> work = handler(parse_message<Request>(payload));
   std::string().swap(payload);  // a Wait keeps this frame for as long as its container lives
   Response response = co_await std::move(work);
   co_return response.SerializeAsString();
 }
 
+template <class Request, class Response>
+void Server::add(const std::string& service, const std::string& method,
+                 std::function<Task<Response>(Request)> handler) {
+  add(service, method, [handler = std::move(handler)](std::string payload) {
+    return call_handler(handler, std::move(payload));
+  });
+}
+
 template <class Object, class Request, class Response>
 void Server::add(const std::string& service, const std::string& method, Object& object,
                  Task<Response> (Object::*member)(Request)) {
-  add(service, method, [&object, member](std::string payload) {
-    return call_member(object, member, std::move(payload));
+  add<Request, Response>(service, method, [&object, member](Request request) {
+    return (object.*member)(std::move(request));
   });
 }
 

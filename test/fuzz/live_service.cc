@@ -98,7 +98,7 @@ TaskService::Settings LiveService::service_settings(Settings settings) {
     touched_ = true;
     wire::Any unnamed = request;
     if (request.type_url().ends_with("runtimeoptions.v1.Options")) unnamed.clear_value();
-    TaskService::Options options{resolve_options(unnamed, Config()).options, {}, false};
+    TaskService::Options options = task_options(resolve_options(unnamed, Config()));
     options.runc.set_binary_name(settings.has_runtime ? kHere + "runc" : "no-such-runtime");
     options.runc.set_root(kHere + "root");
     options.stdio.drain_timeout = 1ms;

@@ -33,7 +33,7 @@ class LiveService {
  public:
   struct Settings {
     bool has_runtime = true;  // otherwise every call of it fails
-    bool direct_signals = false;
+    bool direct_signals = true;
   };
   explicit LiveService(Settings settings);
   LiveService(const LiveService&) = delete;

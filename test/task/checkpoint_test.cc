@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checkpoint and restore as far as the shim decides. criu itself is tried end to end.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -128,6 +130,25 @@ TEST_F(Checkpoint, IsRestoredByStart) {
   EXPECT_EQ(end(waiting).exit_status(), 143u);
   remove("c1");
   EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exit c1 143", "delete c1 143"}));
+}
+
+// Docker gives a restore up between Create and Start, and deletes the container when its streams
+// have ended.
+TEST_F(Checkpoint, OpensNoStreamBeforeTheRestore) {
+  fs::create_directory(image());
+  const std::string path = directory / "out";
+  check(::mkfifo(path.c_str(), 0600), "mkfifo");
+  api::CreateTaskRequest request = restore_request("c1");
+  request.set_stdout(path);
+  end(create_begin(request));
+  Fd out = open_file(path, O_RDONLY | O_NONBLOCK);
+  char byte;
+  EXPECT_EQ(::read(out.get(), &byte, 1), 0) << "no writer";
+  runtime.set_program("c1", "echo x; exec sleep 60");
+  start("c1");
+  until([&] { return ::read(out.get(), &byte, 1) == 1; });
+  EXPECT_EQ(byte, 'x');
+  end_container("c1");
 }
 
 TEST_F(Checkpoint, IsDeletedWithoutARestore) {

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "base/file.h"
 #include "task/task_fixture.h"
 
 namespace thinshim::test {
@@ -53,11 +55,14 @@ TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneBeforeTheShimsEnd) {
   auto other = another_client();
   auto creating = create_begin(create_request("c1"), other.get());
   until_called("create c1");
-  until([&] { return runtime.knows("test", "c1"); });
+  std::optional<int> pid;
+  until([&] { return (pid = read_pid_file(directory / "c1/init.pid")).has_value(); });
+  const pid_t container = *pid;
   hang_up(*other);
   loop.run(service_under_test->creates_finished());
   EXPECT_FALSE(runtime.knows("test", "c1"));
-  EXPECT_EQ(children(), std::vector<pid_t>());
+  EXPECT_NE(::kill(container, 0), 0) << "it has been reaped";
+  until([] { return children().empty(); });  // what the script had started itself
 }
 
 TEST_F(Concurrency, ACreateThatFailsWithoutItsClientLeavesNothing) {
@@ -141,6 +146,7 @@ TEST_F(Concurrency, DeleteRunsToItsEndWithoutItsClient) {
 }
 
 TEST_F(Concurrency, KillRunsToItsEndWithoutItsClient) {
+  options.direct_signals = false;
   runtime.before("kill", runtime.wait_for("kill"));
   run("c1");
   auto other = another_client();
@@ -268,6 +274,7 @@ TEST_F(Concurrency, ADeleteBehindAStartWaitsForIt) {
 }
 
 TEST_F(Concurrency, AStartBehindADeleteIsRefused) {
+  options.direct_signals = false;
   runtime.before("delete", runtime.wait_for("delete"));
   create("c1");
   auto removing = remove_begin("c1");
@@ -328,6 +335,38 @@ TEST_F(Question, IsAnsweredWhileAnotherContainersCreateHangs) {
   remove("c2");
 }
 
+// A client may ask for its container before it has heard that there is one (nerdctl, whose input
+// has ended).
+TEST_F(Question, WaitsForACreateThatIsUnderWay) {
+  runtime.before("create", runtime.wait_for("create"));
+  make_bundle("c1");
+  auto creating = create_begin(create_request("c1"));
+  until_called("create c1");
+  auto asking = state_begin("c1");
+  auto closing = close_begin("c1");
+  pass(20ms);
+  EXPECT_FALSE(asking->done.is_set());
+  EXPECT_FALSE(closing->done.is_set());
+  runtime.open("create");
+  EXPECT_EQ(end(asking).status(), types::CREATED);
+  end(closing);
+  end(creating);
+  remove("c1");
+}
+
+TEST_F(Question, AboutAContainerWhoseCreateFailsIsAnsweredThen) {
+  runtime.before("create", runtime.wait_for("create") + "; " + FakeRuntime::fail("no"));
+  make_bundle("c1");
+  auto creating = create_begin(create_request("c1"));
+  until_called("create c1");
+  auto asking = state_begin("c1");
+  pass(20ms);
+  EXPECT_FALSE(asking->done.is_set());
+  runtime.open("create");
+  EXPECT_REFUSED(asking, not_found, "container not created: not found");
+  refusal_of(creating);
+}
+
 TEST_F(Question, IsAnsweredWhileStartHangs) {
   run("c1");
   runtime.before("start", runtime.wait_for("start"));
@@ -383,6 +422,7 @@ TEST_F(Question, IsAnsweredWhileDeleteHangs) {
 
 // The shim may be ended by a signal at any time.
 TEST_F(Concurrency, TheServicesEndInTheMiddleOfEverythingLeaksNothing) {
+  options.direct_signals = false;
   run("c0");
   run("c1");
   create("c2");

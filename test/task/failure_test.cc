@@ -186,6 +186,7 @@ TEST_F(Failure, OfStartLeavesACreatedContainer) {
 
 // A runtime whose complaints do not fit into a pipe is neither held up nor quoted in full.
 TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsToldInPart) {
+  options.direct_signals = false;
   run("c1");
   runtime.before("kill", kFlood + "exit 3");
   Error error = refusal_of(kill_begin("c1", SIGKILL));
@@ -237,21 +238,22 @@ TEST_F(Failure, OfDeleteForWantOfAContainerIsNoneInCrunsWordsEither) {
 
 TEST_F(Failure, ToFindTheRuntimeIsTold) {
   make_bundle("c1");
-  options.set_binary_name("no-such-runtime-anywhere");
+  options.runc.set_binary_name("no-such-runtime-anywhere");
   EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
                  "OCI runtime create failed: exec: \"no-such-runtime-anywhere\": executable file "
                  "not found in $PATH");
-  options.set_binary_name("/no/such/runtime");
+  options.runc.set_binary_name("/no/such/runtime");
   EXPECT_REFUSED(
       create_begin(create_request("c1")), unknown,
       "OCI runtime create failed: fork/exec /no/such/runtime: no such file or directory");
-  options.set_binary_name(directory.path());
+  options.runc.set_binary_name(directory.path());
   Error error = refusal_of(create_begin(create_request("c1")));
   EXPECT_TRUE(contains(error, "permission denied")) << error.what();
   expect_nothing_of("c1");
 }
 
 TEST_F(Failure, OfTheRuntimeToBeThereLaterIsTold) {
+  options.direct_signals = false;
   run("c1");
   exec("c1", "e1", "true");
   std::filesystem::rename(runtime.binary(), runtime.binary() + ".away");

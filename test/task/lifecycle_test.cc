@@ -45,7 +45,7 @@ TEST_F(Lifecycle, OfAContainerIsToldInOrderAndInFull) {
   EXPECT_EQ(removed.pid(), static_cast<std::uint32_t>(pid));
   EXPECT_EQ(removed.exit_status(), 143u);
 
-  EXPECT_EQ(runtime.calls(), (Lines{"create c1", "start c1", "kill c1 15", "delete c1"}));
+  EXPECT_EQ(runtime.calls(), (Lines{"create c1", "start c1", "delete c1"}));
   EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exit c1 143", "delete c1 143"}));
   auto created = sink.get<events::TaskCreate>(kTopicCreate);
   EXPECT_EQ(created.bundle(), directory / "c1");
@@ -203,7 +203,7 @@ TEST_F(Lifecycle, RefusesASecondStartAndADeletionWhileRunning) {
   EXPECT_REFUSED(start_begin("c1"), unknown, "cannot start a stopped process");
   EXPECT_REFUSED(exec_begin("c1", "e2", "true"), unknown, "cannot exec in a stopped state");
   remove("c1");
-  EXPECT_EQ(runtime.calls(), (Lines{"create c1", "start c1", "exec c1", "kill c1 9", "delete c1"}))
+  EXPECT_EQ(runtime.calls(), (Lines{"create c1", "start c1", "exec c1", "delete c1"}))
       << "what is refused starts no runtime";
 }
 
@@ -270,13 +270,13 @@ TEST_F(Lifecycle, KillOfAStoppedContainerFindsNothing) {
   kill("c1", SIGKILL);
   wait("c1");
   EXPECT_REFUSED(kill_begin("c1", SIGKILL), not_found, "process already finished: not found");
-  EXPECT_EQ(runtime.calls().back(), "kill c1 9");
   kill("c1", SIGKILL, "", true);
   EXPECT_EQ(runtime.calls().back(), "kill --all c1 9") << "something else may live in it";
   remove("c1");
 }
 
 TEST_F(Lifecycle, KillSaysInTheStockShimsWordsWhatTheRuntimeMeans) {
+  options.direct_signals = false;
   run("c1");
   struct {
     const char* reason;

@@ -64,7 +64,7 @@ TEST_F(TaskLogger, OfEachProcessHasAllItsOutputWhenItIsDeleted) {
 }
 
 TEST_F(TaskLogger, ThatTakesItsTimeDelaysNoExitAndDeleteForALittleOnly) {
-  stdio.drain_timeout = 300ms;
+  options.stdio.drain_timeout = 300ms;
   const std::string gate = directory / "gate";
   check(::mkfifo(gate.c_str(), 0600), "mkfifo");
   run_with(logger("log", "/bin/cat " + gate + " >>" + (directory / "log")), "echo text; exit 5");
@@ -78,6 +78,20 @@ TEST_F(TaskLogger, ThatTakesItsTimeDelaysNoExitAndDeleteForALittleOnly) {
   finishing.spawn(service_under_test->loggers_finished(), "finish");
   until([&] { return finishing.empty(); });
   EXPECT_EQ(written("log"), "c1:text\nend\n");
+}
+
+// nerdctl's logger reads no further once it hears of the exit.
+TEST_F(TaskLogger, HasReadAllWhenTheExitIsTold) {
+  const std::string path = directory / "slow", log = directory / "log";
+  write_file(path,
+             "#!/bin/sh\nexec 5>&-\nwhile read -r line <&3; do echo $line >>" + log + "; done\n",
+             0755);
+  run_with("binary://" + path,
+           "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; exit 5");
+  EXPECT_EQ(wait("c1"), 5u);
+  const std::string text = read_file(log).value_or("");
+  EXPECT_GE(std::count(text.begin(), text.end(), '\n'), 2999) << "but for the one in its hand";
+  remove("c1");
 }
 
 TEST_F(TaskLogger, ThatDiesLeavesTheContainerRunning) {
@@ -103,7 +117,9 @@ TEST_F(TaskLogger, ThatIsNotReadyFailsCreateWhichLeavesNothing) {
 }
 
 TEST_F(TaskLogger, ThatIsNotAllowedFailsCreateAndTheStartOfAnExec) {
-  stdio.allows_logger = [this](const std::string& path) { return path == directory / "logger-ok"; };
+  options.stdio.allows_logger = [this](const std::string& path) {
+    return path == directory / "logger-ok";
+  };
   const std::string forbidden = "binary://" + (directory / "other");
   const std::string text =
       "the logger " + (directory / "other") + " is not among those allowed: permission denied";
@@ -132,7 +148,7 @@ TEST_F(TaskLogger, ThatIsNeverReadyIsGivenUpWithItsClient) {
 }
 
 TEST_F(TaskLogger, DrainTimeoutIsTheConfiguredOne) {
-  stdio.drain_timeout = 200ms;
+  options.stdio.drain_timeout = 200ms;
   run("c1");
   check(::mkfifo((directory / "out").c_str(), 0600), "mkfifo");
   end(exec_with("e1", directory / "out", "sleep 30 & exit 2"));

@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <set>
 
+#include "support/refused_signals.h"
 #include "task/task_fixture.h"
 
 namespace thinshim::test {
@@ -139,10 +142,12 @@ TEST_F(Order, InitsExitIsToldLast) {
   EXPECT_FALSE(waiting->done.is_set());
   EXPECT_EQ(sink.count(kTopicExit), 0u);
   EXPECT_EQ(state("c1").status(), types::RUNNING);
-  exec("c1", "e3", "true");
-  EXPECT_REFUSED(start_begin("c1", "e3"), failed_precondition,
+  EXPECT_REFUSED(exec_begin("c1", "e3", "true"), failed_precondition,
                  "container c1 init process is not running: failed precondition");
-  EXPECT_REFUSED(remove_begin("c1"), unknown, "cannot delete a running process");
+  EXPECT_REFUSED(pause_begin("c1"), unknown, "cannot pause a stopped container");
+  EXPECT_REFUSED(update_begin("c1", "{}"), unknown, "cannot update a stopped container");
+  EXPECT_REFUSED(kill_begin("c1", SIGTERM), not_found, "process already finished: not found");
+  auto removing = remove_begin("c1");
 
   kill("c1", SIGTERM, "e1");
   EXPECT_EQ(wait("c1", "e1"), 143u);
@@ -153,7 +158,7 @@ TEST_F(Order, InitsExitIsToldLast) {
   EXPECT_LT(position("exit c1 e1 143"), position("exit c1 137"));
   EXPECT_LT(position("exit c1 e2 137"), position("exit c1 137"));
   EXPECT_EQ(sink.count(kTopicExit), 3u);
-  remove("c1");
+  EXPECT_EQ(end(removing).exit_status(), 137u) << "it has waited for the exit";
   EXPECT_EQ(sink.history().back(), "delete c1 137");
 }
 
@@ -198,6 +203,25 @@ TEST_F(Order, ASharedPidNamespaceIsEmptiedAlsoWhereTheRuntimeCannot) {
   remove("c1");
 }
 
+TEST_F(Order, ASignalThatTheKernelRefusesLosesNoExit) {
+  runtime.before("kill", "exit 0");  // does not reach the exec either
+  const pid_t pid = run("c1", false);
+  const pid_t exec = run_exec("c1", "e1", "exec sleep 60");
+  auto waiting = wait_begin("c1");
+  const RefusedSignals refused({exec});
+  kill_for_sure(pid);
+  until([&] { return refused.count() > 0; });
+  give_time();
+  EXPECT_FALSE(waiting->done.is_set()) << "the exec lives";
+  kill_for_sure(exec);
+  EXPECT_EQ(wait("c1", "e1"), 137u);
+  EXPECT_EQ(end(waiting).exit_status(), 137u);
+  EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exec-added c1 e1",
+                                   "exec-started c1 e1", "exit c1 e1 137", "exit c1 137"}));
+  EXPECT_EQ(state("c1").status(), types::STOPPED);
+  remove("c1");
+}
+
 // It was not there yet when the others were killed.
 TEST_F(Order, AnExecThatComesIntoASharedPidNamespaceAfterInitsDeathIsKilled) {
   const pid_t pid = run("c1", false);
@@ -215,6 +239,29 @@ TEST_F(Order, AnExecThatComesIntoASharedPidNamespaceAfterInitsDeathIsKilled) {
   EXPECT_EQ(wait("c1"), 137u);
   EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exec-added c1 e1",
                                    "exec-started c1 e1", "exit c1 e1 137", "exit c1 137"}));
+  remove("c1");
+}
+
+TEST_F(Order, AnExecThatRunsIsAnsweredThoughASignalForItIsRefused) {
+  const pid_t pid = run("c1", false);
+  runtime.after("exec", ": >" + (directory / "made") + "; " + runtime.wait_for("exec"));
+  exec("c1", "e1", "exec sleep 60");
+  runtime.before("kill", "exit 0");
+  auto starting = start_begin("c1", "e1");
+  until([&] { return std::filesystem::exists(directory / "made"); });
+  std::ifstream file(directory / "c1/e1.pid");
+  pid_t made = 0;
+  file >> made;
+  const RefusedSignals refused({made});
+  kill_for_sure(pid);
+  until_called("kill --all c1 9");
+  runtime.open("exec");
+  EXPECT_EQ(end(starting).pid(), static_cast<std::uint32_t>(made));
+  until([&] { return refused.count() > 0; });
+  kill_for_sure(made);
+  EXPECT_EQ(wait("c1", "e1"), 137u);
+  EXPECT_EQ(wait("c1"), 137u);
+  EXPECT_EQ(sink.count(kTopicExit), 2u);
   remove("c1");
 }
 

@@ -68,8 +68,61 @@ TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
   }
 }
 
+// A start and a pause whose runtime hangs when init dies. SIGKILL finds nothing to kill, and Delete
+// gives up what is in its way.
+TEST_F(Patience, WithAHungVerbDoesNotHoldBackInitsExit) {
+  const pid_t pid = create("c1");
+  const pid_t paused = run("c2");
+  for (const char* verb : {"start", "pause"}) runtime.before(verb, "exec sleep 60");
+  auto starting = start_begin("c1");
+  auto pausing = pause_begin("c2");
+  until_called("start c1");
+  until_called("pause c2");
+  ::kill(pid, SIGKILL);
+  ::kill(paused, SIGKILL);
+  EXPECT_EQ(wait("c1"), 137u);
+  EXPECT_EQ(wait("c2"), 137u);
+  EXPECT_FALSE(starting->done.is_set());
+  EXPECT_EQ(state("c1").status(), types::STOPPED);
+  EXPECT_REFUSED(kill_begin("c1", SIGKILL), not_found, "process already finished: not found");
+  auto removing = remove_begin("c1");
+  remove("c2");
+  end(removing);
+  const std::string killed = " failed: signal 9: it took too long and was killed";
+  EXPECT_REFUSED(starting, unknown, "OCI runtime start" + killed);
+  EXPECT_REFUSED(pausing, unknown, "OCI runtime pause" + killed);
+  EXPECT_EQ(sink.history_of("c1"), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
+  EXPECT_EQ(sink.history_of("c2"),
+            (Lines{"create c2", "start c2", "exit c2 137", "delete c2 137"}));
+}
+
+// A start, a pause and a resume that succeed long after their process has died.
+TEST_F(Patience, WithALateVerbHasNoEventBehindTheExit) {
+  const pid_t pid = create("c1");
+  const pid_t paused = run("c2");
+  const pid_t resumed = run("c3");
+  end(pause_begin("c3"));
+  for (const char* verb : {"start", "pause", "resume"})
+    runtime.before(verb, runtime.wait_for("late") + "; exit 0");
+  auto starting = start_begin("c1");
+  auto pausing = pause_begin("c2");
+  auto resuming = resume_begin("c3");
+  for (const char* call : {"start c1", "pause c2", "resume c3"}) until_called(call);
+  for (const pid_t dead : {pid, paused, resumed}) ::kill(dead, SIGKILL);
+  for (const char* id : {"c1", "c2", "c3"}) EXPECT_EQ(wait(id), 137u);
+  runtime.open("late");
+  EXPECT_REFUSED(starting, unknown, "cannot start a stopped process");
+  EXPECT_REFUSED(pausing, unknown, "cannot pause a stopped container");
+  EXPECT_REFUSED(resuming, unknown, "cannot resume a stopped container");
+  for (const char* id : {"c1", "c2", "c3"}) {
+    EXPECT_EQ(sink.history_of(id).back(), std::string("exit ") + id + " 137");
+    remove(id);
+  }
+}
+
 // A client that has gone, or has run out of time, comes back with other wishes.
 TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
+  options.direct_signals = false;
   const pid_t pid = run("c1");
   exec("c1", "e1", "exec sleep 60");
   create("c2");
@@ -164,10 +217,18 @@ TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
   auto starting = start_begin("c1");
   until_called("start c1");
   kill("c1", SIGKILL);
-  EXPECT_REFUSED(starting, unknown,
-                 "OCI runtime start failed: signal 9: it took too long and was killed");
-  EXPECT_EQ(wait("c1"), 137u);
-  remove("c1");
+  options.direct_signals = false;
+  create("c3");
+  auto through_runtime = start_begin("c3");
+  until_called("start c3");
+  kill("c3", SIGKILL);
+  for (auto& call : {starting, through_runtime})
+    EXPECT_REFUSED(call, unknown,
+                   "OCI runtime start failed: signal 9: it took too long and was killed");
+  for (const char* id : {"c1", "c3"}) {
+    EXPECT_EQ(wait(id), 137u);
+    remove(id);
+  }
 }
 
 // Then its exit is made up: it is not lost.
@@ -194,6 +255,22 @@ TEST_F(LimitOfDeletion, EndsARuntimeThatHangsThoughTheClientWaits) {
   EXPECT_REFUSED(remove_begin("c1"), unknown,
                  "failed to delete task: signal 9: it took too long and was killed");
   runtime.behave();
+  remove("c1");
+}
+
+TEST_F(LimitOfDeletion, CountsTheWaitForAVerbThatHangsOnALivingContainer) {
+  run("c1");
+  runtime.before("update", "exec sleep 60");
+  auto updating = update_begin("c1", "{}");
+  until_called("update c1");
+  EXPECT_REFUSED(remove_begin("c1"), deadline_exceeded,
+                 "another operation on c1 did not end in time");
+  EXPECT_EQ(state("c1").status(), types::RUNNING);
+  EXPECT_FALSE(updating->done.is_set()) << "it has its own limits";
+  kill("c1", SIGKILL);
+  EXPECT_EQ(wait("c1"), 137u);
+  for (pid_t child : children()) ::kill(child, SIGKILL);
+  refusal_of(updating);
   remove("c1");
 }
 

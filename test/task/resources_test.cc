@@ -48,13 +48,12 @@ TEST_F(Resources, APauseThatFailsChangesNothing) {
 }
 
 TEST_F(Resources, AContainerThatDiesWhileItIsPausedIsStopped) {
-  runtime.after("pause", "kill -9 $init; " + runtime.wait_for("dead"));
+  runtime.after("pause", "kill -9 $init; while alive $init; do sleep 0.005; done");
   run("c1");
-  auto pausing = pause_begin("c1");
+  end(pause_begin("c1"));
   EXPECT_EQ(wait("c1"), 137u);
-  runtime.open("dead");
-  end(pausing);
   EXPECT_EQ(state("c1").status(), types::STOPPED);
+  EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "paused c1", "exit c1 137"}));
   remove("c1");
 }
 

@@ -9,7 +9,6 @@ namespace {
 
 class DirectSignal : public TaskTest {
  protected:
-  DirectSignal() { direct_signals = true; }
   std::size_t runtime_kills() const {
     const Lines seen = runtime.calls();
     return static_cast<std::size_t>(std::ranges::count_if(

@@ -19,7 +19,7 @@ struct Expected {
 };
 
 constexpr State C = State::created, R = State::running, P = State::paused, S = State::stopped,
-                D = State::deleted;
+                D = State::deleted, X = State::exited;
 
 const Expected kInit[] = {
     {C, Verb::start, R, ""},
@@ -31,7 +31,7 @@ const Expected kInit[] = {
     {C, Verb::kill, C, ""},
     {C, Verb::remove, D, ""},
     {C, Verb::resize, C, ""},
-    {C, Verb::exit, S, ""},
+    {C, Verb::exit, X, ""},
 
     {R, Verb::start, {}, "cannot start a running process"},
     {R, Verb::pause, P, ""},
@@ -42,7 +42,7 @@ const Expected kInit[] = {
     {R, Verb::kill, R, ""},
     {R, Verb::remove, {}, "cannot delete a running process"},
     {R, Verb::resize, R, ""},
-    {R, Verb::exit, S, ""},
+    {R, Verb::exit, X, ""},
 
     {P, Verb::start, {}, "cannot start a paused process"},
     {P, Verb::pause, {}, "cannot pause a paused container"},
@@ -53,7 +53,18 @@ const Expected kInit[] = {
     {P, Verb::kill, P, ""},
     {P, Verb::remove, {}, "cannot delete a paused process"},
     {P, Verb::resize, P, ""},
-    {P, Verb::exit, S, ""},
+    {P, Verb::exit, X, ""},
+
+    {X, Verb::start, {}, "cannot start a stopped process"},
+    {X, Verb::pause, {}, "cannot pause a stopped container"},
+    {X, Verb::resume, {}, "cannot resume a stopped container"},
+    {X, Verb::update, {}, "cannot update a stopped container"},
+    {X, Verb::checkpoint, {}, "cannot checkpoint a stopped container"},
+    {X, Verb::exec, {}, "cannot exec in a stopped state"},
+    {X, Verb::kill, X, ""},
+    {X, Verb::remove, {}, "cannot delete a stopped container"},
+    {X, Verb::resize, X, ""},
+    {X, Verb::publish, S, ""},
 
     {S, Verb::start, {}, "cannot start a stopped process"},
     {S, Verb::pause, {}, "cannot pause a stopped container"},
@@ -81,13 +92,19 @@ const Expected kExec[] = {
     {C, Verb::kill, C, ""},
     {C, Verb::remove, D, ""},
     {C, Verb::resize, C, ""},
-    {C, Verb::exit, S, ""},
+    {C, Verb::exit, X, ""},
 
     {R, Verb::start, {}, "cannot start a running process"},
     {R, Verb::kill, R, ""},
     {R, Verb::remove, {}, "cannot delete a running process"},
     {R, Verb::resize, R, ""},
-    {R, Verb::exit, S, ""},
+    {R, Verb::exit, X, ""},
+
+    {X, Verb::start, {}, "cannot start a stopped process"},
+    {X, Verb::kill, X, ""},
+    {X, Verb::remove, {}, "cannot delete a stopped container"},
+    {X, Verb::resize, {}, "cannot resize a stopped container"},
+    {X, Verb::publish, S, ""},
 
     {S, Verb::start, {}, "cannot start a stopped process"},
     {S, Verb::kill, S, ""},
@@ -121,14 +138,18 @@ TEST(State, AllowsExecsWhatTheStockShimAllowsAndRefusesInItsWords) {
 
 // A verb that an exec does not have, or an exit that was told before, leads nowhere.
 TEST(State, HasNoOtherRules) {
-  for (State from : {C, R, P, S, D}) {
+  for (State from : {C, R, P, X, S, D}) {
     for (Verb verb : {Verb::pause, Verb::resume, Verb::update, Verb::checkpoint, Verb::exec})
       EXPECT_EQ(next(kExecRules, from, verb), std::nullopt);
     EXPECT_EQ(next(kExecRules, P, Verb::start), std::nullopt) << "an exec is never paused itself";
   }
-  for (State from : {S, D}) {
+  for (State from : {X, S, D}) {
     EXPECT_EQ(next(kInitRules, from, Verb::exit), std::nullopt);
     EXPECT_EQ(next(kExecRules, from, Verb::exit), std::nullopt);
+  }
+  for (State from : {C, R, P, S, D}) {
+    EXPECT_EQ(next(kInitRules, from, Verb::publish), std::nullopt);
+    EXPECT_EQ(next(kExecRules, from, Verb::publish), std::nullopt);
   }
 }
 

@@ -72,6 +72,32 @@ TEST_F(Stream, OfInputEndsWithCloseIOAndNotBefore) {
   end_container("c1");
 }
 
+// A client whose input has ended asks for its process in order to close it, and must find it.
+TEST_F(Stream, OfInputIsOpenedWhenTheProcessIsThere) {
+  make_bundle("c1");
+  runtime.set_program("c1", "cat; exit 3");
+  runtime.before("create", runtime.wait_for("create"));
+  api::CreateTaskRequest request = create_request("c1");
+  request.set_stdin(directory / "in");
+  request.set_stdout(directory / "out");
+  Fd out = reader("out");
+  auto creating = create_begin(request);
+  until_called("create c1");
+  EXPECT_FALSE(try_open(directory / "in", O_WRONLY | O_NONBLOCK)) << "nobody reads";
+  EXPECT_EQ(errno, ENXIO);
+  runtime.open("create");
+  end(creating);
+  {
+    Fd in = open_file(directory / "in", O_WRONLY | O_NONBLOCK);
+    ASSERT_EQ(::write(in.get(), "hi\n", 3), 3);
+  }
+  end(close_begin("c1"));
+  start("c1");
+  EXPECT_EQ(wait("c1"), 3u);
+  EXPECT_EQ(all_of(out), "hi\n");
+  remove("c1");
+}
+
 TEST_F(Stream, OfInputThatIsClosedBeforeTheStartEndsAtOnce) {
   run("c1");
   begin_exec("e1", "cat; exit 3", "io");

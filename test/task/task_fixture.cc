@@ -10,6 +10,7 @@
 #include <fstream>
 #include <memory>
 
+#include "shim/options.h"
 #include "support/event_line.h"
 #include "support/unix_socket.h"
 
@@ -17,6 +18,13 @@ namespace thinshim::test {
 namespace {
 
 constexpr const char* kNamespace = "test";
+
+TaskService::Options default_options(const FakeRuntime& runtime) {
+  Config config;
+  config.task.runtime.binary = runtime.binary();
+  config.task.runtime.root = runtime.root();
+  return task_options(resolve_options({}, config));
+}
 
 }  // namespace
 
@@ -44,16 +52,12 @@ std::size_t RecordingSink::count(const std::string& topic) const {
       events_.begin(), events_.end(), [&](const auto& event) { return event.first == topic; }));
 }
 
-TaskTest::TaskTest(Duration deletion) : TaskCalls(loop, socket) {
+TaskTest::TaskTest(Duration deletion) : TaskCalls(loop, socket), options(default_options(runtime)) {
   ::signal(SIGPIPE, SIG_IGN);  // as the shim has it
-  options.set_binary_name(runtime.binary());
-  options.set_root(runtime.root());
   TaskService::Settings settings;
   settings.containerd_namespace = kNamespace;
   settings.address = "unix://" + socket;
-  settings.read_options = [this](const wire::Any&) {
-    return TaskService::Options{options, stdio, direct_signals};
-  };
+  settings.read_options = [this](const wire::Any&) { return options; };
   settings.patience = kPatience;
   settings.farewell = kFarewell;
   settings.expectation = kExpectation;

@@ -101,10 +101,8 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   RecordingSink sink;
   int shutdowns = 0;
   int idle_calls = 0;
-  // What clients send for options is taken for this.
-  RuncOptions options;
-  StdioOptions stdio;
-  bool direct_signals = false;
+  // What clients send for options is taken for this: the product's defaults, but for the runtime.
+  TaskService::Options options;
   std::optional<TaskService> service_under_test;
   std::optional<Server> server{loop};
   TaskSet serving;
