@@ -26,7 +26,9 @@ constexpr Duration kTerminalLimit = 30s;
 // announces a fifo's reader to its writer.
 constexpr Duration kFirstLook = 20ms;
 constexpr Duration kSlowestLook = 1s;
-// The same for whether a reader has read.
+// The same for whether a reader has read: first as often as the loop comes round, for most are
+// waiting for what they get; that is a tenth of a millisecond. Then ever more seldom.
+constexpr int kReadLooksAtOnce = 20;
 constexpr Duration kFirstReadLook = 1ms;
 constexpr Duration kSlowestReadLook = 16ms;
 // How often finish() looks whether there is still something to wait for.
@@ -357,7 +359,8 @@ std::size_t ProcessIo::unread() const {
 Task<> ProcessIo::wait_read(Duration quiet, Duration limit, Event& enough) {
   // Counted in pauses, so that a shim that was not let run takes that for nobody's silence.
   Duration waited{}, unchanged{};
-  Duration pause = kFirstReadLook;
+  Duration pause{};
+  int looks = 0;
   for (std::size_t before = unread(); before > 0 && !enough.is_set();) {
     if (unchanged >= quiet || waited >= limit) break;
     co_await TimedWait(loop_, enough, pause);
@@ -365,7 +368,8 @@ Task<> ProcessIo::wait_read(Duration quiet, Duration limit, Event& enough) {
     const std::size_t now = unread();
     unchanged = now == before ? unchanged + pause : Duration{};
     before = now;
-    pause = std::min(2 * pause, kSlowestReadLook);
+    if (++looks >= kReadLooksAtOnce)
+      pause = std::clamp(2 * pause, kFirstReadLook, kSlowestReadLook);
   }
   for (Stream& output : outputs_) output.unread.reset();
 }

@@ -51,8 +51,8 @@ struct Streams {
 
 // What is configured for all.
 struct StdioOptions {
-  std::size_t pipe_size =
-      0;  // bytes, for output that meets a slow reader (stdio/pump.h); 0: as it is
+  // Bytes, for output that meets a slow client (stdio/pump.h); 0: as it is. Not a logger's.
+  std::size_t pipe_size = 1u << 20;
   // How long after the exit output may be held up, and a logger write, before Delete goes on. CRI
   // gives up on a deletion after 10 s, so this must leave room for the rest of it (containerd issue
   // 13377).
@@ -109,6 +109,7 @@ class ProcessIo {
  private:
   // One direction. The pump goes before the descriptors that it watches.
   struct Stream {
+    Stream() : to_logger(false) {}
     std::string name;
     std::string target;
     Fd place;  // of input that attach() will open
@@ -116,7 +117,7 @@ class ProcessIo {
     Fd sink;
     Fd keeps_open;  // the other end of the client's fifo, in place of a client that is away
     Fd unread;      // the reading end after the end of an output that has not been read yet
-    bool to_logger = false;
+    bool to_logger;
     std::optional<Pump> pump;
     std::size_t on_its_way() const;
     std::size_t unread_bytes() const;

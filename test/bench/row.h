@@ -69,10 +69,11 @@ struct Part {
 };
 const std::vector<Part>& parts();
 
-// In lifecycle.cc, calls.cc, memory.cc, streams.cc, crowd.cc.
+// In lifecycle.cc, calls.cc, exits.cc, memory.cc, streams.cc, crowd.cc.
 std::unique_ptr<Scene> make_life(Place&, Samples&);
 std::unique_ptr<Scene> make_crash(Place&, Samples&);
 std::unique_ptr<Scene> make_exec(Place&, Samples&);
+std::unique_ptr<Scene> make_exits(Place&, Samples&);
 std::unique_ptr<Scene> make_calls(Place&, Samples&);
 std::unique_ptr<Scene> make_memory(Place&, Samples&);
 std::unique_ptr<Scene> make_pod_memory(Place&, Samples&);

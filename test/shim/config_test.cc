@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "stdio/process_io.h"
 #include "support/temp_dir.h"
 
 namespace thinshim {
@@ -67,6 +68,8 @@ TEST(Config, HasDefaults) {
     EXPECT_EQ(config.task.stdio.drain_timeout, milliseconds(4000));
     EXPECT_EQ(config.task.idle_timeout, milliseconds(30000));
     EXPECT_FALSE(config.task.allowed_loggers);
+    EXPECT_EQ(config.task.stdio.pipe_size, StdioOptions().pipe_size) << "the tests of stdio's";
+    EXPECT_EQ(config.task.stdio.drain_timeout, StdioOptions().drain_timeout);
     EXPECT_EQ(config.publisher.max_queued, 65536u);
   }
 }

@@ -53,8 +53,6 @@ class LoggerTest : public ProcessIoTest {
     return eventually([&] { return written(name) == text; });
   }
 
-  StdioOptions options_;
-
  private:
   int loggers_made_ = 0;
 };

@@ -100,6 +100,27 @@ TEST_F(LoggerTest, LosesNoByteOfMuchOutput) {
 
 // --- Ready
 
+// What it has not read when the exit is told some do not read any more (nerdctl, pkg/logging).
+TEST_F(LoggerTest, ThatIsSlowGetsNoLargerPipe) {
+  ASSERT_GT(options_.pipe_size, 65536u) << "a client's would grow";
+  start_with({"",
+              logger("exec 5>&-; while [ ! -e $dir/go ]; do sleep 0.01; done; wc -c <&3 >$dir/n"),
+              ""});
+  set_nonblocking(out_.get(), true);
+  const std::string chunk(4096, 'x');
+  std::size_t size = 0;
+  EXPECT_TRUE(eventually([&] {
+    const std::size_t before = size;
+    while (::write(out_.get(), chunk.data(), chunk.size()) > 0) size += chunk.size();
+    return size == before && size >= 2 * 65536u;
+  }));
+  EXPECT_EQ(::fcntl(out_.get(), F_GETPIPE_SZ), 65536);
+  EXPECT_LE(size, 2 * 65536u + chunk.size());
+  write_file(dir_ / "go", "", 0600);
+  process_ends();
+  EXPECT_TRUE(has_written("n", std::to_string(size) + "\n"));
+}
+
 TEST_F(LoggerTest, IsWaitedForUntilItIsReady) {
   make({"", logger("while [ ! -e $dir/gate ]; do sleep 0.01; done; exec 5>&-; cat <&3"), ""});
   TaskSet starting;

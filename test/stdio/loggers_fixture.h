@@ -7,6 +7,7 @@
 
 #include "process/reaper.h"
 #include "stdio/logger.h"
+#include "stdio/process_io.h"
 #include "stdio_fixture.h"
 
 namespace thinshim::test {
@@ -40,6 +41,10 @@ class LoggersTest : public StdioTest {
   }
   static bool has_children() { return !children().empty(); }
 
+  // For a test in which pipes may not grow: a user may have no right to it (pipe(7)).
+  void keep_pipes_small() { options_.pipe_size = 0; }
+
+  StdioOptions options_;
   std::optional<Reaper> reaper_{loop_};
   std::optional<Loggers> loggers_{std::in_place, *reaper_, "ns1"};
 };

@@ -24,9 +24,11 @@ TEST_F(ProcessIoTest, InputWrittenBeforeItsEndArrives) {
 TEST_F(ProcessIoTest, InputMayEndBeforeTheProcessStarts) {
   Streams streams{make_fifo("in"), "", ""};
   make_io(streams);
-  write(open_writer(streams.in), "early");
+  Fd client = open_file(streams.in, O_RDWR | O_NONBLOCK);
+  write(client, "early");
   io_->close_stdin();
   start();
+  client.reset();
   EXPECT_EQ(read_to_end(in_), "early");
 }
 

@@ -14,7 +14,7 @@ namespace thinshim::test {
 class ProcessIoTest : public LoggersTest {
  protected:
   void make_io(const Streams& streams, uid_t uid = 0, gid_t gid = 0) {
-    ProcessIo::Settings settings{dir_.path(), "c1", uid, gid, {}, &*loggers_, "c1"};
+    ProcessIo::Settings settings{dir_.path(), "c1", uid, gid, options_, &*loggers_, "c1"};
     io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
   }
   // The loggers are ready, the runtime takes its copies for the process and is done.

@@ -28,7 +28,6 @@ TEST_P(ProcessIoWith, SomeStreamsOnly) {
   if (err) streams.err = make_fifo("err");
   make_io(streams);
   Fd client_in, client_out, client_err;
-  if (in) client_in = open_writer(streams.in);
   if (out) client_out = open_reader(streams.out);
   if (err) client_err = open_reader(streams.err);
   start();
@@ -37,6 +36,7 @@ TEST_P(ProcessIoWith, SomeStreamsOnly) {
   EXPECT_EQ(static_cast<bool>(out_), out);
   EXPECT_EQ(static_cast<bool>(err_), err);
   if (in) {
+    client_in = open_writer(streams.in);
     write(client_in, "to the process");
     EXPECT_EQ(read(in_, 14), "to the process");
   }
@@ -144,6 +144,7 @@ TEST_F(ProcessIoTest, AFifoMayBeSwappedForAFileAtAnyMoment) {
 // --- The end
 
 TEST_F(ProcessIoTest, FinishWaitsForOutputThatIsOnItsWay) {
+  keep_pipes_small();
   Streams streams{"", make_fifo("out"), ""};
   make_io(streams);
   Fd client = open_reader(streams.out);
@@ -225,8 +226,9 @@ TEST_F(ProcessIoTest, CanBeDestroyedAtAnyTime) {
 TEST_F(ProcessIoTest, WithAllStreamsOpenAndQuietThereIsNoWork) {
   Streams streams{make_fifo("in"), make_fifo("out"), make_fifo("err")};
   make_io(streams);
-  Fd client_in = open_writer(streams.in), client_out = open_reader(streams.out);
+  Fd client_out = open_reader(streams.out);
   start();
+  Fd client_in = open_writer(streams.in);
   write(out_, "x");
   write(client_in, "x");
   EXPECT_LT(busy_milliseconds(), 10);

@@ -106,6 +106,7 @@ TEST_F(TerminalTest, FinishIsBoundedWithANoisyChildAtTheTerminal) {
 
 // The client's fifo is full, and the terminal empty: what is missing is with the pump.
 TEST_F(TerminalTest, FinishWaitsForTheLastPieceWhileTheClientReads) {
+  keep_pipes_small();
   start();
   const std::string all = fill_fifo();
   io_->process_exited();
@@ -118,6 +119,7 @@ TEST_F(TerminalTest, FinishWaitsForTheLastPieceWhileTheClientReads) {
 }
 
 TEST_F(TerminalTest, FinishSaysHowMuchItCutsOff) {
+  keep_pipes_small();
   keep_log();
   start();
   const std::string all = fill_fifo();

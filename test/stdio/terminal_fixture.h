@@ -24,7 +24,7 @@ class TerminalTest : public LoggersTest {
     }
     Streams streams = streams_;
     if (!with_output) streams.out.clear();
-    ProcessIo::Settings settings{dir_.path(), "c1", 0, 0, {}, &*loggers_, "c1"};
+    ProcessIo::Settings settings{dir_.path(), "c1", 0, 0, options_, &*loggers_, "c1"};
     io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
   }
   // The test plays the process: it holds the slave.

@@ -177,10 +177,10 @@ TEST_F(TerminalTest, TheEndOfInputAddsNothingToWhatARawProgramReads) {
 TEST_F(TerminalTest, TheEndOfInputMayComeBeforeTheProcess) {
   make_io();
   write(client_in_, "line\n");
-  client_in_.reset();
   io_->close_stdin();
   process_.emplace(io_->console_socket().value(), "stty -echo; cat; echo end");
   run(io_->attach());
+  client_in_.reset();
   std::string text = read(client_out_, 6);
   while (text.find("end\r\n") == std::string::npos) {
     std::string next = read(client_out_, 1);
@@ -223,6 +223,7 @@ TEST_F(TerminalTest, AClientThatGoesAwayIsNoEndOfInput) {
 }
 
 TEST_F(TerminalTest, AReaderThatIsAwayIsWaitedForAndMissesNothing) {
+  keep_pipes_small();
   start();
   client_out_.reset();
   std::string data = pattern(200'000);
