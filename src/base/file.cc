@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <memory>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -88,6 +90,19 @@ std::string directory_of(std::string_view path) {
 std::string_view base_name(std::string_view path) {
   std::size_t slash = path.rfind('/');
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+std::vector<std::string> entries_of(const std::string& directory) {
+  std::vector<std::string> names;
+  std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory.c_str()), ::closedir);
+  if (!open && (errno == ENOENT || errno == ENOTDIR)) return names;
+  if (!open) throw_errno("open " + directory);
+  for (errno = 0; dirent* entry = ::readdir(open.get()); errno = 0) {
+    std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(std::move(name));
+  }
+  if (errno != 0) throw_errno("read " + directory);
+  return names;
 }
 
 std::string working_directory() {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace thinshim {
 
@@ -40,6 +41,9 @@ std::string join_path(std::string_view directory, std::string_view name);
 // What stands before and after the last slash; "." where there is no directory.
 std::string directory_of(std::string_view path);
 std::string_view base_name(std::string_view path);
+
+// The names in a directory but "." and ".."; none where it is missing. Throws Error.
+std::vector<std::string> entries_of(const std::string& directory);
 
 std::string working_directory();
 

@@ -3,9 +3,11 @@
 
 #include <signal.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
 
+#include "base/error.h"
 #include "base/file.h"
 
 namespace thinshim {
@@ -17,9 +19,8 @@ constexpr int kParent = 4;
 constexpr int kFlags = 9;
 
 // SIGKILL has been sent, but not been acted upon (proc_pid_status(5), SigPnd and ShdPnd).
-bool is_being_killed(pid_t pid) {
+bool is_being_killed(std::string_view status) {
   constexpr std::uint64_t kKill = 1u << (SIGKILL - 1);
-  const std::string status = read_proc_file(pid, "status");
   for (const char* name : {"SigPnd", "ShdPnd"}) {
     const std::string_view mask = status_field(status, name);
     std::uint64_t signals = 0;
@@ -29,16 +30,35 @@ bool is_being_killed(pid_t pid) {
   return false;
 }
 
+// A machine may hide the processes of others (proc(5), hidepid), or have no /proc at all.
+bool exists(pid_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
+
 }  // namespace
 
-Fate fate_of(pid_t pid) {
-  constexpr std::uint64_t kExiting = 0x4;    // PF_EXITING, linux/sched.h
-  const bool killed = is_being_killed(pid);  // before its end, which the next question may see
-  const std::string stat = read_proc_file(pid, "stat");
-  const std::string_view state = stat_field(stat, kState);
-  if (state.empty() || state == "Z") return Fate::gone;
-  const std::uint64_t flags = parse_number(stat_field(stat, kFlags)).value_or(0);
-  return killed || (flags & kExiting) != 0 ? Fate::ending : Fate::lives;
+std::optional<std::string> read_of_process(pid_t pid, const std::string& name) {
+  if (pid <= 0) return std::nullopt;
+  const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
+  std::optional<std::string> text;
+  try {
+    text = read_file(path);
+  } catch (const Error& error) {
+    if (error.errnum() != ESRCH) throw;  // it has ended between two calls
+  }
+  if (!text && exists(pid)) throw Error(Code::unknown, "open " + path + ": is hidden");
+  return text;
+}
+
+Fate fate_of(pid_t pid) try {
+  constexpr std::uint64_t kExiting = 0x4;  // PF_EXITING, linux/sched.h
+  // Whether it is being killed is asked before its end, which the next question may see.
+  const std::optional<std::string> status = read_of_process(pid, "status");
+  const std::optional<std::string> stat = read_of_process(pid, "stat");
+  if (!status || !stat || stat_field(*stat, kState) == "Z") return Fate::gone;
+  const std::optional<std::uint64_t> flags = parse_number(stat_field(*stat, kFlags));
+  if (!flags) return Fate::unknown;
+  return is_being_killed(*status) || (*flags & kExiting) != 0 ? Fate::ending : Fate::lives;
+} catch (const Error&) {
+  return Fate::unknown;
 }
 
 pid_t parent_of(pid_t pid) {

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -37,9 +38,13 @@ inline std::string_view status_field(std::string_view status, const std::string&
 
 // What becomes of a process: one that is `ending` was sent SIGKILL or has come to its end by
 // itself, and its descriptors may still be open; one that is `gone` has closed them (a zombie too).
-// Takes no lock of the process's memory, which it may hold for ever.
-enum class Fate { lives, ending, gone };
+// What cannot be read, for want of memory or because it is hidden, is `unknown`. Takes no lock of
+// the process's memory, which it may hold for ever.
+enum class Fate { lives, ending, gone, unknown };
 Fate fate_of(pid_t pid);
+
+// /proc/PID/NAME; nothing where the process is gone. Throws Error where it cannot be read.
+std::optional<std::string> read_of_process(pid_t pid, const std::string& name);
 
 // 0 where the process is gone.
 pid_t parent_of(pid_t pid);

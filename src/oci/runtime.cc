@@ -3,14 +3,19 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/quote.h"
+#include "oci/json.h"
 #include "oci/runtime_log.h"
 
 namespace thinshim {
@@ -62,6 +67,43 @@ void append_start_options(std::vector<std::string>& arguments, const Runtime::St
     arguments.insert(arguments.end(), {"--console-socket", *start.console_socket});
 }
 
+// By its name: runc, crun or youki, also with a version behind it (runc-1.5.3), or as Docker once
+// called its own (docker-runc).
+bool keeps_state_by_id(const std::string& binary) {
+  std::string_view name = base_name(binary);
+  constexpr std::string_view kDockers = "docker-";
+  if (name.starts_with(kDockers)) name.remove_prefix(kDockers.size());
+  for (const std::string_view known : {"runc", "crun", "youki"}) {
+    if (!name.starts_with(known)) continue;
+    std::string_view version = name.substr(known.size());
+    if (version.empty()) return true;
+    version.remove_prefix(std::min(version.find_first_not_of("-_.v"), version.size()));
+    if (!version.empty() && version.front() >= '0' && version.front() <= '9') return true;
+  }
+  return false;
+}
+
+// A runtime's own words for a container that it does not know: "container does not exist" (runc,
+// youki), "container `x` does not exist" (crun), "file does not exist" (gVisor). That its program
+// is missing says who starts it, and is no answer.
+bool says_there_is_none(const Error& error) {
+  return ::strcasestr(error.what(), "does not exist") != nullptr;
+}
+
+class StateVisitor final : public JsonVisitor {
+ public:
+  Runtime::State state;
+
+  Step value(const JsonPath& path, const JsonValue& value) override {
+    if (path.empty()) return value.kind == JsonKind::object ? Step::go_on : Step::stop;
+    if (value.kind == JsonKind::string && path[0] == "bundle") state.bundle = value.text;
+    if (value.kind == JsonKind::string && path[0] == "status") state.status = value.text;
+    return Step::skip;
+  }
+};
+
+constexpr std::size_t kShown = 100;  // of what may be anything
+
 // What the runtime is to read, at its begin.
 Fd text_for(const char* what, const char* name, const std::string& text) {
   try {
@@ -79,7 +121,7 @@ void append(std::vector<std::string>& arguments, const char* option, const std::
 
 }  // namespace
 
-Task<> Runtime::call(Call call) {
+Task<std::string> Runtime::call(Call call) {
   Fd null, log_memory;
   std::string log = call.log;
   try {
@@ -112,7 +154,7 @@ Task<> Runtime::call(Call call) {
   } catch (const Error& error) {
     throw call.what.empty() ? error : error.in(call.what);
   }
-  if (output.exit.status == 0) co_return;
+  if (output.exit.status == 0) co_return std::move(output.text);
   if (call.stop && call.stop->is_set() && output.exit.status == 128 + SIGKILL)
     output.text = "it took too long and was killed";
   Error failure = Error::unknown(reason_of(output, log_memory ? fd_path(log_memory.get()) : log));
@@ -210,8 +252,31 @@ Task<> Runtime::kill(std::string id, int signal, bool all, Event* stop) {
   co_await call(std::move(request));
 }
 
-bool Runtime::knows(const std::string& id) const {
-  return ::access(join_path(settings_.root, id).c_str(), F_OK) == 0;
+Task<std::optional<Runtime::State>> Runtime::state(std::string id, Event* stop) {
+  Call request{"", {"state", id}, {}, {}, stop};
+  std::optional<Error> failure;
+  std::string text;
+  try {
+    text = co_await call(std::move(request));
+  } catch (const Error& error) {
+    failure = error;
+  }
+  if (failure && says_there_is_none(*failure)) co_return std::nullopt;
+  if (failure) throw *failure;
+  StateVisitor visitor;
+  const std::size_t begin = text.find('{');  // behind what it may have to say on stderr
+  if (begin != std::string::npos) visit_json(std::string_view(text).substr(begin), visitor);
+  if (visitor.state.status.empty())
+    throw Error::unknown("runtime " + quoted(settings_.binary) +
+                         " prints no state: " + quoted(std::string_view(text).substr(0, kShown)));
+  co_return std::move(visitor.state);
+}
+
+Runtime::Knows Runtime::knows(const Settings& settings, const std::string& id) {
+  if (!keeps_state_by_id(settings.binary)) return Knows::unknown;
+  struct stat status{};
+  if (::lstat(join_path(settings.root, id).c_str(), &status) == 0) return Knows::yes;
+  return errno == ENOENT || errno == ENOTDIR ? Knows::no : Knows::unknown;
 }
 
 Task<> Runtime::remove(std::string id, bool force, Event* stop) {

@@ -82,8 +82,21 @@ class Runtime {
   Task<> kill(std::string id, int signal, bool all, Event* stop = nullptr);
   Task<> remove(std::string id, bool force, Event* stop = nullptr);
 
-  // Whether it keeps state of a container.
-  bool knows(const std::string& id) const;
+  // What its `state` says of a container (runtime-spec, runtime.md, Query State).
+  struct State {
+    std::string bundle;
+    std::string status;  // "creating", "created", "running", "stopped"
+  };
+  // Nothing where it says that there is none. Throws Error, the reason alone, where it says
+  // neither.
+  Task<std::optional<State>> state(std::string id, Event* stop = nullptr);
+
+  // Whether it keeps state of a container, as far as that can be seen in `root` without asking it:
+  // runc, crun and youki, which are known by their names, keep it in ROOT/ID. Others do as they
+  // like: gVisor's runsc, for one, in ROOT/ID_sandbox:SANDBOX.state.
+  enum class Knows { no, yes, unknown };
+  Knows knows(const std::string& id) const { return knows(settings_, id); }
+  static Knows knows(const Settings& settings, const std::string& id);
 
  private:
   struct Call {
@@ -94,7 +107,8 @@ class Runtime {
     Event* stop = nullptr;
     bool for_container = false;  // which gets /dev/null for what is missing of 0, 1 and 2
   };
-  Task<> call(Call call);
+  // Returns what it printed.
+  Task<std::string> call(Call call);
 
   Reaper& reaper_;
   Settings settings_;

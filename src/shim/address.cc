@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -17,6 +19,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/proc.h"
+#include "base/text.h"
 
 namespace thinshim {
 namespace {
@@ -128,13 +131,42 @@ bool is_socket(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-bool send_to_socket(const std::string& path, std::string_view bytes) {
+namespace {
+
+Error failure_to(const std::string& what) {
+  return Error(Code::unknown, what + ": " + errno_text(errno), errno);
+}
+
+// Nothing where it is done; an errno only where it is the other side's.
+std::optional<Error> connect_to(const sockaddr_un& address, Fd& socket) {
+  socket = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return Error::unknown("make a unix socket: " + errno_text(errno));  // says nothing
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    return failure_to("connect to " + std::string(address.sun_path));
+  return std::nullopt;
+}
+
+}  // namespace
+
+Delivery send_to_socket(const std::string& path, std::string_view bytes) {
   const sockaddr_un address = address_to(path);
-  const Fd socket = unix_socket();
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-      ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-    return true;
-  return errno != ENOENT && errno != ECONNREFUSED && errno != EPIPE && errno != ECONNRESET;
+  Fd socket;
+  std::optional<Error> failure = connect_to(address, socket);
+  if (!failure && ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    failure = failure_to("send to " + path);
+  if (!failure) return Delivery::done;
+  switch (failure->errnum()) {
+    case EAGAIN:
+      return Delivery::done;  // whoever is that busy does not end just now
+    case ECONNREFUSED:
+      return Delivery::refused;
+    case ENOENT:
+    case EPIPE:
+    case ECONNRESET:
+      return Delivery::lost;
+    default:
+      throw *failure;
+  }
 }
 
 Probe probe_socket(const std::string& path) {
@@ -142,17 +174,54 @@ Probe probe_socket(const std::string& path) {
   // A child of the dead shim that is about to become a program has the socket open for a moment; a
   // stock shim's is listened on by a process that is long gone.
   for (useconds_t pause = 5000;; pause *= 2) {
-    Fd socket = unix_socket();
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-      return {errno == EAGAIN || errno == EINPROGRESS, 0};
+    Fd socket;
+    if (const std::optional<Error> failure = connect_to(address, socket)) {
+      if (failure->errnum() == ECONNREFUSED) return {Liveness::dead};
+      if (failure->errnum() == EAGAIN) return {Liveness::alive};
+      return {Liveness::unknown, 0, failure};
+    }
     ucred peer{};
     socklen_t size = sizeof peer;
-    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0)
-      return {true, 0};
-    const Fate listener = fate_of(peer.pid);
-    if (listener != Fate::gone || pause > 100000) return {listener != Fate::ending, peer.pid};
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+      return {Liveness::unknown, 0, failure_to("find out who listens at " + path)};
+    if (peer.pid <= 0) return {Liveness::alive};  // of a pid namespace that we cannot see
+    switch (fate_of(peer.pid)) {
+      case Fate::lives:
+        return {Liveness::alive, peer.pid};
+      case Fate::ending:
+        return {Liveness::dead, peer.pid};
+      case Fate::unknown:
+        return {Liveness::unknown, peer.pid,
+                Error::unknown("find out whether process " + std::to_string(peer.pid) +
+                               " lives, which listens at " + path)};
+      case Fate::gone:
+        if (pause > 100000) return {Liveness::alive, peer.pid};
+    }
     ::usleep(pause);
   }
+}
+
+int count_listeners(const std::string& path) {
+  constexpr std::size_t kMostBytes = 256u << 20;
+  constexpr std::uint64_t kListens = 0x10000;  // __SO_ACCEPTCON, linux/net.h
+  const char* table = "/proc/net/unix";
+  const std::optional<std::string> sockets = read_file(table, kMostBytes, Links::follow);
+  if (!sockets)
+    throw Error(Code::unknown, std::string("open ") + table + ": " + errno_text(ENOENT), ENOENT);
+  int count = 0;
+  each_line(*sockets, [&](std::string_view line) {
+    // Num RefCount Protocol Flags Type St Inode Path; the path may hold blanks.
+    std::string_view flags;
+    for (int field = 1; field <= 7; ++field) {
+      const std::string_view word = cut_word(line);
+      if (field == 4) flags = word;
+    }
+    if (line.empty() || line.substr(1) != path) return;
+    std::uint64_t bits = 0;
+    std::from_chars(flags.data(), flags.data() + flags.size(), bits, 16);
+    if (bits & kListens) ++count;
+  });
+  return count;
 }
 
 SocketFile::SocketFile(const Fd& socket) {

@@ -7,11 +7,13 @@
 
 #include <sys/types.h>
 
+#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/fd.h"
 
 namespace thinshim {
@@ -48,18 +50,33 @@ class SocketLock {
 Fd bind_socket(const std::string& path);
 // Whether there is a socket of that name; a link to one is none.
 bool is_socket(const std::string& path);
-// Who listens there; a listener whose queue is full counts as alive. A process that is being ended,
-// whose descriptors the kernel has not closed yet, counts as dead: containerd calls `delete` that
-// early. Where the process that listens is gone and something else holds its socket, that gets
-// 150 ms to let go of it.
+// Dead is who is proven dead: nobody listens (ECONNREFUSED), or the process that listens is being
+// ended, whose descriptors the kernel has not closed yet: containerd calls `delete` that early. A
+// listener whose queue is full is alive. Whatever else a call says (no memory, no descriptor, no
+// permission, no such file) is said of us, or of the file, and leaves it unknown.
+//
+// Where the process that listens is gone and something else holds its socket, that gets 150 ms to
+// let go of it, and is alive then.
+enum class Liveness { alive, dead, unknown };
 struct Probe {
-  bool alive = false;
-  int pid = 0;  // of the process that listens, 0 where unknown
+  Liveness listener = Liveness::unknown;
+  int pid = 0;                        // of the process that listens, 0 where it is unknown
+  std::optional<Error> failure = {};  // why it is unknown whether it lives
+  // The file is missing: who listened by its name cannot be reached any more, and may live.
+  bool is_missing() const { return failure && failure->errnum() == ENOENT; }
 };
+// Throws Error where the path is too long for a socket.
 Probe probe_socket(const std::string& path);
-// Connects, writes, and closes again, without waiting for anything; false where nobody listens
-// there any more. Who has no time for it just now is there.
-bool send_to_socket(const std::string& path, std::string_view bytes);
+// How many sockets listen by this name in our network namespace, whoever can be reached by it now:
+// the file says nothing of those that were bound before it (/proc/net/unix; proc_net(5)). Reads all
+// sockets of the machine. Throws Error.
+int count_listeners(const std::string& path);
+
+// What became of a message to a listener: it is on its way, or lies in the queue that is full;
+// nobody listens there; or the connection was lost again.
+enum class Delivery { done, refused, lost };
+// Connects, writes, and closes again, without waiting for anything. Throws Error where it cannot.
+Delivery send_to_socket(const std::string& path, std::string_view bytes);
 
 // The file of a socket that this process has bound, for the time when it must go. It is known by
 // its inode, so that the file of a shim that came after is left alone: no other file can have that

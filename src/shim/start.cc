@@ -109,8 +109,8 @@ std::string answer(const StartRequest& request, int version, const std::string& 
 }
 
 // Tells the shim whom it will get, so that it does not end meanwhile. The lock is held until it is
-// told; false where it has ended before, by a signal or without the lock.
-bool announce(const std::string& path, const std::string& id) {
+// told; it may have ended before, by a signal or without the lock.
+Delivery announce(const std::string& path, const std::string& id) {
   containerd::task::v3::ConnectRequest message;
   message.set_id(id);
   ttrpc::Request request;
@@ -121,6 +121,35 @@ bool announce(const std::string& path, const std::string& id) {
   std::string frame;
   append_frame_header(frame, {static_cast<std::uint32_t>(data.size()), 1, FrameType::request, 0});
   return send_to_socket(path, frame + data);
+}
+
+// What stands at a group's path, whose lock is held: our own socket, just bound, or the shim that
+// listens there and knows of the container by now.
+struct Place {
+  Fd listener = {};
+  int shim = 0;  // its pid, 0 where it is unknown
+};
+// Removes only the socket of a shim that is proven dead.
+Place take_place(const std::string& path, const std::string& id) {
+  constexpr int kTries =
+      4;  // one that lives may just be going, or have no room for one more client
+  for (int tries = 0; tries < kTries; ++tries) {
+    try {
+      return {bind_socket(path)};
+    } catch (const Error& error) {
+      if (error.errnum() != EADDRINUSE) throw error.in("create new shim socket");
+    }
+    const Probe probe = probe_socket(path);
+    if (probe.is_missing()) continue;  // it was there a moment ago
+    if (probe.listener == Liveness::unknown)
+      throw probe.failure->in("find out whether the group's shim lives");
+    Delivery told = Delivery::refused;
+    if (probe.listener == Liveness::alive) told = announce(path, id);
+    if (told == Delivery::done) return {Fd(), probe.pid};
+    if (told == Delivery::refused && ::unlink(path.c_str()) < 0 && errno != ENOENT)
+      throw_errno("remove the socket of a dead shim, " + path);
+  }
+  throw Error::unavailable("the shim at " + path + " takes no container");
 }
 
 // The other extensions are none of ours.
@@ -181,20 +210,12 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
   // Locked until the server listens, which has the lock too: others find it dead before, or another
   // process's.
   std::optional<SocketLock> lock(path);
-  Fd listener;
-  try {
-    listener = bind_socket(path);
-  } catch (const Error& error) {
-    if (error.errnum() != EADDRINUSE) throw error.in("create new shim socket");
-    Probe living = probe_socket(path);
-    if (living.alive && announce(path, arguments.id)) {
-      lock.reset();
-      bundle.write_address(address);
-      print(answer(request, version_of_shim(living.pid).value_or(version), address));
-      return std::nullopt;
-    }
-    ::unlink(path.c_str());
-    listener = bind_socket(path);
+  auto [listener, shim] = take_place(path, arguments.id);
+  if (!listener) {
+    lock.reset();
+    bundle.write_address(address);
+    print(answer(request, version_of_shim(shim).value_or(version), address));
+    return std::nullopt;
   }
 
   const SocketFile socket(listener);

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/version.h"
 
-#include "base/error.h"
 #include "base/file.h"
+#include "base/proc.h"
 
 namespace thinshim {
 
 std::optional<int> recorded_version(const std::string& bundle) {
-  std::string record;
-  try {
-    record = read_file(join_path(bundle, "bootstrap.json")).value_or("");
-  } catch (const Error&) {
-  }
+  const std::string record = read_file(join_path(bundle, "bootstrap.json")).value_or("");
   if (record.empty()) return std::nullopt;
   return record.find("\"version\":3") != std::string::npos ? kBootstrapVersion : kLegacyVersion;
 }
@@ -25,7 +21,8 @@ std::optional<int> version_in(std::string_view command_line) {
 }
 
 std::optional<int> version_of_shim(int pid) {
-  const std::optional<int> told = version_in(read_proc_file(pid, "cmdline"));
+  if (pid == 0) return std::nullopt;
+  const std::optional<int> told = version_in(read_of_process(pid, "cmdline").value_or(""));
   return told ? told : recorded_version("/proc/" + std::to_string(pid) + "/cwd");
 }
 

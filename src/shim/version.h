@@ -16,15 +16,15 @@ inline constexpr int kBootstrapVersion = 3;  // what a BootstrapResult says
 inline constexpr char kVersionFlag[] = "-task-api=";
 
 // What containerd 2 has written down for the shim of a bundle, in bootstrap.json; nothing where it
-// has not, or where that cannot be read.
+// has not. Throws Error where that cannot be read.
 std::optional<int> recorded_version(const std::string& bundle);
 
 // What the command line of a server says, its words ended by zero bytes; nothing where it is not
 // ours.
 std::optional<int> version_in(std::string_view command_line);
 
-// Of a shim that lives. A stock shim does not show it, but runs in the bundle of its first
-// container.
+// Of a shim that lives; nothing where its pid is 0, because it is unknown. A stock shim does not
+// show it, but runs in the bundle of its first container. Throws Error where that cannot be read.
 std::optional<int> version_of_shim(int pid);
 
 }  // namespace thinshim

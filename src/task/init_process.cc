@@ -48,7 +48,7 @@ Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
   Task<> mounting = mount(std::move(rootfs));
   co_await std::move(mounting);
   // Another's, of which the runtime will tell us; it is not ours to undo.
-  const bool taken = runtime_.knows(settings_.container);
+  const bool taken = runtime_.knows(settings_.container) == Runtime::Knows::yes;
   std::exception_ptr failure;
   try {
     Task<> creating = create_container();
@@ -78,7 +78,8 @@ Task<> InitProcess::create_container() {
 // crun says that it misses a file of its state, and so it would of another file.
 bool InitProcess::says_that_it_is_gone(const Error& error) const {
   return contains(error, "does not exist") ||
-         (contains(error, "no such file or directory") && !runtime_.knows(settings_.container));
+         (contains(error, "no such file or directory") &&
+          runtime_.knows(settings_.container) == Runtime::Knows::no);
 }
 
 // A runtime that was killed half way, or that made a container which we could not take over, leaves

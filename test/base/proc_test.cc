@@ -2,9 +2,11 @@
 #include "base/proc.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "support/dying_process.h"
 
 namespace thinshim {
@@ -39,6 +41,19 @@ TEST(Proc, KnowsWhatBecomesOfAProcess) {
   EXPECT_EQ(fate_of(process.pid()), Fate::gone) << "a zombie";
   ::waitpid(process.pid(), nullptr, 0);
   EXPECT_EQ(fate_of(process.pid()), Fate::gone);
+}
+
+TEST(Proc, KnowsNothingOfAProcessThatItCannotRead) {
+  rlimit limit{}, none{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  none.rlim_max = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  const Fate fate = fate_of(::getpid());
+  EXPECT_THROW(read_of_process(::getpid(), "stat"), Error);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  EXPECT_EQ(fate, Fate::unknown);
+  EXPECT_NE(read_of_process(::getpid(), "stat"), std::nullopt);
+  EXPECT_EQ(read_of_process(-1, "stat"), std::nullopt);
 }
 
 TEST(Proc, KnowsWhoseChildAProcessIs) {

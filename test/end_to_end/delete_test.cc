@@ -218,15 +218,19 @@ TEST_F(Delete, GoesOnWhereTheConfigurationIsBroken) {
   expect_gone("c1", pid);
 }
 
-TEST_F(Delete, GoesOnWhereThereIsNoRuntime) {
+// containerd keeps the bundle then, and calls once more when it starts again.
+TEST_F(Delete, SaysThatItHasFailedWhereTheContainerRunsOn) {
   const pid_t pid = crashed("c1");
   SubprocessOptions options = surroundings("c1");
   options.environment.push_back("PATH=/nowhere");
   const Outcome outcome = test::run(command("c1", {"-bundle", bundle("c1"), "delete"}), options);
-  EXPECT_EQ(answer_of(outcome, true).pid(), static_cast<std::uint32_t>(pid));
+  EXPECT_TRUE(is_alive(pid));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.out, "");
   EXPECT_NE(outcome.err.find("executable file not found in $PATH"), std::string::npos);
-  EXPECT_EQ(sockets(), Lines());
-  answer_of(cleanup("c1"));
+  EXPECT_NE(outcome.err.find("container c1 is not cleaned up"), std::string::npos);
+  EXPECT_EQ(sockets(), Lines()) << "the rest is done";
+  EXPECT_EQ(answer_of(cleanup("c1")).pid(), static_cast<std::uint32_t>(pid));
   expect_gone("c1", pid);
 }
 
@@ -296,12 +300,15 @@ TEST_F(Delete, DoesNotEndItselfAmongTheContainersProcesses) {
 
 class DeleteOfGroup : public Delete {
  protected:
+  DeleteOfGroup() { pod_.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox"; }
+  // As containerd 2.3 and later.
+  void record_version_3(const std::string& id) const {
+    std::ofstream(bundle(id) / "bootstrap.json") << R"({"version":3})";
+  }
   // Two containers of a group whose shim was killed. Returns their pids.
   std::pair<pid_t, pid_t> crashed_group(const std::string& bootstrap_json) {
-    ContainerConfig config;
-    config.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox";
-    auto shim = start_shim("sandbox", config);
-    make_bundle("other", config);
+    auto shim = start_shim("sandbox", pod_);
+    make_bundle("other", pod_);
     EXPECT_TRUE(start("other").ok());
     make_bundle("stranger");
     EXPECT_TRUE(start("stranger").ok());
@@ -322,6 +329,7 @@ class DeleteOfGroup : public Delete {
     shim->end_container("stranger");
     end_shim(*shim);
   }
+  ContainerConfig pod_;
   pid_t stranger_ = 0;
 };
 
@@ -346,15 +354,54 @@ TEST_F(DeleteOfGroup, LeavesTheOthersToTheirOwnDeletion) {
   end_stranger();
 }
 
+// Somebody tidies /run up. The shim serves on, over the connections that it has.
+TEST_F(DeleteOfGroup, LeavesTheOthersWhereOnlyTheSocketsFileIsGone) {
+  auto shim = start_shim("sandbox", pod_);
+  for (const char* id : {"other", "deleted"}) {
+    make_bundle(id, pod_);
+    ASSERT_TRUE(start(id).ok());
+  }
+  run(*shim, "sandbox");
+  const pid_t other = run(*shim, "other");
+  run(*shim, "deleted");
+  for (const char* id : {"sandbox", "other", "deleted"}) record_version_3(id);
+  shim->end_container("deleted");
+  EXPECT_EQ(sockets().size(), 1u);
+  fs::remove("/run/containerd/s/" + sockets()[0]);
+  answer_of(cleanup("deleted"));
+  EXPECT_TRUE(is_alive(other));
+  shim->end_container("sandbox");
+  answer_of(cleanup("sandbox"));
+  EXPECT_TRUE(is_alive(other));
+  shim->end_container("other");
+  end_shim(*shim);
+}
+
+// And another shim serves the pod by then, whose socket has the same name.
+TEST_F(DeleteOfGroup, LeavesTheOthersOfAShimThatLivesBehindAnothersSocket) {
+  auto first = start_shim("sandbox", pod_);
+  const pid_t other = run(*first, "sandbox");
+  fs::remove("/run/containerd/s/" + sockets()[0]);
+  auto second = start_shim("deleted", pod_);
+  const auto pid = static_cast<pid_t>(second->end(second->connect_begin("")).shim_pid());
+  run(*second, "deleted");
+  second->end_container("deleted");
+  record_version_3("deleted");
+  ::kill(pid, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return process(pid).parent < 0; }));
+  answer_of(cleanup("deleted"));
+  EXPECT_TRUE(is_alive(other));
+  first->end_container("sandbox");
+  end_shim(*first);
+}
+
 TEST_F(DeleteOfGroup, LeavesTheOthersOfAShimThatLives) {
-  ContainerConfig config;
-  config.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox";
-  auto shim = start_shim("sandbox", config);
-  make_bundle("other", config);
+  auto shim = start_shim("sandbox", pod_);
+  make_bundle("other", pod_);
   ASSERT_TRUE(start("other").ok());
   run(*shim, "sandbox");
   const pid_t other = run(*shim, "other");
-  std::ofstream(bundle("sandbox") / "bootstrap.json") << R"({"version":3})";
+  record_version_3("sandbox");
   shim->end_container("sandbox");
   answer_of(cleanup("sandbox"));
   EXPECT_TRUE(is_alive(other));

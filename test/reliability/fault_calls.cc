@@ -198,7 +198,7 @@ const std::map<std::string, std::vector<int>> kFail = {
     {"chdir", {EACCES}},
     {"chmod", {EPERM}},
     {"clone", {EAGAIN, ENOMEM}},
-    {"connect", {ECONNREFUSED, ENOMEM}},
+    {"connect", {ECONNREFUSED, ENOMEM, EACCES, ENFILE}},
     {"epoll_create1", {EMFILE}},
     {"epoll_ctl(EPOLL_CTL_ADD)", {ENOSPC}},
     {kAddOfLibuv, {ENOSPC}},

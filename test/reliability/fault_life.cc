@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 
+#include "bootstrap.pb.h"
 #include "reliability/fault_calls.h"
 
 namespace thinshim::test {
@@ -51,16 +53,20 @@ void FaultLifeTest::problem(const Life& life, const std::string& what) {
 }
 
 // As containerd makes it.
-void FaultLifeTest::make_fresh_bundle() {
-  for (const std::string& name : files_in_bundle())
+void FaultLifeTest::empty_bundle(const std::string& id) {
+  for (const std::string& name : files_in_bundle(id))
     if (name != "config.json" && name != "rootfs" && name != "log")
-      fs::remove_all(bundle(kId) / name);
+      fs::remove_all(bundle(id) / name);
+}
+
+void FaultLifeTest::make_fresh_bundle() {
+  empty_bundle(kId);
   fs::remove(directory_ / "c1.log");
 }
 
-std::set<std::string> FaultLifeTest::files_in_bundle() const {
+std::set<std::string> FaultLifeTest::files_in_bundle(const std::string& id) const {
   std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(bundle(kId)))
+  for (const auto& entry : fs::directory_iterator(bundle(id)))
     names.insert(entry.path().filename());
   return names;
 }
@@ -122,11 +128,16 @@ void FaultLifeTest::expect_clear(Life& life, const std::string& what, const std:
   if (!is_clear) problem(life, what + " is refused with \"" + text + "\"");
 }
 
-FaultLifeTest::Life FaultLifeTest::live(const std::optional<Fault>& fault) {
+FaultLifeTest::Life FaultLifeTest::new_life(const std::optional<Fault>& fault) const {
   Life life;
   life.fault = fault;
   life.title = fault ? fault->in_words() : "no fault";
   life.first_event = history().size();
+  return life;
+}
+
+FaultLifeTest::Life FaultLifeTest::live(const std::optional<Fault>& fault) {
+  Life life = new_life(fault);
   make_fresh_bundle();
   const Leftovers before(namespace_);
   const Injection injection(directory_ / "report", fault);
@@ -157,9 +168,7 @@ void FaultLifeTest::expect_clear_refusal(Life& life, const Outcome& start) {
 }
 
 FaultLifeTest::Life FaultLifeTest::join(const std::optional<Fault>& fault) {
-  Life life;
-  life.fault = fault;
-  life.title = fault ? fault->in_words() : "no fault";
+  Life life = new_life(fault);
   for (const char* id : {"p1", "p2"}) {
     ContainerConfig config;
     config.args = {"sleep"};
@@ -181,8 +190,8 @@ FaultLifeTest::Life FaultLifeTest::join(const std::optional<Fault>& fault) {
   const std::size_t shims = shims_of_namespace(namespace_).size();
   end_shim(*first);
   if (shims > 1) end_shim(*second);
-  if (shims < 2 && fault && fault->call == "connect" && fault->errnum == ECONNREFUSED)
-    problem(life, "handed out though nobody listens");
+  if (shims > 1 && !(fault && fault->call == "connect" && fault->errnum == ECONNREFUSED))
+    problem(life, "a second shim serves the pod");
   life.report = injection.report();
   expect_nothing_left(life, before);
   return life;
@@ -361,27 +370,12 @@ void FaultLifeTest::expect_files_as_before(TaskCalls& shim, Life& life) {
   problem(life, "the shim has open" + text);
 }
 
-FaultLifeTest::Life FaultLifeTest::die(const std::optional<Fault>& fault) {
-  Life life;
-  life.fault = fault;
-  life.title = fault ? fault->in_words() : "no fault";
-  life.first_event = history().size();
-  make_fresh_bundle();
-  const Leftovers before(namespace_);
-  const Outcome started = start(kId);
-  if (!started.ok()) throw std::runtime_error("start failed: " + started.err);
-  std::unique_ptr<TaskCalls> shim = connect(started.out);
-  life.pid = static_cast<pid_t>(shim->end(shim->connect_begin("")).shim_pid());
-  shim->end(shim->create_begin(life_request()));
-  shim->start(kId);
-  ::kill(life.pid, SIGKILL);
-  shim->until([&] { return process(life.pid).parent < 0; });
-
-  const Injection injection(directory_ / "report", fault);
-  SubprocessOptions options = traced_surroundings(kId);
+Outcome FaultLifeTest::traced_delete(Life& life, const std::string& id) {
+  const Injection injection(directory_ / "report", life.fault);
+  SubprocessOptions options = traced_surroundings(id);
   options.directory = "/";
   const Outcome outcome = test::run(
-      injection.around(command(kId, {"-bundle", bundle(kId), "delete"})), std::move(options));
+      injection.around(command(id, {"-bundle", bundle(id), "delete"})), std::move(options));
   life.report = injection.report();
   const bool aborted = libuv_aborted(life.report, life.fault);
   if ((outcome.exit_code > 1 && !aborted) || outcome.timed_out)
@@ -395,7 +389,71 @@ FaultLifeTest::Life FaultLifeTest::die(const std::optional<Fault>& fault) {
   }
   if (!outcome.ok() && outcome.err.empty() && !aborted)
     problem(life, "delete fails and says nothing");
+  return outcome;
+}
+
+FaultLifeTest::Life FaultLifeTest::die(const std::optional<Fault>& fault) {
+  Life life = new_life(fault);
+  make_fresh_bundle();
+  const Leftovers before(namespace_);
+  const Outcome started = start(kId);
+  if (!started.ok()) throw std::runtime_error("start failed: " + started.err);
+  std::unique_ptr<TaskCalls> shim = connect(started.out);
+  life.pid = static_cast<pid_t>(shim->end(shim->connect_begin("")).shim_pid());
+  shim->end(shim->create_begin(life_request()));
+  const pid_t init = shim->start(kId);
+  ::kill(life.pid, SIGKILL);
+  shim->until([&] { return process(life.pid).parent < 0; });
+
+  const Outcome outcome = traced_delete(life, kId);
+  if (outcome.ok() && lives(init)) problem(life, "delete says success, and the container runs");
   clean_up(life);
+  expect_nothing_left(life, before);
+  return life;
+}
+
+FaultLifeTest::Life FaultLifeTest::delete_beside(const std::string& deleted,
+                                                 const std::optional<Fault>& fault) {
+  Life life = new_life(fault);
+  life.title += ", delete of " + deleted;
+  const Lines pod = {"sandbox", "web", "job"};
+  ContainerConfig config;
+  config.args = {"sleep"};
+  config.annotations = {{"io.kubernetes.cri.sandbox-id", "sandbox"}};
+  for (const std::string& id : pod) {
+    make_bundle(id, config);
+    empty_bundle(id);
+  }
+  const Leftovers before(namespace_);
+  containerd::runtime::bootstrap::v1::BootstrapResult started;
+  started.ParseFromString(start("sandbox", bootstrap_params("sandbox")).out);
+  std::unique_ptr<TaskCalls> shim = connect(started.address());
+  life.pid = static_cast<pid_t>(shim->end(shim->connect_begin("")).shim_pid());
+  std::map<std::string, pid_t> inits;
+  for (const std::string& id : pod) {
+    std::ofstream(bundle(id) / "bootstrap.json")
+        << R"({"version":3,"address":")" << started.address() << R"(","protocol":"ttrpc"})";
+    shim->end(shim->create_begin(fast_request(id)));
+    inits[id] = shim->start(id);
+  }
+  shim->end_container(deleted);
+
+  traced_delete(life, deleted);
+  if (!lives(life.pid)) problem(life, "the shim is dead");
+  const bool was_lied_to = fault && fault->call == "connect" && fault->errnum == ECONNREFUSED;
+  if (!was_lied_to && !fs::exists(started.address().substr(std::string("unix://").size())))
+    problem(life, "the living shim's socket is gone");
+  for (const std::string& id : pod) {
+    if (id == deleted) continue;
+    if (lives(inits[id]) && shim->state(id).status() == types::RUNNING) {
+      shim->end_container(id);
+      continue;
+    }
+    problem(life, "the neighbour " + id + " is dead");
+    shim->wait(id);
+    shim->remove(id);
+  }
+  end_shim(*shim);
   expect_nothing_left(life, before);
   return life;
 }
@@ -414,7 +472,7 @@ void FaultLifeTest::expect_nothing_left(Life& life, const Leftovers& before) {
   // These are containerd's own, or told it how to reach the shim, or are for its next `delete`.
   const std::set<std::string> expected = {"config.json", "rootfs",       "log",     "address",
                                           "init.pid",    "options.json", "runtime", "log.json"};
-  for (const std::string& name : files_in_bundle())
+  for (const std::string& name : files_in_bundle(kId))
     if (expected.count(name) == 0) problem(life, "left over in the bundle: " + name);
   const std::string log = log_of(kId);
   for (const char* complaint : {"Sanitizer", "runtime error: "})

@@ -40,12 +40,17 @@ class FaultLifeTest : public FastShimTest {
   Life join(const std::optional<Fault>& fault);
   // One whose shim is killed while its container runs, and then a traced `delete`.
   Life die(const std::optional<Fault>& fault);
+  // A pod of containerd 2.3 and later whose shim lives: one of its three containers was deleted,
+  // and then comes a traced `delete` of that. Its neighbours must run on.
+  Life delete_beside(const std::string& deleted, const std::optional<Fault>& fault);
 
   void problem(const Life& life, const std::string& what);
   const Lines& problems() const { return problems_; }
 
   // --- the parts of a life
+  Life new_life(const std::optional<Fault>& fault) const;
   void make_fresh_bundle();
+  void empty_bundle(const std::string& id);
   api::CreateTaskRequest life_request() const;
   // A client's steps, from Create to Delete, and to the shim's end. They stop where it is dead.
   void go_through(TaskCalls& shim, Life& life);
@@ -81,8 +86,10 @@ class FaultLifeTest : public FastShimTest {
   void expect_files_as_before(TaskCalls& shim, Life& life);
   Lines files_of(pid_t pid) const;
   SubprocessOptions traced_surroundings(const std::string& id) const;
+  // A traced `delete`, which says in clear words what it has not done, or has an answer.
+  Outcome traced_delete(Life& life, const std::string& id);
   void expect_clear_refusal(Life& life, const Outcome& start);
-  std::set<std::string> files_in_bundle() const;
+  std::set<std::string> files_in_bundle(const std::string& id) const;
 
   bool sanitized_ = false;
   std::size_t log_read_ = 0;  // of the log, by the lives before

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every system call of the shim that can fail does, once, each in a life of its own.
 #include <algorithm>
+#include <cerrno>
 #include <iostream>
 
 #include "reliability/fault_calls.h"
@@ -122,6 +123,33 @@ TEST_F(Faults, OfAnyCallEndInAClearErrorOrSuccessAndLeaveNothing) {
 
 TEST_F(Faults, OfAnyCallOfAStartThatFindsAShimEndInAnErrorOrOneThatAnswers) {
   try_all("a joining start's", [&](const std::optional<Fault>& fault) { return join(fault); });
+}
+
+// Whoever cannot be asked whether it lives is not dead.
+TEST_F(Faults, OfAskingALivingShimMakeNoStartReplaceIt) {
+  for (const char* call : {"socket", "connect", "getsockopt", "sendto"})
+    for (long nth : {1, 2, 3})
+      for (int error : {ENOMEM, EACCES, ENFILE, ENOBUFS, EPERM}) {
+        const Life life = join(Fault{"start", call, nth, error});
+        if (!life.report.injected.empty()) {
+          EXPECT_FALSE(life.errors.empty()) << life.title << ": nobody was told";
+        }
+      }
+  EXPECT_EQ(problems(), Lines());
+}
+
+TEST_F(Faults, OfAskingALivingShimMakeNoDeletionEndTheNeighbours) {
+  for (const char* deleted : {"job", "sandbox"})
+    for (const char* call : {"socket", "connect", "getsockopt"})
+      for (int error : {ENOMEM, EACCES, ENFILE, ENOBUFS, EPERM, ECONNREFUSED})
+        delete_beside(deleted, Fault{"delete", call, 1, error});
+  EXPECT_EQ(problems(), Lines());
+}
+
+TEST_F(Faults, OfAnyCallOfADeletionLeaveTheNeighboursOfALivingShimAlone) {
+  for (const char* deleted : {"job", "sandbox"})
+    try_all("a neighbour's delete's",
+            [&](const std::optional<Fault>& fault) { return delete_beside(deleted, fault); });
 }
 
 TEST_F(Faults, OfAnyCallOfDeleteLeaveNothingForTheNext) {

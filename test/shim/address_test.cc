@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -142,7 +143,7 @@ TEST_F(Socket, WithTooLongANameIsRefused) {
     name.append(size - name.size(), 'x');
     if (size == 107) {
       EXPECT_NO_THROW(bind_socket(name));
-      EXPECT_FALSE(probe_socket(name).alive);
+      EXPECT_EQ(probe_socket(name).listener, Liveness::dead);
     } else {
       EXPECT_THROW(bind_socket(name), Error);
       EXPECT_THROW(probe_socket(name), Error);
@@ -151,18 +152,90 @@ TEST_F(Socket, WithTooLongANameIsRefused) {
 }
 
 TEST_F(Socket, IsAliveWhileSomebodyListens) {
-  EXPECT_FALSE(probe_socket(path).alive) << "no directory";
+  EXPECT_TRUE(probe_socket(path).is_missing()) << "no directory";
   SocketLock lock(path);
-  EXPECT_FALSE(probe_socket(path).alive) << "no socket";
+  EXPECT_TRUE(probe_socket(path).is_missing()) << "no socket";
   Fd listener = bind_socket(path);
-  EXPECT_FALSE(probe_socket(path).alive) << "nobody listens yet";
+  EXPECT_EQ(probe_socket(path).listener, Liveness::dead) << "nobody listens yet";
   ::listen(listener.get(), 8);
   Probe probe = probe_socket(path);
-  EXPECT_TRUE(probe.alive);
+  EXPECT_EQ(probe.listener, Liveness::alive);
   EXPECT_EQ(probe.pid, ::getpid());
   listener.reset();
-  EXPECT_FALSE(probe_socket(path).alive);
+  EXPECT_EQ(probe_socket(path).listener, Liveness::dead);
   EXPECT_EQ(mode_of(path), 0600u) << "asking removes nothing";
+}
+
+// Its file may be gone, or a link to nowhere: whoever listens does so all the same.
+TEST_F(Socket, WhoseFileIsMissingMayBeAlive) {
+  SocketLock lock(path);
+  Fd listener = bind_socket(path);
+  ::listen(listener.get(), 8);
+  ::unlink(path.c_str());
+  const Probe probe = probe_socket(path);
+  EXPECT_EQ(probe.listener, Liveness::unknown);
+  EXPECT_TRUE(probe.is_missing());
+  EXPECT_EQ(probe.failure->what(), "connect to " + path + ": no such file or directory");
+  EXPECT_EQ(count_listeners(path), 1);
+}
+
+TEST_F(Socket, IsUnknownWhereItCannotBeAsked) {
+  SocketLock lock(path);
+  Fd listener = bind_socket(path);
+  ::listen(listener.get(), 8);
+  rlimit limit{}, none{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  none.rlim_max = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  const Probe probe = probe_socket(path);
+  int count = -1;
+  try {
+    count = count_listeners(path);
+  } catch (const Error&) {
+  }
+  EXPECT_THROW(send_to_socket(path, "x"), Error);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  EXPECT_EQ(probe.listener, Liveness::unknown);
+  EXPECT_FALSE(probe.is_missing());
+  EXPECT_EQ(probe.failure->what(), std::string("make a unix socket: too many open files"));
+  EXPECT_EQ(count, -1) << "the table could not be read";
+}
+
+TEST_F(Socket, HasAsManyListenersAsHoldItsName) {
+  path = directory / "s/a socket";
+  EXPECT_EQ(count_listeners(path), 0);
+  SocketLock lock(path);
+  Fd first = bind_socket(path);
+  EXPECT_EQ(count_listeners(path), 0) << "nobody listens yet";
+  ::listen(first.get(), 8);
+  const Fd client = connect_to(path);
+  const Fd accepted(::accept(first.get(), nullptr, nullptr));
+  EXPECT_EQ(count_listeners(path), 1) << "a connection is no listener";
+  EXPECT_EQ(count_listeners(directory / "s/a"), 0);
+  ::unlink(path.c_str());
+  Fd second = bind_socket(path);
+  ::listen(second.get(), 8);
+  EXPECT_EQ(count_listeners(path), 2);
+  first.reset();
+  EXPECT_EQ(count_listeners(path), 1);
+  second.reset();
+  EXPECT_EQ(count_listeners(path), 0);
+}
+
+TEST_F(Socket, TakesAMessageOrSaysWhyNot) {
+  EXPECT_EQ(send_to_socket(path, "x"), Delivery::lost) << "there is none";
+  SocketLock lock(path);
+  Fd listener = bind_socket(path);
+  EXPECT_EQ(send_to_socket(path, "x"), Delivery::refused) << "nobody listens yet";
+  ::listen(listener.get(), 0);
+  EXPECT_EQ(send_to_socket(path, "hello"), Delivery::done);
+  const Fd peer(::accept(listener.get(), nullptr, nullptr));
+  char text[8] = {};
+  EXPECT_EQ(::read(peer.get(), text, sizeof text), 5);
+  EXPECT_EQ(std::string(text), "hello");
+  std::vector<Fd> waiting;
+  while (Fd one = connect_to(path)) waiting.push_back(std::move(one));
+  EXPECT_EQ(send_to_socket(path, "x"), Delivery::done) << "who is that busy does not end";
 }
 
 TEST_F(Socket, WhoseQueueIsFullIsAlive) {
@@ -171,7 +244,7 @@ TEST_F(Socket, WhoseQueueIsFullIsAlive) {
   ::listen(listener.get(), 0);
   std::vector<Fd> waiting;
   while (Fd peer = connect_to(path)) waiting.push_back(std::move(peer));
-  EXPECT_TRUE(probe_socket(path).alive);
+  EXPECT_EQ(probe_socket(path).listener, Liveness::alive);
 }
 
 // Ends a process that has called listen() and whose child keeps the socket open until it returns.
@@ -193,7 +266,7 @@ TEST_F(Socket, ThatAChildOfTheDeadStillHoldsForAMomentIsDead) {
     pollfd first_look{listener, POLLIN, 0};
     ::poll(&first_look, 1, -1);
   });
-  EXPECT_FALSE(probe_socket(path).alive);
+  EXPECT_EQ(probe_socket(path).listener, Liveness::dead);
 }
 
 // As a stock shim's is, whose `start` listened.
@@ -205,13 +278,13 @@ TEST_F(Socket, OfAProcessThatGaveItAwayIsAlive) {
     char byte;
     [[maybe_unused]] ssize_t n = ::read(kept.read.get(), &byte, 1);
   });
-  EXPECT_TRUE(probe_socket(path).alive);
+  EXPECT_EQ(probe_socket(path).listener, Liveness::alive);
 }
 
 TEST_F(Socket, ThatIsAFileIsDead) {
   SocketLock lock(path);
   Fd file = open_file(path, O_WRONLY | O_CREAT, 0600);
-  EXPECT_FALSE(probe_socket(path).alive);
+  EXPECT_EQ(probe_socket(path).listener, Liveness::dead);
 }
 
 using Clock = std::chrono::steady_clock;

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/dying.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <string_view>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/proc.h"
+#include "base/text.h"
+#include "oci/bundle.h"
+#include "shim/version.h"
+
+namespace thinshim {
+namespace {
+
+// Empty where there is no such directory.
+std::string real_path(const std::string& directory) {
+  char real[PATH_MAX];
+  return ::realpath(directory.c_str(), real) ? real : "";
+}
+
+// By name: what it leads to may be on a file system that hangs. Empty where the process is gone.
+std::string directory_of_process(pid_t pid) {
+  return read_link("/proc/" + std::to_string(pid) + "/cwd");
+}
+
+// A directory that was removed is known by its name only.
+bool leads_to(const std::string& name, const std::string& directory) {
+  return !name.empty() && (name == real_path(directory) || name == directory + " (deleted)");
+}
+
+// Whether it makes the container of this bundle, or is what will become its first process: as long
+// as that has not entered the container, its working directory is the bundle's (runc), or its
+// command line the runtime's (crun). While the hooks createContainer run, it is the container's
+// root, but not yet its own root (runc, and the hooks themselves).
+bool works_for(pid_t pid, const std::string& bundle, const std::string& root) {
+  if (pid == ::getpid()) return false;  // both are our own's too
+  const std::string directory = directory_of_process(pid);
+  if (leads_to(directory, bundle)) return true;
+  if (read_link("/proc/" + std::to_string(pid) + "/root") == "/" && leads_to(directory, root))
+    return true;
+  // Last, because it waits for whoever holds the lock of the process's memory.
+  const std::string words = '\0' + read_proc_file(pid, "cmdline");
+  return words.find('\0' + bundle + '\0') != std::string::npos;
+}
+
+// Whether the process will be gone soon, of itself or because its parent will. The parent is asked
+// for first: with its end the child is somebody else's, and is sent its own. Who cannot be asked is
+// waited for.
+bool is_dying(pid_t pid) {
+  for (pid_t one : {parent_of(pid), pid}) {
+    const Fate fate = fate_of(one);
+    if (fate == Fate::ending || fate == Fate::unknown) return true;
+  }
+  return false;
+}
+
+// Whether this is, or is in, a bundle of that shim, as far as it can be told: bundles may have been
+// removed.
+bool is_bundle_of(const std::string& address, std::string_view directory,
+                  const std::string& bundles) {
+  const std::string prefix = join_path(bundles, "");
+  if (!directory.starts_with(prefix)) return false;
+  directory.remove_prefix(prefix.size());
+  const Bundle bundle(prefix + std::string(cut(directory, '/')));
+  return address.empty() || bundle.read_address().value_or(address) == address;
+}
+
+// The first process but ourselves that works in the bundles of the shim and is as wanted; 0 where
+// there is none.
+template <class Wanted>
+pid_t find_process(const std::string& address, const std::string& bundles, Wanted is_wanted) {
+  for (const std::string& name : entries_of("/proc")) {
+    const auto pid = static_cast<pid_t>(parse_number(name).value_or(0));
+    if (pid > 0 && pid != ::getpid() && is_bundle_of(address, directory_of_process(pid), bundles) &&
+        is_wanted(pid))
+      return pid;
+  }
+  return 0;
+}
+
+// What shows its version as a server does, and is not about to end.
+bool is_living_server(pid_t pid) {
+  return fate_of(pid) == Fate::lives && version_in(read_proc_file(pid, "cmdline")).has_value();
+}
+
+std::string bundles_of(const ShimPlace& place) { return real_path(directory_of(place.bundle)); }
+
+}  // namespace
+
+void wait_for_the_dying(const ShimPlace& place, std::chrono::steady_clock::time_point end) {
+  const std::string bundles = bundles_of(place);
+  if (bundles.empty()) return;
+  for (; pid_t pid = find_process(place.address, bundles, is_dying); ::usleep(kBetweenLooks))
+    if (std::chrono::steady_clock::now() >= end)
+      throw Error::failed_precondition("process " + std::to_string(pid) + " does not end");
+}
+
+bool has_living_server(const ShimPlace& place) {
+  const std::string bundles = bundles_of(place);
+  return !bundles.empty() && find_process(place.address, bundles, is_living_server) != 0;
+}
+
+// Holds the process while it looks, since its number may be another's by then.
+void end_what_works_for(const std::string& bundle, const std::string& root, pid_t pid) {
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (process && works_for(pid, bundle, root))
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+}
+
+}  // namespace thinshim
