@@ -11,6 +11,7 @@
 //   init.pid  EXEC.pid                         written by the OCI runtime
 //   log.json                                   the OCI runtime's log
 //   criu-dump.log                              why a checkpoint or a restore failed
+//   ID.member                                  each other container of the shim (group_record.h)
 #pragma once
 
 #include <optional>

@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "shim/address.h"
 #include "shim/config.h"
@@ -102,6 +103,7 @@ SkipReason Parts::make_task() {
   TaskService::Settings settings;
   settings.containerd_namespace = arguments_.containerd_namespace;
   settings.address = address_of_path(socket_.path());
+  settings.first_bundle = working_directory();
   settings.read_options = [this](const wire::Any& request) {
     return task_options(resolve_options(request, config_));
   };

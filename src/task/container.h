@@ -59,6 +59,7 @@ class Container {
 
   const std::string& id() const { return id_; }
   const Bundle& bundle() const { return bundle_; }
+  const ContainerSpec& spec() const { return spec_; }
   bool pausing() const { return init_->pausing(); }
   // Init where `exec_id` is empty. Throws Error not_found.
   std::shared_ptr<Process> process(const std::string& exec_id) const;

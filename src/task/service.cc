@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/reserve.h"
+#include "oci/group_record.h"
 
 namespace thinshim {
 namespace {
@@ -168,10 +169,34 @@ std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& req
   bundle.write_address(settings_.address);
   bundle.write_options(options);
   bundle.write_runtime(options.binary_name());
+  const bool is_first = settings_.first_bundle.empty() || settings_.first_bundle == bundle.path();
+  GroupMember member{request.id(), bundle.path(), runtime};
   Container::Setup setup{
       request.id(),          bundle,   std::move(runtime), std::move(options), std::move(streams),
       std::move(read.stdio), &loggers_};
-  return std::make_shared<Container>(reaper_, events_, std::move(setup));
+  auto made = std::make_shared<Container>(reaper_, events_, std::move(setup));
+  if (is_first) return made;
+  member.cgroups_path = made->spec().cgroups_path;
+  member.root_path = made->spec().root_path;
+  if (!member.root_path.starts_with('/'))
+    member.root_path = join_path(bundle.path(), member.root_path);
+  try {
+    member.write_to(settings_.first_bundle);
+  } catch (const Error& error) {
+    if (error.errnum() != ENOENT) throw error.in("record the container");
+  }  // where that bundle is gone, so is whoever would have been asked to clean up by it
+  return made;
+}
+
+// Its record would have a later `delete` end whoever has its id by then.
+void TaskService::forget(const Container& container) const {
+  if (settings_.first_bundle.empty()) return;
+  try {
+    remove_member(settings_.first_bundle, container.id());
+  } catch (const Error& error) {
+    log::error("a deleted container stays recorded",
+               {{"id", container.id()}, {"error", error.what()}});
+  }
 }
 
 Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request) {
@@ -213,11 +238,13 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   } catch (...) {
     failure = std::current_exception();
   }
+  bool is_gone = failure != nullptr;
   // Whoever asked for it does not know that it exists, and would not delete it.
   if (!failure && !being_created_[id].awaited) {
     try {
       Task<std::shared_ptr<Process>> removing = remove_process(std::make_shared<Event>(), made, "");
       co_await std::move(removing);
+      is_gone = true;
     } catch (const Error& error) {
       log::error("failed to remove a container that its client gave up",
                  {{"id", id}, {"error", error.what()}});
@@ -229,6 +256,7 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   being_created_.erase(id);
   if (being_created_.empty()) none_being_created_.set();
   if (failure) {
+    if (made && is_gone) forget(*made);
     work_has_gone();
     std::rethrow_exception(failure);
   }
@@ -271,6 +299,7 @@ Task<std::shared_ptr<Process>> TaskService::remove_process(Process::Stop stop,
   std::shared_ptr<Process> process = co_await std::move(removing);
   auto entry = containers_.find(container->id());
   if (whole && entry != containers_.end() && entry->second == container) {
+    forget(*container);
     containers_.erase(entry);
     work_has_gone();
   }

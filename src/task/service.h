@@ -38,6 +38,9 @@ class TaskService {
     std::string containerd_namespace;
     // The shim's own, for the bundles of containers that came without a `start`.
     std::string address;
+    // The bundle of the shim's first container, which holds a record of each other one
+    // (oci/group_record.h); empty where nobody is to be recorded.
+    std::string first_bundle;
     // Reads what came in Create. Throws Error.
     std::function<Options(const wire::Any&)> read_options;
     // How long a runtime may still take once its client has gone or run out of time.
@@ -114,6 +117,7 @@ class TaskService {
   Task<Response> when_created(Task<Response> (TaskService::*member)(Request), Request request);
   Task<> creation_over(std::shared_ptr<Event> over);
   std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request);
+  void forget(const Container& container) const;
   Task<pid_t> create_container(Process::Stop stop, api::CreateTaskRequest request);
   Task<std::shared_ptr<Process>> remove_process(Process::Stop stop,
                                                 std::shared_ptr<Container> container,
