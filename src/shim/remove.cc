@@ -14,11 +14,13 @@
 #include <vector>
 
 #include "async/loop.h"
+#include "async/sync.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cgroup/cgroup.h"
 #include "oci/bundle.h"
+#include "oci/group_record.h"
 #include "oci/rootfs.h"
 #include "oci/runtime.h"
 #include "oci/spec.h"
@@ -75,21 +77,30 @@ bool exists(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0;
 }
 
-Runtime::Settings runtime_of(const Bundle& bundle, const Arguments& arguments) {
-  Runtime::Settings settings;
+// A container of which something may be left.
+struct Remains {
+  GroupMember container;  // without what stands in its config.json, unless it is recorded
+  bool recorded = false;  // its bundle may be gone
+  bool sure = true;       // whether this is what it was made with
+};
+
+// As it stands in the container's own bundle.
+Remains remains_in(const Bundle& bundle, const std::string& id, const Arguments& arguments) {
+  Remains remains{{id, bundle.path(), {}}};
   std::optional<RuncOptions> options;
-  attempt("read the container's options", [&] { options = bundle.read_options(); });
+  remains.sure &= attempt("read the container's options", [&] { options = bundle.read_options(); });
   // This one is not gone on without: another runtime removes the state, and leaves the processes.
   std::optional<std::string> binary = bundle.read_runtime();
   Config config;
-  attempt("read the configuration", [&] { config = load_config("", arguments.config_file); });
-  settings.binary = binary && !binary->empty() ? *binary : config.task.runtime.binary;
-  std::string root =
-      options && !options->root().empty() ? options->root() : config.task.runtime.root;
-  settings.root = join_path(root, arguments.containerd_namespace);
-  settings.systemd_cgroup =
-      config.task.runtime.systemd_cgroup || (options && options->systemd_cgroup());
-  return settings;
+  remains.sure &=
+      attempt("read the configuration", [&] { config = load_config("", arguments.config_file); });
+  const RuntimeConfig& configured = config.task.runtime;
+  Runtime::Settings& settings = remains.container.runtime;
+  settings.binary = binary && !binary->empty() ? *binary : configured.binary;
+  settings.root = join_path(options && !options->root().empty() ? options->root() : configured.root,
+                            arguments.containerd_namespace);
+  settings.systemd_cgroup = configured.systemd_cgroup || (options && options->systemd_cgroup());
+  return remains;
 }
 
 // Throws Error where the runtime may still have it. One that does not know it need not succeed.
@@ -111,22 +122,40 @@ Task<> remove_from(Runtime runtime, std::string id) {
   throw failure ? *failure : Error::failed_precondition("the runtime still has " + id);
 }
 
-void remove_runtime_state(const Runtime::Settings& settings, const std::string& id) {
-  Loop loop;
-  Reaper reaper(loop);
-  loop.run(remove_from(Runtime(reaper, settings), id));
+Task<> attempt_to_remove_from(Runtime runtime, std::string id, Deletion& deletion) {
+  try {
+    Task<> removing = remove_from(std::move(runtime), std::move(id));
+    co_await std::move(removing);
+  } catch (const Error& error) {
+    warn("failed to remove runc container", error.what());
+    deletion.done = false;
+  }
+}
+
+Task<> remove_states(Reaper& reaper, std::vector<GroupMember> containers, Deletion& deletion) {
+  TaskSet removing;
+  for (const GroupMember& one : containers)
+    removing.spawn(attempt_to_remove_from(Runtime(reaper, one.runtime), one.id, deletion),
+                   "remove " + one.id);
+  Task<> ending = removing.wait_empty();
+  co_await std::move(ending);
 }
 
 // A runtime that died with the shim before it wrote everything down leaves the container's groups.
 // Its first process is then on its way out of them, or waits for ever (crun's, now and then; any
 // in a hook). Others in them are no business of ours: nothing says that a group is one container's
 // alone.
-void remove_groups(const Bundle& bundle, const Deletion& deletion) {
-  if (!exists(bundle.config())) return;
-  const ContainerSpec spec = read_container_spec(bundle.config());
-  const std::string& path = spec.cgroups_path;
-  const std::string root =
-      spec.root_path.starts_with('/') ? spec.root_path : join_path(bundle.path(), spec.root_path);
+void remove_groups(const Remains& remains, const Deletion& deletion) {
+  const Bundle bundle(remains.container.bundle);
+  std::string path = remains.container.cgroups_path;
+  std::string root = remains.container.root_path;
+  if (!remains.recorded) {
+    if (!exists(bundle.config())) return;
+    const ContainerSpec spec = read_container_spec(bundle.config());
+    path = spec.cgroups_path;
+    root =
+        spec.root_path.starts_with('/') ? spec.root_path : join_path(bundle.path(), spec.root_path);
+  }
   const Clock::time_point begin = Clock::now();
   const Clock::time_point end = std::min(deletion.end, begin + kPatienceWithGroups);
   for (; !remove_empty_groups(path); ::usleep(kBetweenLooks)) {
@@ -137,31 +166,60 @@ void remove_groups(const Bundle& bundle, const Deletion& deletion) {
   }
 }
 
-void clean(const Bundle& bundle, const std::string& id, Deletion& deletion) {
-  using Knows = Runtime::Knows;
-  const Runtime::Settings settings = runtime_of(bundle, deletion.arguments);
-  // Not after every deletion: that leaves the pid and no state.
-  if (Runtime::knows(settings, id) != Knows::no ||
-      (exists(bundle.config()) && !exists(bundle.init_pid())))
-    attempt("failed to wait for the dead shim's end", [&] {
-      wait_for_the_dying({deletion.address, bundle.path()}, deletion.end - kPatienceWithGroups);
-    });
-  const bool may_have_state = Runtime::knows(settings, id) != Knows::no;
-  if (may_have_state)
-    deletion.done &=
-        attempt("failed to remove runc container", [&] { remove_runtime_state(settings, id); });
-  if (may_have_state || !exists(bundle.init_pid()))
-    attempt("failed to remove the container's cgroups", [&] { remove_groups(bundle, deletion); });
-  attempt("failed to cleanup rootfs mount", [&] { unmount_all(bundle.rootfs()); });
+void remove_files(const Bundle& bundle) {
   if (!exists(bundle.config())) return;  // no bundle: its pid files are somebody else's
-  attempt("failed to remove the bundle's pid files", [&] {
-    for (const std::string& name : entries_of(bundle.path())) {
-      const bool exec_pid = name.ends_with(".pid") && name.size() > 4 && name != "init.pid";
-      const bool console = name.starts_with("console-") && name.ends_with(".sock");
-      if (exec_pid || console || name == ".address")
-        ::unlink(join_path(bundle.path(), name).c_str());
-    }
-  });
+  for (const std::string& name : entries_of(bundle.path())) {
+    const bool exec_pid = name.ends_with(".pid") && name.size() > 4 && name != "init.pid";
+    const bool console = name.starts_with("console-") && name.ends_with(".sock");
+    if (exec_pid || console || name == ".address" || name == ".member")
+      ::unlink(join_path(bundle.path(), name).c_str());
+  }
+}
+
+Runtime::Knows knows(const Remains& remains) {
+  return Runtime::knows(remains.container.runtime, remains.container.id);
+}
+
+// Not after every deletion: that leaves the pid and no state. A record is there only before one.
+bool may_be_half_made(const Remains& remains) {
+  const Bundle bundle(remains.container.bundle);
+  return remains.recorded || (exists(bundle.config()) && !exists(bundle.init_pid()));
+}
+
+// All of them have, or had, one shim.
+void clean(const std::vector<Remains>& all, Deletion& deletion) {
+  using Knows = Runtime::Knows;
+  for (const Remains& one : all) {
+    if (knows(one) == Knows::no && !may_be_half_made(one)) continue;
+    attempt("failed to wait for the dead shim's end", [&] {
+      wait_for_the_dying({deletion.address, one.container.bundle},
+                         deletion.end - kPatienceWithGroups);
+    });
+    break;
+  }
+  std::vector<GroupMember> known;
+  for (const Remains& one : all) {
+    const Knows answer = knows(one);
+    if (answer != Knows::no) known.push_back(one.container);
+    if (answer != Knows::no || one.sure) continue;
+    warn("failed to find runc container", "where " + one.container.id + " is kept cannot be read");
+    deletion.done = false;
+  }
+  if (!known.empty())
+    deletion.done &= attempt("failed to remove runc container", [&] {
+      Loop loop;
+      Reaper reaper(loop);
+      loop.run(remove_states(reaper, known, deletion));
+    });
+  for (const Remains& one : all) {
+    const Bundle bundle(one.container.bundle);
+    const bool had_state = std::ranges::any_of(
+        known, [&](const GroupMember& member) { return member.id == one.container.id; });
+    if (had_state || !exists(bundle.init_pid()))
+      attempt("failed to remove the container's cgroups", [&] { remove_groups(one, deletion); });
+    attempt("failed to cleanup rootfs mount", [&] { unmount_all(bundle.rootfs()); });
+    attempt("failed to remove the bundle's pid files", [&] { remove_files(bundle); });
+  }
 }
 
 // The socket goes where nobody can be reached by it.
@@ -197,15 +255,28 @@ bool is_gone(const Bundle& bundle, const Deletion& deletion) {
   }
 }
 
-// The other containers that have the shim in common with this one, by the address in their bundles.
-std::vector<std::string> others_of_group(const Bundle& bundle, Deletion& deletion) {
-  std::vector<std::string> others;
+// The other containers that have the shim in common with this one: those that the shim has recorded
+// in its own bundle, where this is that, and those of a shim that records nobody, by the address in
+// their bundles. An id whose bundle has another address by now is another's.
+std::vector<Remains> others_of_group(const Bundle& bundle, Deletion& deletion) {
+  std::vector<Remains> others;
+  const std::vector<std::string> recorded = member_ids(bundle.path());
+  for (const std::string& id : recorded)
+    deletion.done &= attempt("failed to look at a recorded container", [&] {
+      std::optional<GroupMember> member = read_member(bundle.path(), id);
+      if (!member) return;
+      const std::optional<std::string> address = Bundle(member->bundle).read_address();
+      if (address.value_or(deletion.address) == deletion.address)
+        others.push_back({std::move(*member), true});
+    });
   const std::string bundles = directory_of(bundle.path());
   for (const std::string& id : entries_of(bundles)) {
     const Bundle other(join_path(bundles, id));
-    if (other.path() == bundle.path()) continue;
+    if (other.path() == bundle.path() || std::ranges::count(recorded, id) != 0) continue;
     deletion.done &= attempt("failed to look at another container", [&] {
-      if (other.read_address() == deletion.address) others.push_back(id);
+      if (other.read_address() != deletion.address) return;
+      others.push_back(remains_in(other, id, deletion.arguments));
+      if (!other.read_address()) throw Error::not_found("the bundle of " + id + " has just gone");
     });
   }
   return others;
@@ -213,12 +284,8 @@ std::vector<std::string> others_of_group(const Bundle& bundle, Deletion& deletio
 
 // Nothing of them is touched unless their shim is gone.
 void clean_group(const Bundle& bundle, Deletion& deletion) {
-  const std::vector<std::string> others = others_of_group(bundle, deletion);
-  if (others.empty() || !is_gone(bundle, deletion)) return;
-  for (const std::string& id : others)
-    deletion.done &= attempt("failed to clean up another container of the group", [&] {
-      clean(Bundle(join_path(directory_of(bundle.path()), id)), id, deletion);
-    });
+  const std::vector<Remains> others = others_of_group(bundle, deletion);
+  if (!others.empty() && is_gone(bundle, deletion)) clean(others, deletion);
 }
 
 std::string bundle_path(const Arguments& arguments) {
@@ -243,7 +310,8 @@ std::string remove_container(const Arguments& arguments) {
         socket_path("", arguments.address, arguments.containerd_namespace, arguments.id));
   Liveness shim = Liveness::unknown;
   attempt("remove the shim's socket", [&] { shim = remove_dead_socket(deletion); });
-  deletion.done &= attempt("failed to clean up", [&] { clean(bundle, arguments.id, deletion); });
+  deletion.done &= attempt("failed to clean up",
+                           [&] { clean({remains_in(bundle, arguments.id, arguments)}, deletion); });
   // Only such callers leave the rest of a group to the shim's death.
   if (shim != Liveness::alive)
     deletion.done &= attempt("failed to clean up the other containers of the group", [&] {

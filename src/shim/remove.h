@@ -15,9 +15,10 @@ namespace thinshim {
 // Kills the container, and removes the runtime's state of it, its root file system's mounts, the
 // pid files of its execs, and the socket, if nobody listens there. When the shim of a whole group
 // is proven gone, the same is done for the others of its group where containerd asks for the
-// sandbox only (containerd issues 9727, 10727). What fails is told on stderr and does not stop the
-// rest. Where something is left, what a shim that has been killed had begun is waited for first;
-// all waiting together, but for the runtime, takes no more than 3 s.
+// sandbox only (containerd issues 9727, 10727), whether their bundles are still there or not. What
+// fails is told on stderr and does not stop the rest. Where something is left, what a shim that has
+// been killed had begun is waited for first; all waiting together, but for the runtime, takes no
+// more than 3 s.
 //
 // Throws Error in the end where a container that was to go may still be there: with that containerd
 // keeps the bundle, and asks again when it starts the next time.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <map>
 
 #include "bootstrap.pb.h"
 #include "reliability/fault_calls.h"
@@ -18,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kId[] = "c1";
+constexpr const char* kPod[] = {"sandbox", "web", "job"};
 
 // Not as a zombie, nor as what a zombie becomes.
 bool lives(pid_t pid) {
@@ -153,7 +155,7 @@ FaultLifeTest::Life FaultLifeTest::live(const std::optional<Fault>& fault) {
     expect_clear_refusal(life, started);
   }
   if (life.died && lives(life.pid)) ::kill(life.pid, SIGKILL);
-  clean_up(life);
+  clean_up(life, kId);
   life.report = injection.report();
   expect_nothing_left(life, before);
   return life;
@@ -407,43 +409,49 @@ FaultLifeTest::Life FaultLifeTest::die(const std::optional<Fault>& fault) {
 
   const Outcome outcome = traced_delete(life, kId);
   if (outcome.ok() && lives(init)) problem(life, "delete says success, and the container runs");
-  clean_up(life);
+  clean_up(life, kId);
   expect_nothing_left(life, before);
   return life;
+}
+
+// By the protocol of containerd 2.3 and later: the others come to the sandbox's shim.
+std::unique_ptr<TaskCalls> FaultLifeTest::run_pod(Life& life, std::map<std::string, pid_t>& inits) {
+  ContainerConfig config;
+  config.args = {"sleep"};
+  config.annotations = {{"io.kubernetes.cri.sandbox-id", "sandbox"}};
+  for (const char* id : kPod) {
+    make_bundle(id, config);
+    empty_bundle(id);
+  }
+  containerd::runtime::bootstrap::v1::BootstrapResult started;
+  started.ParseFromString(start("sandbox", bootstrap_params("sandbox")).out);
+  std::unique_ptr<TaskCalls> shim = connect(started.address());
+  life.pid = static_cast<pid_t>(shim->end(shim->connect_begin("")).shim_pid());
+  for (const char* id : kPod) {
+    std::ofstream(bundle(id) / "bootstrap.json")
+        << R"({"version":3,"address":")" << started.address() << R"(","protocol":"ttrpc"})";
+    shim->end(shim->create_begin(fast_request(id)));
+    inits[id] = shim->start(id);
+  }
+  return shim;
 }
 
 FaultLifeTest::Life FaultLifeTest::delete_beside(const std::string& deleted,
                                                  const std::optional<Fault>& fault) {
   Life life = new_life(fault);
   life.title += ", delete of " + deleted;
-  const Lines pod = {"sandbox", "web", "job"};
-  ContainerConfig config;
-  config.args = {"sleep"};
-  config.annotations = {{"io.kubernetes.cri.sandbox-id", "sandbox"}};
-  for (const std::string& id : pod) {
-    make_bundle(id, config);
-    empty_bundle(id);
-  }
   const Leftovers before(namespace_);
-  containerd::runtime::bootstrap::v1::BootstrapResult started;
-  started.ParseFromString(start("sandbox", bootstrap_params("sandbox")).out);
-  std::unique_ptr<TaskCalls> shim = connect(started.address());
-  life.pid = static_cast<pid_t>(shim->end(shim->connect_begin("")).shim_pid());
   std::map<std::string, pid_t> inits;
-  for (const std::string& id : pod) {
-    std::ofstream(bundle(id) / "bootstrap.json")
-        << R"({"version":3,"address":")" << started.address() << R"(","protocol":"ttrpc"})";
-    shim->end(shim->create_begin(fast_request(id)));
-    inits[id] = shim->start(id);
-  }
+  std::unique_ptr<TaskCalls> shim = run_pod(life, inits);
   shim->end_container(deleted);
 
+  const std::string socket =
+      read(bundle("sandbox") / "address").substr(std::string("unix://").size());
   traced_delete(life, deleted);
   if (!lives(life.pid)) problem(life, "the shim is dead");
   const bool was_lied_to = fault && fault->call == "connect" && fault->errnum == ECONNREFUSED;
-  if (!was_lied_to && !fs::exists(started.address().substr(std::string("unix://").size())))
-    problem(life, "the living shim's socket is gone");
-  for (const std::string& id : pod) {
+  if (!was_lied_to && !fs::exists(socket)) problem(life, "the living shim's socket is gone");
+  for (const std::string id : kPod) {
     if (id == deleted) continue;
     if (lives(inits[id]) && shim->state(id).status() == types::RUNNING) {
       shim->end_container(id);
@@ -458,9 +466,28 @@ FaultLifeTest::Life FaultLifeTest::delete_beside(const std::string& deleted,
   return life;
 }
 
+FaultLifeTest::Life FaultLifeTest::die_as_pod(const std::optional<Fault>& fault) {
+  Life life = new_life(fault);
+  const Leftovers before(namespace_);
+  std::map<std::string, pid_t> inits;
+  std::unique_ptr<TaskCalls> shim = run_pod(life, inits);
+  ::kill(life.pid, SIGKILL);
+  shim->until([&] { return process(life.pid).parent < 0; });
+  for (const char* id : kPod)
+    if (std::string(id) != "sandbox") fs::remove_all(bundle(id));
+
+  const Outcome outcome = traced_delete(life, "sandbox");
+  for (const auto& [id, init] : inits)
+    if (outcome.ok() && !eventually([&] { return !lives(init); }))
+      problem(life, "delete says success, and " + id + " runs");
+  clean_up(life, "sandbox");
+  expect_nothing_left(life, before);
+  return life;
+}
+
 // What is there of a container that cannot be seen from without, `delete` finds.
-void FaultLifeTest::clean_up(Life& life) {
-  const Outcome cleaned = cleanup(kId);
+void FaultLifeTest::clean_up(Life& life, const std::string& id) {
+  const Outcome cleaned = cleanup(id);
   if (!cleaned.ok()) problem(life, "delete: " + cleaned.err);
   if (!cleaned.err.empty()) problem(life, "delete complains: " + cleaned.err);
 }

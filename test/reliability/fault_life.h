@@ -43,6 +43,9 @@ class FaultLifeTest : public FastShimTest {
   // A pod of containerd 2.3 and later whose shim lives: one of its three containers was deleted,
   // and then comes a traced `delete` of that. Its neighbours must run on.
   Life delete_beside(const std::string& deleted, const std::optional<Fault>& fault);
+  // Such a pod whose shim is killed, and of which containerd removes all bundles but the sandbox's,
+  // and then a traced `delete` of that.
+  Life die_as_pod(const std::optional<Fault>& fault);
 
   void problem(const Life& life, const std::string& what);
   const Lines& problems() const { return problems_; }
@@ -59,8 +62,10 @@ class FaultLifeTest : public FastShimTest {
   void end_container(TaskCalls& shim, Life& life);
   // Those of the last container of which the client was told that it was made, exits and all.
   void expect_events(TaskCalls& shim, Life& life);
+  // Runs three containers of one shim.
+  std::unique_ptr<TaskCalls> run_pod(Life& life, std::map<std::string, pid_t>& inits);
   // What containerd does in the end, and what must be left then.
-  void clean_up(Life& life);
+  void clean_up(Life& life, const std::string& id = "c1");
   void expect_nothing_left(Life& life, const Leftovers& before);
   // Whether the shim has sanitizers, which make calls of their own, and do not bear it when they
   // fail.

@@ -147,13 +147,17 @@ TEST_F(Faults, OfAskingALivingShimMakeNoDeletionEndTheNeighbours) {
 }
 
 TEST_F(Faults, OfAnyCallOfADeletionLeaveTheNeighboursOfALivingShimAlone) {
-  for (const char* deleted : {"job", "sandbox"})
-    try_all("a neighbour's delete's",
+  for (const std::string deleted : {"job", "sandbox"})
+    try_all("a delete's beside the living, of " + deleted + ",",
             [&](const std::optional<Fault>& fault) { return delete_beside(deleted, fault); });
 }
 
 TEST_F(Faults, OfAnyCallOfDeleteLeaveNothingForTheNext) {
   try_all("delete's", [&](const std::optional<Fault>& fault) { return die(fault); });
+}
+
+TEST_F(Faults, OfAnyCallOfAPodsDeleteLeaveNobodyWhereItSaysSuccess) {
+  try_all("a pod's delete's", [&](const std::optional<Fault>& fault) { return die_as_pod(fault); });
 }
 
 }  // namespace

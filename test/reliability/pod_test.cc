@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a pod's shim as containerd 2.3 and later sees to it, which speak version 3: the test
+// in containerd's place. The pod's first container, the sandbox, is started by BootstrapParams, the
+// others come to the same shim without a `start`. When the shim dies, containerd removes the
+// others' bundles at once, and calls `delete` for the sandbox only (containerd issues 9727, 10727;
+// CRI's event monitor and core/runtime/v2/shim_manager.go of 2.3.4).
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <optional>
+#include <random>
+
+#include "bootstrap.pb.h"
+#include "reliability/fast_shim.h"
+#include "reliability/scale.h"
+#include "runc_options.pb.h"
+
+namespace thinshim::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const Lines kOthers = {"web", "job"};
+
+class Pod : public FastShimTest {
+ protected:
+  Pod() {
+    sandbox_.annotations = {{"io.kubernetes.cri.container-type", "sandbox"},
+                            {"io.kubernetes.cri.sandbox-id", "sandbox"}};
+  }
+
+  // Bundles of an earlier pod are made anew.
+  void make_bundles(const Words& args = {"/bin/sleep", "1000"}) {
+    sandbox_.args = args;
+    for (const std::string& id : Lines{"sandbox"} + kOthers) {
+      make_bundle(id, sandbox_);
+      for (const auto& entry : fs::directory_iterator(bundle(id)))
+        if (entry.path().filename() != "config.json" && entry.path().filename() != "rootfs" &&
+            entry.path().filename() != "log")
+          fs::remove_all(entry.path());
+    }
+  }
+  std::unique_ptr<TaskCalls> start_sandbox() {
+    const Outcome started = start("sandbox", bootstrap_params("sandbox"));
+    containerd::runtime::bootstrap::v1::BootstrapResult result;
+    EXPECT_TRUE(started.ok() && result.ParseFromString(started.out)) << started;
+    EXPECT_EQ(result.version(), 3);
+    for (const std::string& id : Lines{"sandbox"} + kOthers)
+      std::ofstream(bundle(id) / "bootstrap.json")
+          << R"({"version":3,"address":")" << result.address() << R"(","protocol":"ttrpc"})";
+    for (const std::string& id : kOthers) std::ofstream(bundle(id) / "sandbox") << "sandbox";
+    std::unique_ptr<TaskCalls> shim = connect(result.address());
+    shim_ = static_cast<pid_t>(shim->end(shim->connect_begin("")).shim_pid());
+    return shim;
+  }
+  void kill_shim() const {
+    ::kill(shim_, SIGKILL);
+    EXPECT_TRUE(eventually([&] { return !is_alive(shim_); }));
+  }
+  void remove_bundles_of_others() const {
+    for (const std::string& id : kOthers) fs::remove_all(bundle(id));
+  }
+  // containerd has no other answer for whoever waits.
+  void expect_success(const Outcome& outcome) {
+    api::DeleteResponse response;
+    EXPECT_TRUE(outcome.ok() && response.ParseFromString(outcome.out)) << outcome;
+    EXPECT_EQ(outcome.err, "");
+  }
+  Lines members() const {
+    Lines names;
+    for (const auto& entry : fs::directory_iterator(bundle("sandbox")))
+      if (entry.path().extension() == ".member") names.push_back(entry.path().stem());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  static bool is_alive(pid_t pid) {
+    const Process one = process(pid);
+    return one.parent >= 0 && one.state != 'Z' && one.state != 'X';
+  }
+  // Create and Start of all, one after the other; what comes after the shim's death fails.
+  static Task<> make_pod(TaskCalls& shim, std::vector<api::CreateTaskRequest> requests,
+                         std::vector<pid_t>& inits, bool& over) {
+    try {
+      for (const api::CreateTaskRequest& request : requests) {
+        api::StartRequest start;
+        start.set_id(request.id());
+        Task<api::CreateTaskResponse> creating =
+            shim.ask<api::CreateTaskResponse>("Create", request);
+        const api::CreateTaskResponse created = co_await std::move(creating);
+        inits.push_back(static_cast<pid_t>(created.pid()));
+        Task<api::StartResponse> starting = shim.ask<api::StartResponse>("Start", start);
+        co_await std::move(starting);
+      }
+    } catch (const Error&) {
+    }
+    over = true;
+  }
+  std::vector<api::CreateTaskRequest> fast_requests() const {
+    std::vector<api::CreateTaskRequest> requests;
+    for (const std::string& id : Lines{"sandbox"} + kOthers) requests.push_back(fast_request(id));
+    return requests;
+  }
+  void expect_nothing_left(const Leftovers& before, const std::vector<pid_t>& inits) {
+    for (const pid_t init : inits) EXPECT_TRUE(eventually([&] { return !is_alive(init); })) << init;
+    std::string left;
+    for (const std::string& trace : before.after()) left += "\n  " + trace;
+    EXPECT_EQ(left, "");
+  }
+
+  ContainerConfig sandbox_;
+  pid_t shim_ = 0;
+};
+
+TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheirBundlesAreGone) {
+  make_bundles();
+  const Leftovers before(namespace_);
+  auto shim = start_sandbox();
+  std::vector<pid_t> inits = {run(*shim, "sandbox"), run(*shim, "web")};
+  // The runtime of one keeps its states elsewhere.
+  containerd::runc::v1::Options options;
+  options.set_root(directory_ / "root");
+  api::CreateTaskRequest request = create_request("job");
+  request.mutable_options()->set_type_url(options.GetTypeName());
+  request.mutable_options()->set_value(options.SerializeAsString());
+  shim->end(shim->create_begin(request));
+  inits.push_back(shim->start("job"));
+  EXPECT_EQ(members(), (Lines{"job", "web"}));
+
+  kill_shim();
+  remove_bundles_of_others();
+  for (const pid_t init : inits) EXPECT_TRUE(is_alive(init)) << "containers outlive their shim";
+  expect_success(cleanup("sandbox"));
+  EXPECT_EQ(fs::exists(directory_ / "root" / namespace_ / "job"), false);
+  expect_nothing_left(before, inits);
+  expect_success(cleanup("sandbox")) /* once more */;
+}
+
+TEST_F(Pod, ThatIsDeletedInOrderLeavesNoRecord) {
+  make_bundles();
+  auto shim = start_sandbox();
+  run(*shim, "sandbox");
+  EXPECT_EQ(members(), Lines()) << "it is its own bundle";
+  for (int round = 0; round < 2; ++round) {
+    run(*shim, "web");
+    EXPECT_EQ(members(), Lines{"web"});
+    shim->end_container("web");
+    EXPECT_EQ(members(), Lines());
+  }
+  fs::remove(bundle("job") / "config.json");
+  shim->refusal_of(shim->create_begin(create_request("job")));
+  std::ofstream(bundle("job") / "config.json") << "{}";
+  shim->refusal_of(shim->create_begin(create_request("job")));
+  EXPECT_EQ(members(), Lines()) << "nor does one that cannot be made";
+  shim->end_container("sandbox");
+  end_shim(*shim);
+}
+
+// Without a record a container would run that nobody ends; where the first bundle is gone, nobody
+// will ask.
+TEST_F(Pod, MakesNoContainerThatCannotBeRecorded) {
+  make_bundles();
+  auto shim = start_sandbox();
+  fs::create_directory(bundle("sandbox") / "web.member");
+  const Error refused = shim->refusal_of(shim->create_begin(create_request("web")));
+  EXPECT_NE(std::string(refused.what()).find("record the container: rename "), std::string::npos)
+      << refused.what();
+  fs::remove(bundle("sandbox") / "web.member");
+  fs::rename(bundle("sandbox"), directory_ / "elsewhere");
+  run(*shim, "web");
+  fs::rename(directory_ / "elsewhere", bundle("sandbox"));
+  shim->end_container("web");
+  end_shim(*shim);
+}
+
+TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoHasAnIdOfItsOwnByNow) {
+  make_bundles();
+  auto shim = start_sandbox();
+  run(*shim, "sandbox");
+  run(*shim, "web");
+  const std::string record = read(bundle("sandbox") / "web.member");
+  shim->end_container("web");
+  // As if the shim had been killed before it removed that.
+  std::ofstream(bundle("sandbox") / "web.member") << record;
+  sandbox_.annotations = {};
+  make_bundle("web", sandbox_);
+  fs::remove(bundle("web") / "bootstrap.json");
+  kill_shim();
+  const Outcome started = start("web");
+  ASSERT_TRUE(started.ok()) << started;
+  auto others = connect(started.out);
+  const pid_t init = run(*others, "web");
+  expect_success(cleanup("sandbox"));
+  EXPECT_TRUE(is_alive(init));
+  others->end_container("web");
+  end_shim(*others);
+}
+
+TEST_F(Pod, WhoseRecordCannotBeReadIsNotCleanedUp) {
+  make_bundles({"sleep"});
+  auto shim = start_sandbox();
+  std::vector<pid_t> inits;
+  bool over = false;
+  shim->calls.spawn(make_pod(*shim, fast_requests(), inits, over), "a pod");
+  shim->until([&] { return over; });
+  kill_shim();
+  remove_bundles_of_others();
+  const std::string record = read(bundle("sandbox") / "web.member");
+  std::ofstream(bundle("sandbox") / "web.member") << "nonsense";
+  const Outcome outcome = cleanup("sandbox");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_NE(outcome.err.find("this is no record of a container"), std::string::npos) << outcome;
+  EXPECT_TRUE(eventually([&] { return !is_alive(inits.at(0)); }));
+  EXPECT_TRUE(is_alive(inits.at(1)));
+  EXPECT_TRUE(eventually([&] { return !is_alive(inits.at(2)); })) << "the rest is done";
+  std::ofstream(bundle("sandbox") / "web.member") << record;
+  expect_success(cleanup("sandbox"));
+  EXPECT_TRUE(eventually([&] { return !is_alive(inits.at(1)); }));
+}
+
+// Removed by another process, from before the shim's death to behind the end of `delete`.
+TEST_F(Pod, WhoseBundlesVanishAtAnyMomentLeavesNobodyRunning) {
+  constexpr int kMoments = 100;
+  useconds_t whole = 20000;  // microseconds from the signal to the end of `delete`
+  for (int i = 0; i < kMoments && !HasFailure(); ++i) {
+    SCOPED_TRACE("moment " + std::to_string(i) + " of " + std::to_string(kMoments));
+    make_bundles({"sleep"});
+    const Leftovers before(namespace_);
+    auto shim = start_sandbox();
+    std::vector<pid_t> inits;
+    bool over = false;
+    shim->calls.spawn(make_pod(*shim, fast_requests(), inits, over), "a pod");
+    shim->until([&] { return over; });
+    ASSERT_EQ(inits.size(), 3u);
+    const pid_t remover = ::fork();
+    if (remover == 0) {
+      ::usleep(whole * static_cast<useconds_t>(i) / kMoments);
+      remove_bundles_of_others();
+      ::_exit(0);
+    }
+    const auto begin = Clock::now();
+    ::usleep(whole / 10);
+    ::kill(shim_, SIGKILL);
+    expect_success(cleanup("sandbox"));
+    whole = static_cast<useconds_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());
+    ::waitpid(remover, nullptr, 0);
+    expect_nothing_left(before, inits);
+  }
+  figure("moments at which the bundles of a dead shim's pod vanished", kMoments);
+}
+
+TEST_F(Pod, WhoseShimIsKilledAtAnyMomentLeavesNobodyRunning) {
+  const unsigned seed = std::random_device()();
+  std::mt19937 random(seed);
+  const int moments = scaled(30, 200);
+  useconds_t whole = 0;
+  for (int i = 0; i <= moments && !HasFailure(); ++i) {
+    make_bundles({"sleep"});
+    const Leftovers before(namespace_);
+    auto shim = start_sandbox();
+    const useconds_t moment =
+        i == 0 ? 0 : std::uniform_int_distribution<useconds_t>(0, whole)(random);
+    SCOPED_TRACE(std::to_string(moment) + " microseconds, seed " + std::to_string(seed));
+    const pid_t killer = i == 0 ? 0 : ::fork();
+    if (i > 0 && killer == 0) {
+      ::usleep(moment);
+      ::kill(shim_, SIGKILL);
+      ::_exit(0);
+    }
+    std::vector<pid_t> inits;
+    bool over = false;
+    const auto begin = Clock::now();
+    shim->calls.spawn(make_pod(*shim, fast_requests(), inits, over), "a pod");
+    shim->until([&] { return over; });
+    if (i == 0)
+      whole = static_cast<useconds_t>(
+          std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());
+    if (killer > 0) ::waitpid(killer, nullptr, 0);
+    ::kill(shim_, SIGKILL);
+    remove_bundles_of_others();
+    expect_success(cleanup("sandbox"));
+    expect_nothing_left(before, inits);
+  }
+  figure("moments at which the shim of a pod was killed", moments);
+}
+
+}  // namespace
+}  // namespace thinshim::test
