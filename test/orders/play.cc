@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orders/play.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/file.h"
+#include "base/proc.h"
+#include "shim/config.h"
+#include "support/unix_socket.h"
+#include "task.pb.h"
+
+namespace thinshim::orders {
+namespace {
+
+using namespace std::chrono_literals;
+using wire::Empty;
+namespace api = containerd::task::v3;
+
+constexpr Duration kStep = 6s;
+// Longer than all that the service gives to anything, one after the other.
+constexpr Duration kEnough = 200s;
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  DIR* const directory = ::opendir("/proc/self/fd");
+  while (::readdir(directory) != nullptr) ++count;
+  ::closedir(directory);
+  return count;
+}
+
+template <class Message>
+Message about(Who who) {
+  Message message;
+  message.set_id(kContainer);
+  message.set_exec_id(exec_id_of(who));
+  return message;
+}
+
+template <class Message>
+Message about_container() {
+  Message message;
+  message.set_id(kContainer);
+  return message;
+}
+
+api::KillRequest kill_request(Who who) {
+  auto request = about<api::KillRequest>(who);
+  request.set_signal(SIGKILL);
+  return request;
+}
+
+// What is told of a process in an answer.
+template <class Response>
+void take_pid(const Response& response, Entry& entry) {
+  if constexpr (requires { response.pid(); }) entry.pid = static_cast<pid_t>(response.pid());
+}
+template <class Response>
+void take_end(const Response& response, Entry& entry) {
+  if constexpr (requires { response.exited_at(); }) {
+    const auto& at = response.exited_at();
+    if (at.seconds() > 0)
+      entry.ended = Ended{static_cast<int>(response.exit_status()),
+                          at.seconds() * 1'000'000'000 + at.nanos()};
+  }
+}
+template <class Response>
+void take_state(const Response& response, Entry& entry) {
+  if constexpr (requires { response.status(); }) {
+    constexpr const char* kNames[] = {"unknown", "created", "running",
+                                      "stopped", "paused",  "pausing"};
+    entry.state = kNames[response.status()];
+  }
+}
+
+}  // namespace
+
+void prepare_to_play() {
+  ::signal(SIGPIPE, SIG_IGN);  // as the shim has it
+  Loop().close();              // libuv keeps some descriptors of its first loop
+}
+
+Play::Play(const Scene& scene, const std::string& directory)
+    : scene_(scene), directory_(directory), descriptors_before_(open_descriptors()) {
+  trace_.own_pid_namespace = scene.own_pid_namespace;
+  trace_.signals_refused = scene.refuses_signals;
+  const std::string bundle = directory + "/bundle";
+  make_directories(bundle + "/rootfs", 0700);
+  make_directories(directory + "/root/orders", 0700);
+  write_file(bundle + "/config.json",
+             std::string(R"({"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"mount"})") +
+                 (scene.own_pid_namespace ? R"(,{"type":"pid"})" : "") + "]}}",
+             0600);
+  loop_.emplace();
+  ::setenv("ORDERS_STAGE", (directory + "/stage").c_str(), 1);
+  stage_.emplace(*loop_,
+                 Stage::Setting{directory + "/stage", directory + "/root/orders/" + kContainer,
+                                scene.own_pid_namespace, scene.refuses_signals},
+                 [this](Entry entry) { write(std::move(entry)); });
+  reaper_.emplace(*loop_);
+  sink_.emplace([this](Entry entry) { write(std::move(entry)); });
+  service_.emplace(*reaper_, *sink_, settings(directory));
+  server_.emplace(*loop_);
+  service_->serve(*server_);
+  serving_.spawn(server_->serve(test::listen_at(directory + "/socket")), "serve");
+  client_.emplace(*loop_, directory + "/socket");
+  observer_.emplace(*loop_, directory + "/socket");
+  for (const Step& step : scene.before) perform(step);
+}
+
+Play::~Play() {
+  // In the order in which they need each other.
+  calls_.cancel();
+  serving_.cancel();
+}
+
+// All as it is configured where nothing is configured.
+TaskService::Settings Play::settings(const std::string& directory) {
+  TaskService::Settings made;
+  made.containerd_namespace = "orders";
+  made.address = "unix://" + directory + "/socket";
+  made.read_options = [directory](const wire::Any&) {
+    const Config config;
+    TaskService::Options options{{}, {}, signals_directly(config.task.runtime)};
+    options.runc.set_binary_name(
+        join_path(directory_of(read_link("/proc/self/exe")), "orders_runtime"));
+    options.runc.set_root(directory + "/root");
+    options.stdio.pipe_size = config.task.stdio.pipe_size;
+    options.stdio.drain_timeout = config.task.stdio.drain_timeout;
+    return options;
+  };
+  made.deletion += Config().task.stdio.drain_timeout;
+  made.shut_down = [] {};
+  return made;
+}
+
+void Play::write(Entry entry) {
+  entry.ms = virtual_ms();
+  if (entry.kind == Kind::event) {
+    if (entry.verb == "create") created_ = true;
+    if (entry.verb == "exec-added") added_[entry.who] = true;
+    if (entry.verb == "delete") removed_ = true;
+  }
+  trace_.entries.push_back(std::move(entry));
+}
+
+// --- requests
+
+// Whether it was granted.
+template <class Response, class Message>
+Task<bool> Play::ask(Client& client, std::string verb, Who who, Message message) {
+  const int number = ++last_request_;
+  asked_[number] = {verb, who, &client == &*observer_};
+  write({.kind = Kind::request, .verb = verb, .who = who, .number = number});
+  Entry answer{.kind = Kind::answer, .verb = verb, .who = who, .number = number};
+  try {
+    Response response = co_await client.call<Response>("containerd.task.v3.Task", verb, message,
+                                                       Duration(0));
+    take_pid(response, answer);
+    take_end(response, answer);
+    take_state(response, answer);
+  } catch (const Error& error) {
+    answer.code = error.code();
+    answer.text = error.what();
+    if (error.code() == Code::unavailable) answer.kind = Kind::hung_up;
+  }
+  asked_.erase(number);
+  const bool granted = answer.code == Code::ok;
+  if (verb == "Start" && who == Who::init && !granted) start_failed_ = true;
+  write(std::move(answer));
+  co_return granted;
+}
+
+Task<> drop_result(Task<bool> task) { co_await std::move(task); }
+
+template <class Response, class Message>
+void Play::spawn(Client& client, std::string verb, Who who, Message message) {
+  Task<bool> asking = ask<Response>(client, verb, who, std::move(message));
+  calls_.spawn(drop_result(std::move(asking)), std::move(verb));
+}
+
+Task<> Play::ask_exec(Who who) {
+  auto request = about<api::ExecProcessRequest>(who);
+  request.mutable_spec()->set_type_url("types.containerd.io/opencontainers/runtime-spec/1/Process");
+  request.mutable_spec()->set_value(R"({"args":["exec"],"cwd":"/"})");
+  Task<bool> adding = ask<Empty>(*client_, "Exec", who, std::move(request));
+  const bool added = co_await std::move(adding);
+  if (!added) co_return;
+  auto start = about<api::StartRequest>(who);
+  Task<bool> starting = ask<api::StartResponse>(*client_, "Start", who, std::move(start));
+  co_await std::move(starting);
+}
+
+void Play::spawn_request(const Step& step) {
+  switch (step.act) {
+    case Act::create: {
+      auto request = about_container<api::CreateTaskRequest>();
+      request.set_bundle(directory_ + "/bundle");
+      return spawn<api::CreateTaskResponse>(*client_, "Create", step.who, std::move(request));
+    }
+    case Act::start:
+      return spawn<api::StartResponse>(*client_, "Start", step.who,
+                                       about<api::StartRequest>(step.who));
+    case Act::exec:
+      return calls_.spawn(ask_exec(step.who), "exec");
+    case Act::kill:
+      return spawn<Empty>(*client_, "Kill", step.who, kill_request(step.who));
+    case Act::pause:
+      return spawn<Empty>(*client_, "Pause", step.who, about_container<api::PauseRequest>());
+    case Act::resume:
+      return spawn<Empty>(*client_, "Resume", step.who, about_container<api::ResumeRequest>());
+    case Act::remove:
+      return spawn<api::DeleteResponse>(*client_, "Delete", step.who,
+                                        about<api::DeleteRequest>(step.who));
+    default:
+      return;
+  }
+}
+
+// Asks for the state of everybody; where it was asked before and not answered, not once more.
+void Play::observe() {
+  for (Who who : kEverybody) {
+    const bool known = who == Who::init ? created_ : added_.count(who) != 0;
+    if (!known) continue;
+    const bool asks = std::ranges::any_of(asked_, [&](const auto& entry) {
+      return entry.second.verb == "State" && entry.second.who == who;
+    });
+    if (!asks)
+      spawn<api::StateResponse>(*observer_, "State", who, about<api::StateRequest>(who));
+    if (!asks_[{"Wait", who}])
+      spawn<api::WaitResponse>(*observer_, "Wait", who, about<api::WaitRequest>(who));
+    asks_[{"Wait", who}] = true;
+  }
+}
+
+// --- steps
+
+Stage::Call* Play::call_of(const Step& step) const {
+  for (Stage::Call* call : stage_->calls())
+    if (call->verb == step.call && call->who == step.who) return call;
+  throw Error::failed_precondition("no such call stands: " + to_words(step));
+}
+
+void Play::control(const Step& step) {
+  switch (step.act) {
+    case Act::hang_up:
+      return client_->close();
+    case Act::make:
+      return stage_->make(*call_of(step));
+    case Act::let_return:
+      return stage_->let_return(*call_of(step));
+    case Act::fail:
+      return stage_->let_fail(*call_of(step), "as the script says");
+    case Act::kill_call:
+      return stage_->kill_call(*call_of(step));
+    case Act::die:
+      if (!stage_->lives(step.who)) throw Error::failed_precondition("nobody can die there");
+      return stage_->let_die(step.who);
+    default:
+      return spawn_request(step);
+  }
+}
+
+Task<> Play::do_step(Step step) {
+  if (step.act == Act::pass) {
+    co_await sleep(*loop_, kStep);
+  } else {
+    control(step);
+  }
+  Task<> settling = settle();
+  co_await std::move(settling);
+}
+
+Task<> Play::settle() {
+  Task<> settling = stage_->still();
+  co_await std::move(settling);
+  observe();
+  Task<> answering = stage_->still();
+  co_await std::move(answering);
+}
+
+void Play::perform(const Step& step) {
+  write({.kind = Kind::step, .text = to_words(step)});
+  steps_.push_back(step);
+  loop_->run(do_step(step));
+}
+
+Task<> Play::pass(Duration time) {
+  co_await sleep(*loop_, time);
+  Task<> settling = settle();
+  co_await std::move(settling);
+}
+
+// As a client does that finds the container; by the observer, for the other may hang.
+Task<> Play::clean_up() {
+  if (!created_ || removed_) co_return;
+  write({.kind = Kind::step, .text = "another client ends and deletes the container"});
+  spawn<Empty>(*observer_, "Kill", Who::init, kill_request(Who::init));
+  Task<> passing = pass(kEnough);
+  co_await std::move(passing);
+  spawn<api::DeleteResponse>(*observer_, "Delete", Who::init,
+                             about<api::DeleteRequest>(Who::init));
+  Task<> deleting = pass(kEnough);
+  co_await std::move(deleting);
+}
+
+Task<> Play::let_go() {
+  client_->close();
+  observer_->close();
+  Task<> settling = stage_->still();
+  co_await std::move(settling);
+}
+
+Trace Play::finish() {
+  write({.kind = Kind::step, .text = "time passes for whatever hangs"});
+  loop_->run(pass(kEnough));
+  stage_->free_all();
+  loop_->run(pass(kEnough));
+  loop_->run(clean_up());
+  look_for_leftovers();
+  write({.kind = Kind::end});
+  return std::move(trace_);
+}
+
+void Play::look_for_leftovers() {
+  const auto left = [this](const std::string& what) { write({.kind = Kind::left, .text = what}); };
+  for (Who who : kEverybody)
+    if (stage_->lives(who)) left(std::string(name_of(who)) + " lives");
+  stage_->sweep();
+  loop_->run(pass(kStep));
+  for (Stage::Call* call : stage_->calls()) left("the runtime's " + call->verb + " hangs");
+  loop_->run(let_go());
+  calls_.cancel();
+  serving_.cancel();
+  client_.reset();
+  observer_.reset();
+  server_.reset();
+  service_.reset();
+  for (pid_t pid : children()) left("a child: " + read_proc_file(pid, "stat"));
+  if (::access((directory_ + "/root/orders/" + kContainer).c_str(), F_OK) == 0)
+    left("the runtime's state of the container");
+  reaper_.reset();
+  stage_.reset();
+  if (loop_->close() != 0) left("handles of the loop");
+  loop_.reset();
+  const std::size_t descriptors = open_descriptors();
+  if (descriptors != descriptors_before_)
+    left("descriptors: " + std::to_string(descriptors) + " in place of " +
+         std::to_string(descriptors_before_));
+}
+
+}  // namespace thinshim::orders
