@@ -8,7 +8,6 @@
 namespace thinshim::orders {
 namespace {
 
-
 bool is_fault(const Step& step) { return step.act == Act::fail || step.act == Act::kill_call; }
 
 }  // namespace
@@ -37,8 +36,8 @@ void Play::add_client_steps(std::vector<Step>& steps) const {
   const auto may = [&](Act act, Who who, std::size_t most) {
     if (count(act, who) < most) steps.push_back({act, who});
   };
-  const bool awaits = std::ranges::any_of(
-      asked_, [](const auto& request) { return !request.second.by_observer; });
+  const bool awaits =
+      std::ranges::any_of(asked_, [](const auto& request) { return !request.second.by_observer; });
   if (awaits) may(Act::hang_up, Who::init, 1);
   may(Act::create, Who::init, 1);
   if (!created_ || removed_) return;

@@ -72,7 +72,7 @@ int wait_for_events(int epoll, epoll_event* events, int most, int timeout) {
 
 void set_judge(Judge* now) {
   judge = nullptr;
-  passed = 0;
+  if (now) passed = 0;
   real_clock(CLOCK_MONOTONIC, &monotonic);
   real_clock(CLOCK_REALTIME, &wall);
   judge = now;
@@ -86,9 +86,7 @@ std::int64_t real_ms() {
   return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
-int real_kill(pid_t pid, int signal) {
-  return static_cast<int>(::syscall(SYS_kill, pid, signal));
-}
+int real_kill(pid_t pid, int signal) { return static_cast<int>(::syscall(SYS_kill, pid, signal)); }
 
 }  // namespace thinshim::orders
 

@@ -1,23 +1,109 @@
 // SPDX-License-Identifier: Apache-2.0
+// Whether every order of things keeps what test/RELIABILITY.md promises. In scripts/test a minute
+// of orders at random, in scripts/reliability all of them.
+//
+//   orders_test --order 'own/running: pause, init dies'   plays one, and prints what happens
+//   orders_test --seed N [--seconds S]                    walks at random
+//   orders_test --all [SCENE] [--steps N] [--seconds S]   all, or those of the scenes named so
+#include <gtest/gtest.h>
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <string>
+
+#include "orders/explore.h"
 #include "orders/play.h"
-#include "orders/kernel.h"
-#include "support/own_namespaces.h"
-using namespace thinshim;
-using namespace thinshim::orders;
+#include "support/end_to_end.h"
+
+namespace thinshim::orders {
+namespace {
+
+struct Wishes {
+  std::string order;
+  bool walks = false;
+  bool all = false;
+  std::string scene;
+  std::uint64_t seed = 0;
+  std::size_t steps = kLength;
+  std::int64_t seconds = 0;
+};
+Wishes wishes;
+
+constexpr std::int64_t kSample = 60;
+constexpr std::int64_t kAll = 20 * 60;
+
+// Another each day, so that in time much is tried; it is printed.
+std::uint64_t seed_of_today() { return static_cast<std::uint64_t>(::time(nullptr)) / 86'400; }
+
+std::size_t crew_size() {
+  return static_cast<std::size_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+Report explore(const std::string& directory) {
+  Crew crew(crew_size(), directory);
+  Report report = wishes.all ? enumerate(crew, wishes.scene, wishes.steps,
+                                         wishes.seconds ? wishes.seconds : kAll)
+                             : sample(crew, wishes.seed, wishes.seconds ? wishes.seconds : kSample);
+  report.minimise(crew);
+  return report;
+}
+
+int print_order(const std::string& directory) {
+  prepare_to_play();
+  Trace trace;
+  const Result result = play(parse_order(wishes.order), directory, &trace);
+  std::cout << to_text(trace);
+  if (!result.is_playable) std::cout << "a step was not possible when its turn came\n";
+  std::cout << "may come next:";
+  for (const Step& step : result.next) std::cout << " " << to_words(step) << ",";
+  std::cout << "\n";
+  for (const Finding& finding : result.findings)
+    std::cout << "BROKEN: " << finding.rule << ": " << finding.what << "\n";
+  return result.findings.empty() && result.is_playable ? 0 : 1;
+}
+
+TEST(Orders, KeepEveryPromise) {
+  const Report report = explore(test::world().directory);
+  EXPECT_GT(report.orders(), 0u);
+  EXPECT_TRUE(report.empty()) << report.text();
+}
+
+void parse(int argc, char** argv) {
+  const char* how = std::getenv("THINSHIM_RELIABILITY");
+  wishes.all = how != nullptr && std::strcmp(how, "full") == 0;
+  wishes.seed = seed_of_today();
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const std::string value = i + 1 < argc ? argv[i + 1] : "";
+    if (word == "--order") wishes.order = value;
+    if (word == "--seed") wishes.walks = true;
+    if (word == "--seed") wishes.seed = std::strtoull(value.c_str(), nullptr, 10);
+    if (word == "--seconds") wishes.seconds = std::atol(value.c_str());
+    if (word == "--steps") wishes.steps = static_cast<std::size_t>(std::atol(value.c_str()));
+    if (word == "--all") wishes.all = true;
+    if (word == "--all" && !value.starts_with("--")) wishes.scene = value;
+  }
+}
+
+}  // namespace
+}  // namespace thinshim::orders
+
 int main(int argc, char** argv) {
-  return test::run_in_own_namespaces([&](const test::World& world) {
-    prepare_to_play();
-    for (int i = 1; i < argc; ++i) {
-      const Order order = parse_order(argv[i]);
-      std::int64_t begin = real_ms();
-      const std::string d = world.directory.string() + "/" + std::to_string(i);
-      Play play(*order.scene, d);
-      for (auto& s : order.steps) play.perform(s);
-      for (auto& s : play.enabled()) std::printf("may: %s\n", to_words(s).c_str());
-      Trace t = play.finish();
-      std::printf("%s\n%s  %d ms\n", to_words(order).c_str(), to_text(t).c_str(), int(real_ms() - begin));
-    }
-    return 0;
-  });
+  using namespace thinshim;
+  try {
+    return test::run_in_own_namespaces([&](const test::World& world) {
+      test::set_world(world);
+      orders::parse(argc, argv);
+      if (!orders::wishes.order.empty()) return orders::print_order(world.directory);
+      testing::InitGoogleTest(&argc, argv);
+      if (orders::wishes.walks || orders::wishes.all) testing::GTEST_FLAG(filter) = "Orders.*";
+      return RUN_ALL_TESTS();
+    });
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
 }

@@ -102,6 +102,9 @@ Play::Play(const Scene& scene, const std::string& directory)
                  Stage::Setting{directory + "/stage", directory + "/root/orders/" + kContainer,
                                 scene.own_pid_namespace, scene.refuses_signals},
                  [this](Entry entry) { write(std::move(entry)); });
+  timespec wall{};
+  ::clock_gettime(CLOCK_REALTIME, &wall);
+  trace_.wall = wall.tv_sec * 1'000'000'000 + wall.tv_nsec;
   reaper_.emplace(*loop_);
   sink_.emplace([this](Entry entry) { write(std::move(entry)); });
   service_.emplace(*reaper_, *sink_, settings(directory));
@@ -159,8 +162,8 @@ Task<bool> Play::ask(Client& client, std::string verb, Who who, Message message)
   write({.kind = Kind::request, .verb = verb, .who = who, .number = number});
   Entry answer{.kind = Kind::answer, .verb = verb, .who = who, .number = number};
   try {
-    Response response = co_await client.call<Response>("containerd.task.v3.Task", verb, message,
-                                                       Duration(0));
+    Response response =
+        co_await client.call<Response>("containerd.task.v3.Task", verb, message, Duration(0));
     take_pid(response, answer);
     take_end(response, answer);
     take_state(response, answer);
@@ -230,8 +233,7 @@ void Play::observe() {
     const bool asks = std::ranges::any_of(asked_, [&](const auto& entry) {
       return entry.second.verb == "State" && entry.second.who == who;
     });
-    if (!asks)
-      spawn<api::StateResponse>(*observer_, "State", who, about<api::StateRequest>(who));
+    if (!asks) spawn<api::StateResponse>(*observer_, "State", who, about<api::StateRequest>(who));
     if (!asks_[{"Wait", who}])
       spawn<api::WaitResponse>(*observer_, "Wait", who, about<api::WaitRequest>(who));
     asks_[{"Wait", who}] = true;
@@ -303,8 +305,7 @@ Task<> Play::clean_up() {
   spawn<Empty>(*observer_, "Kill", Who::init, kill_request(Who::init));
   Task<> passing = pass(kEnough);
   co_await std::move(passing);
-  spawn<api::DeleteResponse>(*observer_, "Delete", Who::init,
-                             about<api::DeleteRequest>(Who::init));
+  spawn<api::DeleteResponse>(*observer_, "Delete", Who::init, about<api::DeleteRequest>(Who::init));
   Task<> deleting = pass(kEnough);
   co_await std::move(deleting);
 }

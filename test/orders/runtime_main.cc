@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A runtime that does nothing of its own: it says at the socket $ORDERS_STAGE how it was called, and
-// then does what it is told (stage.h). Each message is a packet:
+// A runtime that does nothing of its own: it says at the socket $ORDERS_STAGE how it was called,
+// and then does what it is told (stage.h). Each message is a packet:
 //
 //   its arguments, each behind a NUL byte     what it says first
-//   "make N"      makes a process, which stays until it is killed, or ends with status N at SIGUSR1;
+//   "make N"      makes a process, which stays until it is killed, or ends with status N at
+//   SIGUSR1;
 //                 says its pid
 //   "return"      ends with success
 //   "fail WORDS"  ends with an error, which goes to the log that it was given
@@ -76,7 +77,8 @@ int main(int argc, char** argv) {
     const ssize_t size = ::recv(stage, words, sizeof words - 1, 0);
     if (size <= 0) ::_exit(2);
     words[size] = '\0';
-    if (std::strncmp(words, "make ", 5) == 0) say(stage, std::to_string(make(std::atoi(words + 5))));
+    if (std::strncmp(words, "make ", 5) == 0)
+      say(stage, std::to_string(make(std::atoi(words + 5))));
     if (std::strcmp(words, "return") == 0) ::_exit(0);
     if (std::strncmp(words, "fail ", 5) == 0) fail(log, words + 5);
   }

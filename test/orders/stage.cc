@@ -21,7 +21,6 @@
 namespace thinshim::orders {
 namespace {
 
-
 bool is_zombie_or_gone(pid_t pid) {
   const std::string stat = read_proc_file(pid, "stat");
   const std::string_view state = stat_field(stat, 3);

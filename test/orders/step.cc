@@ -2,10 +2,10 @@
 #include "orders/step.h"
 
 #include <algorithm>
+#include <map>
 
 namespace thinshim::orders {
 namespace {
-
 
 std::string call_words(const Step& step) {
   return "runtime " + step.call +
@@ -13,7 +13,7 @@ std::string call_words(const Step& step) {
 }
 
 // Every step that there is.
-std::vector<Step> all_steps() {
+std::vector<Step> make_steps() {
   std::vector<Step> steps = {{Act::create}, {Act::start},   {Act::pause},
                              {Act::resume}, {Act::hang_up}, {Act::pass}};
   for (Who who : kEverybody)
@@ -27,16 +27,16 @@ std::vector<Step> all_steps() {
   return steps;
 }
 
+const std::vector<Step>& all_steps() {
+  static const std::vector<Step> all = make_steps();
+  return all;
+}
+
 std::vector<Step> parse_steps(std::string words) {
-  static const std::vector<Step> all = all_steps();
   std::vector<Step> steps;
   while (!words.empty()) {
     const std::size_t end = std::min(words.find(", "), words.size());
-    const std::string word = words.substr(0, end);
-    const auto found =
-        std::ranges::find_if(all, [&](const Step& step) { return to_words(step) == word; });
-    if (found == all.end()) throw Error::invalid_argument("there is no step \"" + word + "\"");
-    steps.push_back(*found);
+    steps.push_back(parse_step(words.substr(0, end)));
     words.erase(0, end + 2);
   }
   return steps;
@@ -59,8 +59,8 @@ std::vector<Scene> make_scenes() {
   std::vector<Scene> made;
   for (const auto& kernel : kernels)
     for (const auto& [name, steps] : begins)
-      made.push_back({std::string(kernel.name) + "/" + name, kernel.own, kernel.refuses,
-                      parse_steps(steps)});
+      made.push_back(
+          {std::string(kernel.name) + "/" + name, kernel.own, kernel.refuses, parse_steps(steps)});
   return made;
 }
 
@@ -101,6 +101,17 @@ std::string to_words(const Step& step) {
   return "";
 }
 
+Step parse_step(const std::string& words) {
+  static const std::map<std::string, Step> steps = [] {
+    std::map<std::string, Step> named;
+    for (const Step& step : all_steps()) named[to_words(step)] = step;
+    return named;
+  }();
+  const auto found = steps.find(words);
+  if (found == steps.end()) throw Error::invalid_argument("there is no step \"" + words + "\"");
+  return found->second;
+}
+
 const std::vector<Scene>& scenes() {
   static const std::vector<Scene> made = make_scenes();
   return made;
@@ -125,6 +136,20 @@ Order parse_order(const std::string& words) {
     return {&scene, parse_steps(steps.substr(std::min<std::size_t>(1, steps.size())))};
   }
   throw Error::invalid_argument("there is no scene \"" + name + "\"");
+}
+
+Compact compact(const Order& order) {
+  Compact bytes(1, static_cast<char>(order.scene - scenes().data()));
+  for (const Step& step : order.steps)
+    bytes += static_cast<char>(std::ranges::find(all_steps(), step) - all_steps().begin());
+  return bytes;
+}
+
+Order expand(const Compact& bytes) {
+  Order order{&scenes().at(static_cast<std::size_t>(bytes.front())), {}};
+  for (char byte : bytes.substr(1))
+    order.steps.push_back(all_steps().at(static_cast<std::size_t>(byte)));
+  return order;
 }
 
 }  // namespace thinshim::orders

@@ -21,7 +21,8 @@ struct Step {
     resume,
     remove,
     hang_up,
-    // How a call of the runtime, `call`, goes on: it makes its process and stands still again, or it
+    // How a call of the runtime, `call`, goes on: it makes its process and stands still again, or
+    // it
     // ends.
     make,
     let_return,
@@ -41,6 +42,8 @@ using Act = Step::Act;
 
 // "start", "delete exec 1", "runtime exec 1 makes it", "init dies".
 std::string to_words(const Step& step);
+// Throws Error where it is none.
+Step parse_step(const std::string& words);
 
 // Where an order begins: whose pid namespace the container has, whether the kernel refuses signals,
 // and what was done before.
@@ -60,5 +63,10 @@ struct Order {
 std::string to_words(const Order& order);
 // Throws Error where it is none.
 Order parse_order(const std::string& words);
+
+// The same in few bytes.
+using Compact = std::string;
+Compact compact(const Order& order);
+Order expand(const Compact& bytes);
 
 }  // namespace thinshim::orders

@@ -64,6 +64,8 @@ struct Trace {
   bool own_pid_namespace = true;
   // Whether signals for the container's processes are refused, until the entry `freed`.
   bool signals_refused = false;
+  // The wall clock when the trace begins, in nanoseconds.
+  std::int64_t wall = 0;
   std::vector<Entry> entries;
 };
 

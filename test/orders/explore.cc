@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orders/explore.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <deque>
+#include <random>
+#include <set>
+
+#include "orders/kernel.h"
+
+namespace thinshim::orders {
+namespace {
+
+constexpr std::size_t kExamples = 3;
+
+// Says once in a while that it goes on.
+class Pace {
+ public:
+  explicit Pace(std::int64_t seconds) : end_(begin_ + 1000 * seconds) {}
+  bool is_over() const { return real_ms() >= end_; }
+  double seconds() const { return static_cast<double>(real_ms() - begin_) / 1000; }
+  double rate(std::size_t count) const { return static_cast<double>(count) / seconds(); }
+
+ private:
+  std::int64_t begin_ = real_ms();
+  std::int64_t end_;
+};
+
+bool breaks(const Result& result, const std::string& rule) {
+  return result.is_playable && std::ranges::any_of(result.findings, [&](const Finding& finding) {
+           return finding.rule == rule;
+         });
+}
+
+// Takes one step away after the other, as long as the finding stays.
+Order minimal(Crew& crew, Order order, const std::string& rule) {
+  for (std::size_t i = order.steps.size(); i-- > 0;) {
+    Order shorter = order;
+    shorter.steps.erase(shorter.steps.begin() + static_cast<std::ptrdiff_t>(i));
+    if (breaks(crew.run(shorter), rule)) order = shorter;
+  }
+  return order;
+}
+
+}  // namespace
+
+void Report::take(const Result& result) {
+  ++orders_;
+  std::set<std::string> seen;
+  for (const Finding& finding : result.findings) {
+    if (!seen.insert(finding.rule).second) continue;
+    Broken& broken = broken_[finding.rule];
+    ++broken.count;
+    broken.examples.push_back({result.order, finding.what});
+    std::ranges::stable_sort(broken.examples, {}, [](const Example& example) {
+      return example.order.scene->before.size() + example.order.steps.size();
+    });
+    if (broken.examples.size() > kExamples) broken.examples.pop_back();
+  }
+}
+
+void Report::minimise(Crew& crew) {
+  for (auto& [rule, broken] : broken_)
+    for (Example& example : broken.examples) {
+      example.order = minimal(crew, example.order, rule);
+      for (const Finding& finding : crew.run(example.order).findings)
+        if (finding.rule == rule) example.what = finding.what;
+    }
+}
+
+std::string Report::text() const {
+  std::string text;
+  for (const auto& [rule, broken] : broken_) {
+    text += "\nBroken in " + std::to_string(broken.count) + " orders: " + rule + "\n";
+    std::set<std::string> seen;
+    for (const Example& example : broken.examples) {
+      const std::string words = to_words(example.order);
+      if (seen.insert(words).second)
+        text += "  orders_test --order '" + words + "'\n      " + example.what + "\n";
+    }
+  }
+  return text;
+}
+
+Report sample(Crew& crew, std::uint64_t seed, std::int64_t seconds) {
+  Report report;
+  const Pace pace(seconds);
+  std::mt19937_64 random(seed);
+  std::set<std::string> different;
+  crew.work(
+      [&]() -> std::optional<std::string> {
+        if (pace.is_over()) return std::nullopt;
+        return "walk " + std::to_string(random()) + " " + std::to_string(kLength);
+      },
+      [&](const Result& result) {
+        different.insert(to_words(result.order));
+        report.take(result);
+      });
+  std::printf("orders: seed %llu: %zu at random, %zu different, in %.0f s, %.0f a second\n",
+              static_cast<unsigned long long>(seed), report.orders(), different.size(),
+              pace.seconds(), pace.rate(report.orders()));
+  return report;
+}
+
+Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::int64_t seconds) {
+  Report report;
+  const Pace pace(seconds);
+  std::deque<Compact> level;
+  for (const Scene& one : scenes())
+    if (one.name.starts_with(scene)) level.push_back(compact({&one, {}}));
+  for (std::size_t steps = 0; steps <= length && !level.empty(); ++steps) {
+    const std::size_t all = level.size();
+    std::deque<Compact> longer;
+    crew.work(
+        [&]() -> std::optional<std::string> {
+          if (level.empty() || pace.is_over()) return std::nullopt;
+          const Order order = expand(level.front());
+          level.pop_front();
+          return to_words(order);
+        },
+        [&](Result result) {
+          report.take(result);
+          if (steps == length) return;
+          for (const Step& step : result.next) {
+            Order order = result.order;
+            order.steps.push_back(step);
+            longer.push_back(compact(order));
+          }
+        });
+    std::printf("orders of %zu steps: %zu, of which %zu were played; %.0f s, %.0f a second\n",
+                steps, all, all - level.size(), pace.seconds(), pace.rate(report.orders()));
+    std::fflush(stdout);
+    if (!level.empty()) break;
+    level = std::move(longer);
+  }
+  return report;
+}
+
+}  // namespace thinshim::orders
