@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Promises about what clients are told, and about what is left.
+#include <algorithm>
+
 #include "orders/checker.h"
 
 namespace thinshim::orders {
@@ -97,14 +99,22 @@ void start_is_answered_as_it_is_told(const Story& story, Findings& findings) {
     if (answer.code == Code::ok && answer.pid == 0)
       findings.add(*request.answered, "without a pid");
   });
-  each_answer(story, "Start", [&](const Request& request, const Entry& answer) {
-    const std::optional<Place>& started = story.life(request.who).started;
-    const bool granted = answer.code == Code::ok;
-    const bool by_this = started && *started > request.asked && *started < *request.answered;
-    if (granted && !by_this) findings.add(*request.answered, "without the event");
-    if (granted && answer.pid == 0) findings.add(*request.answered, "without a pid");
-    if (!granted && by_this) findings.add(*request.answered, "though the event was told");
-  });
+  for (const Life& life : story.lives) {
+    std::size_t granted = 0, gone = 0;
+    for (const Request& request : story.requests) {
+      if (request.verb != "Start" || request.who != life.who) continue;
+      if (story.was_granted(request)) {
+        ++granted;
+        if (!is_before(life.started, request.answered) || *life.started < request.asked)
+          findings.add(*request.answered, "without the event");
+        if (story.answer(request).pid == 0) findings.add(*request.answered, "without a pid");
+      }
+      if (!request.answered) ++gone;
+    }
+    if (granted > 1) findings.add(*life.started, "it was granted twice");
+    if (life.started && granted + gone == 0)
+      findings.add(*life.started, "whoever asked for it was told that it failed");
+  }
 }
 
 void delete_is_truthful(const Story& story, Findings& findings) {
@@ -157,9 +167,18 @@ void failures_leave_nobody(const Story& story, Findings& findings) {
   }
 }
 
+// The runtime's state of a container that nobody knows stays where the runtime did not remove it
+// when it was told to: containerd calls the shim's `delete` for that.
 void nothing_is_left(const Story& story, Findings& findings) {
-  for (Place place = 0; place < story.trace.entries.size(); ++place)
-    if (story.entry(place).kind == Kind::left) findings.add(place, "it is left");
+  const bool asked_in_vain =
+      !story.created && std::ranges::any_of(story.calls, [&](const RuntimeCall& call) {
+        return call.force && !(call.over && story.entry(*call.over).text == kSuccess);
+      });
+  for (Place place = 0; place < story.trace.entries.size(); ++place) {
+    const Entry& entry = story.entry(place);
+    if (entry.kind == Kind::left && !(entry.text == kRuntimeState && asked_in_vain))
+      findings.add(place, "it is left");
+  }
 }
 
 }  // namespace thinshim::orders

@@ -16,6 +16,7 @@
 
 #include "base/text.h"
 #include "orders/play.h"
+#include "orders/situation.h"
 
 namespace thinshim::orders {
 namespace {
@@ -46,7 +47,8 @@ std::string cut_line(std::string& text) {
 // A line for the order, one for each step that may come next behind it, one for each finding.
 std::string pack(const Result& result) {
   std::string text = to_words(result.order) + "\n" + (result.is_playable ? "yes" : "no") + "\n" +
-                     std::to_string(result.next.size()) + "\n";
+                     std::to_string(result.situation) + "\n" + std::to_string(result.next.size()) +
+                     "\n";
   for (const Step& step : result.next) text += to_words(step) + "\n";
   for (const Finding& finding : result.findings)
     text += finding.rule + "\t" + std::to_string(finding.ms) + "\t" + finding.what + "\n";
@@ -57,6 +59,7 @@ Result unpack(std::string text) {
   Result result;
   result.order = parse_order(cut_line(text));
   result.is_playable = cut_line(text) == "yes";
+  result.situation = std::stoull(cut_line(text));
   for (int count = std::stoi(cut_line(text)); count > 0; --count)
     result.next.push_back(parse_step(cut_line(text)));
   while (!text.empty()) {
@@ -109,6 +112,7 @@ Result play(const Order& order, const std::string& directory, Trace* trace) {
     result.is_playable = false;
   }
   result.next = playing.enabled();
+  result.situation = situation_of(playing.trace());
   const Trace played = playing.finish();
   result.findings = broken_promises(played);
   if (trace) *trace = played;

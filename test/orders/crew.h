@@ -20,7 +20,8 @@ struct Result {
   Order order = {};
   std::vector<Step> next = {};  // what may come after it
   std::vector<Finding> findings = {};
-  bool is_playable = true;  // not where a step is not possible when its turn comes
+  std::uint64_t situation = 0;  // when its steps were done (situation.h)
+  bool is_playable = true;      // not where a step is not possible when its turn comes
 };
 
 // Plays it in this process, which prepare_to_play() has prepared.

@@ -6,6 +6,7 @@
 #include <deque>
 #include <random>
 #include <set>
+#include <unordered_set>
 
 #include "orders/kernel.h"
 
@@ -112,6 +113,7 @@ Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::
   for (std::size_t steps = 0; steps <= length && !level.empty(); ++steps) {
     const std::size_t all = level.size();
     std::deque<Compact> longer;
+    std::unordered_set<std::uint64_t> situations;
     crew.work(
         [&]() -> std::optional<std::string> {
           if (level.empty() || pace.is_over()) return std::nullopt;
@@ -121,7 +123,7 @@ Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::
         },
         [&](Result result) {
           report.take(result);
-          if (steps == length) return;
+          if (steps == length || !situations.insert(result.situation).second) return;
           for (const Step& step : result.next) {
             Order order = result.order;
             order.steps.push_back(step);

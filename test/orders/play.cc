@@ -343,8 +343,7 @@ void Play::look_for_leftovers() {
   server_.reset();
   service_.reset();
   for (pid_t pid : children()) left("a child: " + read_proc_file(pid, "stat"));
-  if (::access((directory_ + "/root/orders/" + kContainer).c_str(), F_OK) == 0)
-    left("the runtime's state of the container");
+  if (::access((directory_ + "/root/orders/" + kContainer).c_str(), F_OK) == 0) left(kRuntimeState);
   reaper_.reset();
   stage_.reset();
   if (loop_->close() != 0) left("handles of the loop");

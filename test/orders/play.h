@@ -35,6 +35,8 @@ class Play {
   // What may come next.
   std::vector<Step> enabled() const;
   void perform(const Step& step);
+  // So far.
+  const Trace& trace() const { return trace_; }
   // Lets time pass for whatever hangs; then ends what is left, as a client would; and returns what
   // has happened. Nothing may be done after it.
   Trace finish();

@@ -173,10 +173,13 @@ void Stage::make(Call& call) { tell(call, "make " + std::to_string(own_status_of
 void Stage::take_made(Call& call, pid_t pid) {
   call.stands = true;
   call.has_made = true;
-  actors_[static_cast<int>(call.who)] = Actor{call.who, pid, false};
+  actors_[static_cast<std::size_t>(call.who)] = Actor{call.who, pid, false};
   if (call.who == Who::init) ::mkdir(setting_.state.c_str(), 0700);
   write_file(call.pid_file, std::to_string(pid), 0644);
   write_({.kind = Kind::made, .who = call.who, .pid = pid});
+  // Init's pid namespace is closed, if it died meanwhile.
+  if (call.who != Who::init && setting_.own_pid_namespace && !lives(Who::init))
+    end(*actors_[static_cast<std::size_t>(call.who)], SIGKILL, 128 + SIGKILL);
   if (call.returns || free_) let_return(call);
 }
 
@@ -189,7 +192,7 @@ void Stage::let_return(Call& call) {
   }
   const std::string failure = perform(call);
   if (!failure.empty()) return let_fail(call, failure);
-  call.end = "success";
+  call.end = kSuccess;
   tell(call, "return");
 }
 
@@ -244,7 +247,9 @@ void Stage::free_all() {
 
 // --- the container's processes
 
-void Stage::let_die(Who who) { end(*actors_[static_cast<int>(who)], SIGUSR1, own_status_of(who)); }
+void Stage::let_die(Who who) {
+  end(*actors_[static_cast<std::size_t>(who)], SIGUSR1, own_status_of(who));
+}
 
 // With its pid namespace the kernel kills all others, and init is dead after them.
 void Stage::end(Actor& actor, int signal, int status) {
@@ -252,7 +257,7 @@ void Stage::end(Actor& actor, int signal, int status) {
   if (actor.who == Who::init && setting_.own_pid_namespace)
     for (Who who : kExecs)
       if (lives(who)) {
-        Actor& exec = *actors_[static_cast<int>(who)];
+        Actor& exec = *actors_[static_cast<std::size_t>(who)];
         end(exec, SIGKILL, 128 + SIGKILL);
         wait_until_dead(exec.pid);
       }

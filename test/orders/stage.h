@@ -78,7 +78,9 @@ class Stage final : public Judge {
     bool dead = false;  // or about to
   };
   // The last one that was made; nothing before.
-  const std::optional<Actor>& actor(Who who) const { return actors_[static_cast<int>(who)]; }
+  const std::optional<Actor>& actor(Who who) const {
+    return actors_[static_cast<std::size_t>(who)];
+  }
   bool lives(Who who) const { return actor(who) && !actor(who)->dead; }
   // It ends by itself.
   void let_die(Who who);

@@ -59,6 +59,11 @@ struct Entry {
 };
 using Kind = Entry::Kind;
 
+// How a call of the runtime ends that has done its work.
+inline constexpr const char* kSuccess = "success";
+// What may be left.
+inline constexpr const char* kRuntimeState = "the runtime's state of the container";
+
 struct Trace {
   // Whether the kernel kills the execs when init dies.
   bool own_pid_namespace = true;
