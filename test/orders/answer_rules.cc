@@ -167,17 +167,21 @@ void failures_leave_nobody(const Story& story, Findings& findings) {
   }
 }
 
-// The runtime's state of a container that nobody knows stays where the runtime did not remove it
-// when it was told to: containerd calls the shim's `delete` for that.
+// Of a container that nobody knows, because it was not made in the end, there stays what the
+// runtime did not remove when it was told to, and who could not be killed: containerd calls the
+// shim's `delete` for that.
 void nothing_is_left(const Story& story, Findings& findings) {
-  const bool asked_in_vain =
-      !story.created && std::ranges::any_of(story.calls, [&](const RuntimeCall& call) {
-        return call.force && !(call.over && story.entry(*call.over).text == kSuccess);
-      });
+  const bool asked_in_vain = std::ranges::any_of(story.calls, [&](const RuntimeCall& call) {
+    return call.force && !(call.over && story.entry(*call.over).text == kSuccess);
+  });
   for (Place place = 0; place < story.trace.entries.size(); ++place) {
     const Entry& entry = story.entry(place);
-    if (entry.kind == Kind::left && !(entry.text == kRuntimeState && asked_in_vain))
-      findings.add(place, "it is left");
+    if (entry.kind != Kind::left) continue;
+    const bool excused =
+        !story.created &&
+        (entry.text == kRuntimeState ? asked_in_vain
+                                     : story.trace.signals_refused && entry.text == kInitLives);
+    if (!excused) findings.add(place, "it is left");
   }
 }
 

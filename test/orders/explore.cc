@@ -130,9 +130,9 @@ Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::
             longer.push_back(compact(order));
           }
         });
-    std::printf(
-        "orders of %zu steps: %zu played of %zu, %zu situations; %.0f s, %.0f a second\n", steps,
-        all - level.size(), all, situations.size(), pace.seconds(), pace.rate(report.orders()));
+    std::printf("orders of %zu steps: %zu played of %zu, %zu situations; %.0f s, %.0f a second\n",
+                steps, all - level.size(), all, situations.size(), pace.seconds(),
+                pace.rate(report.orders()));
     std::fflush(stdout);
     if (!level.empty()) break;
     level = std::move(longer);

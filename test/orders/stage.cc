@@ -230,7 +230,8 @@ std::string Stage::perform_delete(const Call& call) {
   if (lives(Who::init) && setting_.refuses_signals) return "operation not permitted";
   if (lives(Who::init) && started_ && !call.force)
     return "cannot delete container c that is not stopped: running";
-  if (call.force)
+  // As runc: who is left in a shared pid namespace ends with the container.
+  if (call.force || !setting_.own_pid_namespace)
     end_all();
   else if (lives(Who::init))
     end(*actors_[0], SIGKILL, 128 + SIGKILL);

@@ -61,8 +61,9 @@ using Kind = Entry::Kind;
 
 // How a call of the runtime ends that has done its work.
 inline constexpr const char* kSuccess = "success";
-// What may be left.
+// What may be left, among other things.
 inline constexpr const char* kRuntimeState = "the runtime's state of the container";
+inline constexpr const char* kInitLives = "init lives";
 
 struct Trace {
   // Whether the kernel kills the execs when init dies.
