@@ -161,8 +161,8 @@ void failures_leave_nobody(const Story& story, Findings& findings) {
         request.verb == "Create" ? story.created && !story.removed : life.started.has_value();
     const bool over = request.answered && *request.answered < story.freed;
     if (!makes || !over || known || story.was_granted(request)) continue;
-    if (is_before(life.made, story.freed) && !is_before(life.died, story.freed) &&
-        !story.trace.signals_refused)
+    const bool by_this = is_before(life.made, request.answered) && *life.made > request.asked;
+    if (by_this && !is_before(life.died, story.freed) && !story.trace.signals_refused)
       findings.add(*request.answered, "what was made for it lives");
   }
 }

@@ -14,20 +14,25 @@ namespace thinshim::orders {
 // A promise that was not kept.
 struct Finding {
   std::string rule;
+  std::string reason;  // in the same words wherever it is the same
   std::int64_t ms = 0;
-  std::string what;
+  std::string what;  // it is about, and how much
 };
 
-// What a rule finds; `name` is set by broken_promises().
+// What a rule finds; `rule` is set by broken_promises().
 class Findings {
  public:
   explicit Findings(const Story& story) : story_(story) {}
   // What is wrong at a place.
-  void add(Place place, const std::string& what) {
-    found.push_back({"", story_.ms(place), what + ": " + to_line(story_.entry(place)).substr(17)});
+  void add(Place place, const std::string& reason) {
+    found.push_back({"", reason, story_.ms(place), to_line(story_.entry(place)).substr(17)});
   }
-  // What is missing.
-  void add_missing(std::int64_t ms, const std::string& what) { found.push_back({"", ms, what}); }
+  // The same of what takes too long.
+  void add_duration(Place place, std::int64_t took, std::int64_t most) {
+    add(place, "it takes too long");
+    found.back().what +=
+        " (" + std::to_string(took) + " ms, of at most " + std::to_string(most) + ")";
+  }
 
   std::vector<Finding> found;
 

@@ -568,7 +568,8 @@ const std::vector<Bad> kBad = {
 
 std::string text_of(const std::vector<Finding>& findings) {
   std::string text;
-  for (const Finding& finding : findings) text += finding.rule + ": " + finding.what + "\n";
+  for (const Finding& finding : findings)
+    text += finding.rule + ": " + finding.reason + ": " + finding.what + "\n";
   return text;
 }
 

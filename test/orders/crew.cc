@@ -25,6 +25,7 @@ namespace {
 class Ground {
  public:
   explicit Ground(const std::string& directory) : path_(directory + "/order") {
+    std::filesystem::remove_all(path_);  // of one that did not come to its end
     std::filesystem::create_directories(path_);
   }
   ~Ground() {
@@ -51,7 +52,8 @@ std::string pack(const Result& result) {
                      "\n";
   for (const Step& step : result.next) text += to_words(step) + "\n";
   for (const Finding& finding : result.findings)
-    text += finding.rule + "\t" + std::to_string(finding.ms) + "\t" + finding.what + "\n";
+    text += finding.rule + "\t" + finding.reason + "\t" + std::to_string(finding.ms) + "\t" +
+            finding.what + "\n";
   return text;
 }
 
@@ -66,8 +68,9 @@ Result unpack(std::string text) {
     const std::string line = cut_line(text);
     std::string_view rest = line;
     const std::string rule(cut(rest, '\t'));
+    const std::string reason(cut(rest, '\t'));
     const auto ms = static_cast<std::int64_t>(parse_number(cut(rest, '\t')).value_or(0));
-    result.findings.push_back({rule, ms, std::string(rest)});
+    result.findings.push_back({rule, reason, ms, std::string(rest)});
   }
   return result;
 }
@@ -172,8 +175,8 @@ void Crew::finish(Worker& worker, const Take& take) {
   Result result;
   const bool is_walk = worker.work.starts_with("walk ");
   result.order = is_walk ? Order{&scenes()[0], {}} : parse_order(worker.work);
-  result.findings.push_back(
-      {"the service does not end by itself", 0, how_it_ended(status) + " in: " + worker.work});
+  result.findings.push_back({"the service does not end by itself", how_it_ended(status), 0,
+                             "while it did: " + worker.work});
   start(worker);
   take(std::move(result));
 }

@@ -39,9 +39,13 @@ void Play::add_client_steps(std::vector<Step>& steps) const {
   const bool awaits =
       std::ranges::any_of(asked_, [](const auto& request) { return !request.second.by_observer; });
   if (awaits) may(Act::hang_up, Who::init, 1);
-  may(Act::create, Who::init, 1);
+  const auto again = [&](const char* verb) -> std::size_t {
+    const auto last = failed_.find(verb);
+    return last != failed_.end() && last->second ? 2 : 1;
+  };
+  if (!created_) may(Act::create, Who::init, again("Create"));
   if (!created_ || removed_) return;
-  may(Act::start, Who::init, start_failed_ ? 2 : 1);
+  may(Act::start, Who::init, again("Start"));
   may(Act::kill, Who::init, 2);
   may(Act::remove, Who::init, 2);
   if (count(Act::start, Who::init) > 0) may(Act::pause, Who::init, 1);
@@ -63,9 +67,9 @@ void Play::add_runtime_steps(std::vector<Step>& steps) const {
       if (std::ranges::find(steps, step) == steps.end()) steps.push_back(step);
     };
     const bool makes = call->verb == "create" || call->verb == "exec";
-    const bool can = call->verb != "exec" || stage_->lives(Who::init);
-    if (makes && !call->has_made && can) add(Act::make);
-    if (call->has_made || can) add(Act::let_return);
+    const bool can_make = stage_->can_make(*call);
+    if (can_make) add(Act::make);
+    if (!makes || call->has_made || can_make) add(Act::let_return);
     if (faults() >= kMostFaults) continue;
     add(Act::fail);
     add(Act::kill_call);

@@ -28,18 +28,21 @@ class Pace {
   std::int64_t end_;
 };
 
-bool breaks(const Result& result, const std::string& rule) {
+// What findings of one kind have in common.
+std::string kind_of(const Finding& finding) { return finding.rule + ": " + finding.reason; }
+
+bool breaks(const Result& result, const std::string& kind) {
   return result.is_playable && std::ranges::any_of(result.findings, [&](const Finding& finding) {
-           return finding.rule == rule;
+           return kind_of(finding) == kind;
          });
 }
 
 // Takes one step away after the other, as long as the finding stays.
-Order minimal(Crew& crew, Order order, const std::string& rule) {
+Order minimal(Crew& crew, Order order, const std::string& kind) {
   for (std::size_t i = order.steps.size(); i-- > 0;) {
     Order shorter = order;
     shorter.steps.erase(shorter.steps.begin() + static_cast<std::ptrdiff_t>(i));
-    if (breaks(crew.run(shorter), rule)) order = shorter;
+    if (breaks(crew.run(shorter), kind)) order = shorter;
   }
   return order;
 }
@@ -50,8 +53,8 @@ void Report::take(const Result& result) {
   ++orders_;
   std::set<std::string> seen;
   for (const Finding& finding : result.findings) {
-    if (!seen.insert(finding.rule).second) continue;
-    Broken& broken = broken_[finding.rule];
+    if (!seen.insert(kind_of(finding)).second) continue;
+    Broken& broken = broken_[kind_of(finding)];
     ++broken.count;
     broken.examples.push_back({result.order, finding.what});
     std::ranges::stable_sort(broken.examples, {}, [](const Example& example) {
@@ -62,18 +65,18 @@ void Report::take(const Result& result) {
 }
 
 void Report::minimise(Crew& crew) {
-  for (auto& [rule, broken] : broken_)
+  for (auto& [kind, broken] : broken_)
     for (Example& example : broken.examples) {
-      example.order = minimal(crew, example.order, rule);
+      example.order = minimal(crew, example.order, kind);
       for (const Finding& finding : crew.run(example.order).findings)
-        if (finding.rule == rule) example.what = finding.what;
+        if (kind_of(finding) == kind) example.what = finding.what;
     }
 }
 
 std::string Report::text() const {
   std::string text;
-  for (const auto& [rule, broken] : broken_) {
-    text += "\nBroken in " + std::to_string(broken.count) + " orders: " + rule + "\n";
+  for (const auto& [kind, broken] : broken_) {
+    text += "\nBroken in " + std::to_string(broken.count) + " orders: " + kind + "\n";
     std::set<std::string> seen;
     for (const Example& example : broken.examples) {
       const std::string words = to_words(example.order);

@@ -11,7 +11,7 @@
 
 namespace thinshim::orders {
 
-// What was found, by promise: how often, and the shortest orders.
+// What was found, by promise and reason: how often, and the shortest orders.
 class Report {
  public:
   void take(const Result& result);

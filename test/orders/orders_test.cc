@@ -61,7 +61,8 @@ int print_order(const std::string& directory) {
   for (const Step& step : result.next) std::cout << " " << to_words(step) << ",";
   std::cout << "\n";
   for (const Finding& finding : result.findings)
-    std::cout << "BROKEN: " << finding.rule << ": " << finding.what << "\n";
+    std::cout << "BROKEN: " << finding.rule << ": " << finding.reason << ": " << finding.what
+              << "\n";
   return result.findings.empty() && result.is_playable ? 0 : 1;
 }
 

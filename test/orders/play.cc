@@ -174,7 +174,7 @@ Task<bool> Play::ask(Client& client, std::string verb, Who who, Message message)
   }
   asked_.erase(number);
   const bool granted = answer.code == Code::ok;
-  if (verb == "Start" && who == Who::init && !granted) start_failed_ = true;
+  if (who == Who::init) failed_[verb] = !granted && answer.kind == Kind::answer;
   write(std::move(answer));
   co_return granted;
 }

@@ -80,7 +80,7 @@ class Play {
   std::vector<Step> steps_;  // those of the scene too
   bool created_ = false;     // as the events say
   bool removed_ = false;
-  bool start_failed_ = false;
+  std::map<std::string, bool> failed_;  // Create and Start of init, the last one
   std::map<Who, bool> added_;
   std::map<int, Request> asked_;  // and not answered
   std::map<std::pair<std::string, Who>, bool> asks_;

@@ -183,10 +183,13 @@ void Stage::take_made(Call& call, pid_t pid) {
   if (call.returns || free_) let_return(call);
 }
 
+bool Stage::can_make(const Call& call) const {
+  if (call.has_made || (call.verb != "create" && call.verb != "exec")) return false;
+  return call.verb == "exec" ? lives(Who::init) : !knows_container();
+}
+
 void Stage::let_return(Call& call) {
-  const bool makes = call.verb == "create" || call.verb == "exec";
-  const bool can = call.verb != "exec" || lives(Who::init);
-  if (makes && !call.has_made && can) {
+  if (can_make(call)) {
     call.returns = true;
     return make(call);
   }
@@ -195,6 +198,8 @@ void Stage::let_return(Call& call) {
   call.end = kSuccess;
   tell(call, "return");
 }
+
+bool Stage::knows_container() const { return ::access(setting_.state.c_str(), F_OK) == 0; }
 
 void Stage::let_fail(Call& call, const std::string& reason) {
   call.end = reason;
@@ -208,9 +213,8 @@ void Stage::kill_call(Call& call) {
 }
 
 std::string Stage::perform(Call& call) {
-  const bool exists = ::access(setting_.state.c_str(), F_OK) == 0;
-  if (call.verb == "create") return "";
-  if (!exists) return "container does not exist";
+  if (call.verb == "create") return call.has_made ? "" : "container with given ID already exists";
+  if (!knows_container()) return "container does not exist";
   if (call.verb == "exec") return call.has_made ? "" : "cannot exec in a stopped container";
   if (call.verb == "delete") return perform_delete(call);
   if (call.verb == "kill" && setting_.refuses_signals) return "operation not permitted";

@@ -63,7 +63,8 @@ class Stage final : public Judge {
   // Those that stand still, in the order in which they came.
   std::vector<Call*> calls() const;
 
-  // Makes its process, before it ends in whatever way; only of create and exec.
+  // Makes its process, before it ends in whatever way, where it can.
+  bool can_make(const Call& call) const;
   void make(Call& call);
   // Ends with success, where what it was called for can be done.
   void let_return(Call& call);
@@ -101,6 +102,7 @@ class Stage final : public Judge {
   void read_arguments(Call& call, const std::string& arguments);
   void take_made(Call& call, pid_t pid);
   void tell(Call& call, const std::string& words);
+  bool knows_container() const;
   // Why the call cannot be done; empty where it was.
   std::string perform(Call& call);
   std::string perform_delete(const Call& call);

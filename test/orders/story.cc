@@ -48,7 +48,8 @@ Story::Story(const Trace& told) : trace(told), freed(told.entries.size()) {
         take_event(*this, now, place);
         break;
       case Kind::made:
-        life_of_now.made = place;
+        life_of_now = {.who = now.who,
+                       .made = place};  // one that failed may have been there before
         break;
       case Kind::died:
         life_of_now.died = place;

@@ -34,10 +34,10 @@ struct RuntimeCall {
 
 struct Life {
   Who who = Who::init;
-  std::optional<Place> made;
-  std::optional<Place> died;
-  std::optional<Place> started;  // as the events say
-  std::optional<Place> told;     // its exit
+  std::optional<Place> made = {};
+  std::optional<Place> died = {};
+  std::optional<Place> started = {};  // as the events say
+  std::optional<Place> told = {};     // its exit
 };
 
 struct Story {

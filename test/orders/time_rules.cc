@@ -67,8 +67,7 @@ void exits_are_told_in_time(const Story& story, Findings& findings) {
     const std::int64_t since = std::max(story.ms(*known), story.ms(*life.died));
     const std::int64_t most = is_init ? most_held_up(story, life) : limit::kSoon;
     if (story.ms(*life.told) - since > most)
-      findings.add(*life.told, "its death was " + std::to_string(story.ms(*life.told) - since) +
-                                   " ms ago, of at most " + std::to_string(most));
+      findings.add_duration(*life.told, story.ms(*life.told) - since, most);
   }
 }
 
@@ -95,15 +94,14 @@ void questions_are_answered_at_once(const Story& story, Findings& findings) {
   for (const Request& request : story.requests)
     if ((request.verb == "State" || request.verb == "Exec") &&
         duration(story, request) > limit::kSoon)
-      findings.add(request.asked, "it takes " + std::to_string(duration(story, request)) + " ms");
+      findings.add_duration(request.asked, duration(story, request), limit::kSoon);
 }
 
 void delete_is_bounded(const Story& story, Findings& findings) {
   constexpr std::int64_t kMost = limit::kDeletion + limit::kDying + limit::kLastExit + limit::kSoon;
   for (const Request& request : story.requests)
     if (request.verb == "Delete" && duration(story, request) > kMost)
-      findings.add(request.asked, "it takes " + std::to_string(duration(story, request)) +
-                                      " ms, of at most " + std::to_string(kMost));
+      findings.add_duration(request.asked, duration(story, request), kMost);
 }
 
 // To init it goes past everything else, but for one that is frozen, or about to be: its runtime
@@ -121,8 +119,7 @@ void kill_is_bounded(const Story& story, Findings& findings) {
           return serves(call, request) && call.begun > request.asked;
         });
     if (!hangs && duration(story, request) > most)
-      findings.add(request.asked, "it takes " + std::to_string(duration(story, request)) +
-                                      " ms, of at most " + std::to_string(most));
+      findings.add_duration(request.asked, duration(story, request), most);
   }
 }
 
