@@ -113,19 +113,23 @@ Task<> Stage::hear(std::shared_ptr<Call> call) {
     if (size < 0 && errno == EAGAIN) continue;
     if (size <= 0) break;
     const std::string words(packet, static_cast<std::size_t>(size));
+    if (doomed_.count(call->pid) != 0) continue;
     if (call->number == 0) {
       read_arguments(*call, words);
     } else {
       take_made(*call, std::atoi(words.c_str()));
     }
   }
-  call->stands = false;
+  note_end(*call, "by itself");
   call->watch.reset();
   calls_.remove(call);
-  if (call->number == 0) co_return;  // killed before it said anything
-  Entry entry{.kind = Kind::returned, .number = call->number, .text = call->end};
-  if (entry.text.empty()) entry.text = "given up by the service";
-  write_(std::move(entry));
+}
+
+// At the moment at which its end is certain: when the service hears of it depends on the machine.
+void Stage::note_end(Call& call, const std::string& how) {
+  call.stands = false;
+  if (call.number != 0 && !std::exchange(call.is_over, true))
+    write_({.kind = Kind::returned, .number = call.number, .text = how});
 }
 
 void Stage::read_arguments(Call& call, const std::string& arguments) {
@@ -195,20 +199,19 @@ void Stage::let_return(Call& call) {
   }
   const std::string failure = perform(call);
   if (!failure.empty()) return let_fail(call, failure);
-  call.end = kSuccess;
+  note_end(call, kSuccess);
   tell(call, "return");
 }
 
 bool Stage::knows_container() const { return ::access(setting_.state.c_str(), F_OK) == 0; }
 
 void Stage::let_fail(Call& call, const std::string& reason) {
-  call.end = reason;
+  note_end(call, reason);
   tell(call, "fail " + reason);
 }
 
 void Stage::kill_call(Call& call) {
-  call.end = "killed";
-  call.stands = false;
+  note_end(call, "killed");
   real_kill(call.pid, SIGKILL);
 }
 
@@ -291,8 +294,10 @@ int Stage::kill(pid_t pid, int signal) {
     if (!actor->dead) end(*actor, signal, 128 + signal);
     return 0;
   }
+  // A call may end so before it has said anything; then it is as if it had never been.
+  if (signal != 0) doomed_.insert(pid);
   for (const auto& call : calls_)
-    if (call->pid == pid) call->stands = false;
+    if (call->pid == pid && signal != 0) note_end(*call, "given up by the service");
   return real_kill(pid, signal);
 }
 

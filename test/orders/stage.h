@@ -12,6 +12,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,7 +59,7 @@ class Stage final : public Judge {
     bool stands = false;    // it waits to be told
     bool has_made = false;  // its process
     bool returns = false;   // once it has made it
-    std::string end;        // how it was told to end
+    bool is_over = false;
   };
   // Those that stand still, in the order in which they came.
   std::vector<Call*> calls() const;
@@ -102,6 +103,7 @@ class Stage final : public Judge {
   void read_arguments(Call& call, const std::string& arguments);
   void take_made(Call& call, pid_t pid);
   void tell(Call& call, const std::string& words);
+  void note_end(Call& call, const std::string& how);
   bool knows_container() const;
   // Why the call cannot be done; empty where it was.
   std::string perform(Call& call);
@@ -123,6 +125,7 @@ class Stage final : public Judge {
   int last_call_ = 0;
   std::list<std::shared_ptr<Call>> calls_;
   std::array<std::optional<Actor>, 3> actors_;
+  std::set<pid_t> doomed_;  // whom the service has killed
   TaskSet hearing_;
 };
 
