@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nerdctl by hand, as root: every day, with limits on memory, and when containerd or the shim dies under it."""
+import os
+import signal
+
+import nerdctl_everyday  # noqa: F401 its checks come first
+import steps
+import world
+from nerdctl_world import Nerdctl
+from registry import BOX
+from steps import expect, expect_equal, step
+
+
+def only_shim():
+    shims = world.shims()
+    expect_equal(1, len(shims), "shims")
+    return shims.pop()
+
+
+@step("--memory: an OOM kill is told")
+def _(w):
+    done = w.nerdctl("run", "--name", "eater", "--memory", "16m", BOX, "sh", "-c", "tail /dev/zero", check=False)
+    expect(done.returncode in (1, 137), f"exit code {done.returncode}")
+
+
+@step("stats and update")
+def _(w):
+    name = w.start("sleep", "1000", options=("--memory", "64m"))
+    expect(any("64MiB" in line for line in w.lines("stats", "--no-stream", name)), "no limit of 64 MiB")
+    w.nerdctl("update", "--memory", "48m", name)
+    expect(any("48MiB" in line for line in w.lines("stats", "--no-stream", name)), "no limit of 48 MiB")
+
+
+# --- outages of containerd
+
+
+def restart_containerd(w, meanwhile=lambda: None, number=signal.SIGKILL):
+    w.containerd.down(number)
+    meanwhile()
+    w.containerd.up()
+
+
+@step("containerd is killed and comes back: the container runs on, exec, stop")
+def _(w):
+    name = w.start("sh", "-c", "trap 'exit 4' TERM; while :; do echo tick; sleep 0.1; done")
+    pid, shim = w.pid(name), only_shim()
+    restart_containerd(w)
+    expect_equal((pid, shim), (w.pid(name), only_shim()))
+    expect_equal(b"hello\n", w.nerdctl("exec", name, "echo", "hello").stdout)
+    w.nerdctl("stop", name)
+    expect_equal(4, w.state(name)["ExitCode"])
+
+
+@step("containerd is killed and comes back: the log goes on")
+def _(w):
+    name = w.start("sh", "-c", "while :; do echo tick; sleep 0.1; done")
+    restart_containerd(w)
+    count = len(w.lines("logs", name))
+    expect(world.eventually(lambda: len(w.lines("logs", name)) > count, 10), "it stands still")
+
+
+@step("containerd is restarted in peace")
+def _(w):
+    name = w.start("sleep", "1000")
+    pid = w.pid(name)
+    restart_containerd(w, number=signal.SIGTERM)
+    expect_equal(("running", pid), (w.state(name)["Status"], w.pid(name)))
+
+
+@step("a container ends while containerd is away: its exit code is known", times=3, promised=True)
+def _(w):
+    fifo = world.DIRECTORY / "volume2"
+    fifo.mkdir(exist_ok=True)
+    name = w.start("sh", "-c", "while [ ! -f /volume/end ]; do sleep 0.1; done; echo last words; exit 33",
+                   options=("-v", f"{fifo}:/volume"))
+    pid = w.pid(name)
+
+    def meanwhile():
+        (fifo / "end").touch()
+        expect(world.eventually(lambda: pid not in world.processes()), "it does not end")
+
+    try:
+        restart_containerd(w, meanwhile)
+    finally:
+        (fifo / "end").unlink(missing_ok=True)
+    w.until_state(name, "exited")
+    expect_equal(33, w.state(name)["ExitCode"])
+
+
+@step("--restart always, ended while containerd is away: it comes back")
+def _(w):
+    name = w.start("sleep", "1000", options=("--restart", "always"))
+    before = w.pid(name)
+
+    def meanwhile():
+        os.kill(before, signal.SIGKILL)
+        expect(world.eventually(lambda: before not in world.processes()), "it does not end")
+
+    restart_containerd(w, meanwhile)
+    expect(world.eventually(lambda: w.state(name)["Status"] == "running" and w.pid(name) not in (0, before), 30), "it does not")
+
+
+@step("a client waits while containerd is killed: it ends")
+def _(w):
+    process = w.begin("run", "--rm", "--name", "held", BOX, "sleep", "1000")
+    expect(world.eventually(lambda: world.shims(), 20), "nothing runs")
+    w.until_state("held", "running")
+    restart_containerd(w)
+    process.wait(30)
+
+
+# --- crashes of the shim
+
+
+@step("the shim is killed: the container is over, rm and a new one of the same name")
+def _(w):
+    name = w.start("sleep", "4242")
+    os.kill(only_shim(), signal.SIGKILL)
+    expect(world.eventually(lambda: ["sleep", "4242"] not in world.processes().values(), 15), "the process runs on")
+    expect(world.eventually(lambda: w.state(name)["Status"] != "running", 15), "it is said to run")
+    w.nerdctl("rm", "-f", name)
+    w.nerdctl("run", "-d", "--name", name, BOX, "sleep", "1000")
+    w.until_state(name, "running")
+
+
+@step("the shim is killed: start again")
+def _(w):
+    name = w.start("sleep", "1000")
+    os.kill(only_shim(), signal.SIGKILL)
+    # While containerd cleans up, there still is a task.
+    expect(world.eventually(lambda: w.nerdctl("start", name, check=False).returncode == 0, 15), "it does not start")
+    w.until_state(name, "running")
+
+
+@step("the shim is killed under a client in the foreground: it ends with an error")
+def _(w):
+    process = w.begin("run", "--name", "fallen", BOX, "sleep", "1000")
+    expect(world.eventually(lambda: world.shims(), 20), "nothing runs")
+    w.until_state("fallen", "running")
+    os.kill(only_shim(), signal.SIGKILL)
+    expect(process.wait(20) != 0, "it says success")
+
+
+@step("--restart always, the shim is killed: it comes back")
+def _(w):
+    name = w.start("sleep", "1000", options=("--restart", "always"))
+    before = w.pid(name)
+    os.kill(only_shim(), signal.SIGKILL)
+    expect(world.eventually(lambda: w.state(name)["Status"] == "running" and w.pid(name) not in (0, before), 30), "it does not")
+    expect(before not in world.processes(), "the old process runs beside the new one")
+
+
+@step("the shim and containerd are killed together: the container is over, rm -f")
+def _(w):
+    name = w.start("sleep", "4242")
+    shim = only_shim()
+    restart_containerd(w, lambda: os.kill(shim, signal.SIGKILL))
+    expect(world.eventually(lambda: ["sleep", "4242"] not in world.processes().values(), 15), "the process runs on")
+    expect(world.eventually(lambda: w.state(name)["Status"] != "running", 15), "it is said to run")
+    w.nerdctl("rm", "-f", name)
+
+
+if __name__ == "__main__":
+    steps.main(Nerdctl)

@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users do with nerdctl by hand every day, as root or not."""
+import os
+import signal
+import subprocess
+import time
+
+import world
+from registry import BOX
+from steps import Failed, expect, expect_equal, step
+from talk import MEGABYTE, end_of, fetch, read_until, without_complaints
+
+# --- stdin
+
+
+@step("run -i: echo hi | cat", times=10, promised=True)
+def _(w):
+    done = w.nerdctl("run", "--rm", "-i", BOX, "cat", input=b"hi\n", limit=8)
+    expect_equal(b"hi\n", done.stdout)
+
+
+@step("run -i: a megabyte through cat", times=3)
+def _(w):
+    done = w.nerdctl("run", "--rm", "-i", BOX, "cat", input=MEGABYTE, limit=10)
+    expect(done.stdout == MEGABYTE, f"{len(done.stdout)} of {len(MEGABYTE)} bytes came back")
+
+
+@step("run -i </dev/null: cat ends", times=3)
+def _(w):
+    expect_equal(b"", w.nerdctl("run", "--rm", "-i", BOX, "cat", stdin=subprocess.DEVNULL, limit=8).stdout)
+
+
+@step("run </dev/null, without -i")
+def _(w):
+    expect_equal(b"hello\n", w.nerdctl("run", "--rm", BOX, "echo", "hello", stdin=subprocess.DEVNULL).stdout)
+
+
+@step("run, data on stdin, without -i: the container sees none")
+def _(w):
+    expect_equal(b"0\n", w.nerdctl("run", "--rm", BOX, "wc", "-c", input=b"hi\n").stdout)
+
+
+@step("run -i, kept open: each line comes back, the end of input ends it")
+def _(w):
+    process = w.begin("run", "--rm", "-i", BOX, "cat")
+    for line in (b"one\n", b"two\n"):
+        process.stdin.write(line)
+        process.stdin.flush()
+        read_until(process, line)
+    code, said = end_of(process)
+    expect_equal((0, b""), (code, without_complaints(said)))
+
+
+@step("run -i, kept open: it ends with the container")
+def _(w):
+    process = w.begin("run", "--rm", "-i", BOX, "sh", "-c", "echo done; exit 4")
+    read_until(process, b"done\n")
+    try:
+        expect_equal(4, process.wait(20))
+    except subprocess.TimeoutExpired:
+        raise Failed("nerdctl goes on after the container's end") from None
+
+
+@step("run -i: a megabyte to who reads five bytes", times=3)
+def _(w):
+    expect_equal(b"01234", w.nerdctl("run", "--rm", "-i", BOX, "head", "-c", "5", input=MEGABYTE, limit=10).stdout)
+
+
+@step("run -it: a shell on a terminal")
+def _(w):
+    with w.terminal("run", "--rm", "-it", BOX, "sh") as terminal:
+        terminal.until("#")
+        terminal.send("tty; stty size; echo $((6*7))\n")
+        terminal.until("/dev/pts/")
+        terminal.until("24 80")
+        terminal.until("42")
+        terminal.send("exit 3\n")
+        expect_equal(3, terminal.wait(), "exit code")
+
+
+@step("run -it: control-C and control-D are the container's")
+def _(w):
+    with w.terminal("run", "--rm", "-it", BOX, "sh", "-c", "trap 'echo caught; cat; echo over; exit 0' INT; echo ready; "
+                    "while :; do sleep 0.1; done") as terminal:
+        terminal.until("ready")
+        terminal.send("\x03")
+        terminal.until("caught")
+        terminal.send("\x04")
+        terminal.until("over")
+        expect_equal(0, terminal.wait(), "exit code")
+
+
+@step("run -i: the client is killed, the container goes on")
+def _(w):
+    process = w.begin("run", "-i", "--name", "orphan", BOX, "sh", "-c", "cat; while :; do sleep 1; done")
+    process.stdin.write(b"hello\n")
+    process.stdin.flush()
+    read_until(process, b"hello\n")
+    process.kill()
+    process.wait()
+    expect_equal(b"hello\n", w.nerdctl("exec", "orphan", "echo", "hello").stdout)
+    expect_equal("running", w.state("orphan")["Status"])
+
+
+# --- how it ends
+
+
+@step("run: exit codes: 0, 7, of a signal, of what cannot be run")
+def _(w):
+    for code, command in ((0, "exit 0"), (7, "exit 7"), (143, "kill -TERM $$"), (137, "kill -KILL $$")):
+        # Process 1 gets no signal of its own making that it has no handler for: its child is told of.
+        done = w.nerdctl("run", "--rm", BOX, "sh", "-c", f"sh -c '{command}'; exit $?", check=False)
+        expect_equal(code, done.returncode, command)
+    expect(w.nerdctl("run", "--rm", BOX, "/no/such/program", check=False).returncode != 0, "it says success")
+
+
+@step("run: stdout and stderr are two")
+def _(w):
+    done = w.nerdctl("run", "--rm", BOX, "sh", "-c", "echo out; echo err >&2")
+    expect_equal((b"out\n", b"err\n"), (done.stdout, without_complaints(done.stderr)))
+
+
+@step("run: two hundred thousand lines in the foreground", times=3)
+def _(w):
+    lines = w.lines("run", "--rm", BOX, "sh", "-c", "seq 1 200000; echo END")
+    expect_equal((200001, "END"), (len(lines), lines[-1] if lines else None), "lines and the last of them")
+
+
+@step("run --rm: nothing is listed afterwards")
+def _(w):
+    w.nerdctl("run", "--rm", "--name", "gone", BOX, "true")
+    expect_equal([], w.lines("ps", "-aq"))
+
+
+# --- logs
+
+
+@step("run -d, then logs: both streams")
+def _(w):
+    name = w.start("sh", "-c", "echo out; echo err >&2")
+    w.nerdctl("wait", name)
+    done = w.nerdctl("logs", name)
+    expect_equal((b"out\n", b"err\n"), (done.stdout, done.stderr))
+
+
+@step("run -d, then logs: two hundred thousand lines are whole at the exit", times=3, limit=90, promised=True)
+def _(w):
+    name = w.start("sh", "-c", "seq 1 200000; echo END")
+    w.nerdctl("wait", name, limit=60)
+    # The logger writes the file: it has until its input has ended.
+    world.eventually(lambda: w.lines("logs", "--tail", "1", name) == ["END"], 10)
+    lines = w.lines("logs", name)
+    expect_equal((200001, "END"), (len(lines), lines[-1] if lines else None), "lines and the last of them")
+
+
+@step("logs -f ends with the container and has its last words")
+def _(w):
+    name = w.start("sh", "-c", "for i in 1 2 3; do echo line $i; sleep 0.3; done; echo last words")
+    process = w.begin("logs", "-f", name, stdin=subprocess.DEVNULL)
+    said = read_until(process, b"last words\n")
+    expect_equal(b"line 1\nline 2\nline 3\nlast words\n", said)
+    expect_equal(0, end_of(process)[0], "exit code")
+
+
+@step("logs --tail and --timestamps")
+def _(w):
+    name = w.start("seq", "1", "100")
+    w.nerdctl("wait", name)
+    world.eventually(lambda: len(w.lines("logs", name)) == 100)
+    expect_equal(["99", "100"], w.lines("logs", "--tail", "2", name))
+    expect(w.lines("logs", "--tail", "1", "--timestamps", name)[0].startswith("20"), "no time")
+
+
+# --- exec
+
+
+@step("exec: its output, its code, user, directory, environment")
+def _(w):
+    name = w.start("sleep", "1000")
+    done = w.nerdctl("exec", "-u", "nobody", "-w", "/tmp", "-e", "A=b", name, "sh", "-c", "echo $A $(id -u) $PWD; echo err >&2; exit 5",
+                     check=False)
+    expect_equal(b"b 65534 /tmp\n", done.stdout)
+    expect(b"err\n" in done.stderr, "stderr is lost")
+    expect(done.returncode != 0 and b"exit code 5" in done.stderr, f"its code is not told: {done.returncode} {done.stderr}")
+
+
+@step("exec -i: echo hi | cat", times=10)
+def _(w):
+    name = w.start("sleep", "1000")
+    expect_equal(b"hi\n", w.nerdctl("exec", "-i", name, "cat", input=b"hi\n", limit=8).stdout)
+
+
+@step("exec -i: a megabyte through cat", times=3)
+def _(w):
+    name = w.start("sleep", "1000")
+    done = w.nerdctl("exec", "-i", name, "cat", input=MEGABYTE)
+    expect(done.stdout == MEGABYTE, f"{len(done.stdout)} of {len(MEGABYTE)} bytes came back")
+
+
+@step("exec -i </dev/null: cat ends", times=3)
+def _(w):
+    name = w.start("sleep", "1000")
+    expect_equal(b"", w.nerdctl("exec", "-i", name, "cat", stdin=subprocess.DEVNULL, limit=8).stdout)
+
+
+@step("exec -i, kept open")
+def _(w):
+    name = w.start("sleep", "1000")
+    process = w.begin("exec", "-i", name, "cat")
+    process.stdin.write(b"hello\n")
+    process.stdin.flush()
+    read_until(process, b"hello\n")
+    expect_equal((0, b""), end_of(process))
+
+
+@step("exec -it: a shell on a terminal")
+def _(w):
+    name = w.start("sleep", "1000")
+    with w.terminal("exec", "-it", name, "sh") as terminal:
+        terminal.until("#")
+        terminal.send("echo $((6*7))\n")
+        terminal.until("42")
+        terminal.send("exit 6\n")
+        terminal.until("exit code 6")
+        expect(terminal.wait() != 0, "it says success")
+
+
+@step("exec -d: it runs after the client")
+def _(w):
+    name = w.start("sleep", "1000")
+    w.nerdctl("exec", "-d", name, "sh", "-c", "sleep 0.5; echo done >/tmp/file")
+    expect(world.eventually(lambda: w.nerdctl("exec", name, "cat", "/tmp/file", check=False).stdout == b"done\n", 15), "it did not")
+
+
+@step("exec: the container ends under it")
+def _(w):
+    name = w.start("sh", "-c", "while [ ! -f /tmp/end ]; do sleep 0.1; done; exit 3")
+    process = w.begin("exec", name, "sh", "-c", "echo ready; touch /tmp/end; sleep 1000", stdin=subprocess.DEVNULL)
+    read_until(process, b"ready\n")
+    expect(end_of(process)[0] != 0, "exec says success")
+    expect_equal(["3"], w.lines("wait", name))
+
+
+@step("exec: fifty, eight at a time", limit=120)
+def _(w):
+    name = w.start("sleep", "1000")
+    waiting = []
+    for number in range(50):
+        waiting.append((number, w.begin("exec", name, "echo", str(number), stdin=subprocess.DEVNULL)))
+        if len(waiting) == 8 or number == 49:
+            for number, process in waiting:
+                expect_equal((0, f"{number}\n".encode()), end_of(process))
+            waiting = []
+
+
+# --- attach
+
+
+@step("run -it, detach by keys, attach, detach, attach again")
+def _(w):
+    with w.terminal("run", "-it", "--name", "shell", BOX, "sh") as terminal:
+        terminal.until("#")
+        terminal.send("\x10\x11")  # control-P, control-Q
+        terminal.wait()
+    for product in (42, 49):
+        expect_equal("running", w.state("shell")["Status"])
+        with w.terminal("attach", "shell") as terminal:
+            terminal.send(f"echo $((7*{product // 7}))\n")
+            terminal.until(f"\n{product}")
+            terminal.send("\x10\x11")
+            terminal.wait()
+    with w.terminal("attach", "shell") as terminal:
+        terminal.send("exit 9\n")
+        terminal.wait()
+    expect_equal(["9"], w.lines("wait", "shell"))
+
+
+# --- the other verbs
+
+
+@step("stop lets it end, and kills it after its time")
+def _(w):
+    kind = w.start("sh", "-c", "trap 'echo bye; exit 2' TERM; while :; do sleep 0.1; done")
+    hard = w.start("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
+    w.nerdctl("stop", "-t", "10", kind)
+    expect_equal(2, w.state(kind)["ExitCode"])
+    expect(world.eventually(lambda: w.lines("logs", kind) == ["bye"], 5), "its last words are lost")
+    w.nerdctl("stop", "-t", "1", hard)
+    expect_equal(137, w.state(hard)["ExitCode"])
+
+
+@step("kill with a signal")
+def _(w):
+    name = w.start("sh", "-c", "trap 'echo caught; exit 5' USR1; echo ready; while :; do sleep 0.1; done")
+    expect(world.eventually(lambda: w.lines("logs", name) == ["ready"], 10), "it is not ready")
+    w.nerdctl("kill", "-s", "USR1", name)
+    expect_equal(["5"], w.lines("wait", name))
+
+
+@step("start, stop, start again, start -a, restart")
+def _(w):
+    name = w.start("sh", "-c", "echo begun; exec sleep 1000")
+    for _ in range(2):
+        w.nerdctl("stop", "-t", "0", name)
+        w.nerdctl("start", name)
+        w.until_state(name, "running")
+    before = w.pid(name)
+    w.nerdctl("restart", "-t", "0", name)
+    expect(w.pid(name) != before, "the same process")
+    w.nerdctl("create", "--name", "later", BOX, "sh", "-c", "echo hello; exit 3")
+    done = w.nerdctl("start", "-a", "later", check=False)
+    expect_equal(b"hello\n", done.stdout)
+    expect(done.returncode != 0, "it says success")
+    expect_equal(["3"], w.lines("wait", "later"))
+
+
+@step("pause and unpause")
+def _(w):
+    name = w.start("sh", "-c", "while :; do echo tick; sleep 0.1; done")
+    w.nerdctl("pause", name)
+    expect_equal("paused", w.state(name)["Status"])
+    w.nerdctl("unpause", name)
+    w.until_state(name, "running")
+    count = len(w.lines("logs", name))
+    expect(world.eventually(lambda: len(w.lines("logs", name)) > count, 10), "it stands still")
+
+
+@step("rm -f of one that runs, and of one that is paused")
+def _(w):
+    running, paused = w.start("sleep", "1000"), w.start("sleep", "1000")
+    w.nerdctl("pause", paused)
+    w.nerdctl("rm", "-f", running)
+    w.nerdctl("rm", "-f", paused)
+    expect_equal([], w.lines("ps", "-aq"))
+
+
+@step("ps, top, inspect, rename")
+def _(w):
+    name = w.start("sleep", "1000")
+    expect_equal([name], w.lines("ps", "--format", "{{.Names}}"))
+    expect(any("sleep 1000" in line for line in w.lines("top", name)), "top does not name the process")
+    expect(os.path.exists(f"/proc/{w.pid(name)}"), "no such process")
+    w.nerdctl("rename", name, "other")
+    expect_equal("running", w.state("other")["Status"])
+
+
+@step("cp in and out, commit, diff")
+def _(w):
+    name = w.start("sleep", "1000")
+    place = world.DIRECTORY / "copied"
+    place.write_text("text\n")
+    w.nerdctl("cp", place, f"{name}:/tmp/file")
+    expect_equal(b"text\n", w.nerdctl("exec", name, "cat", "/tmp/file").stdout)
+    w.nerdctl("cp", f"{name}:/www/index.html", place)
+    expect_equal("It works!\n", place.read_text())
+    w.nerdctl("stop", "-t", "0", name)
+    w.nerdctl("commit", name, "committed:1")
+    expect_equal(b"text\n", w.nerdctl("run", "--rm", "committed:1", "cat", "/tmp/file").stdout)
+    w.nerdctl("rmi", "-f", "committed:1")
+
+
+@step("--init, --user, --read-only, --tmpfs, -v, -e, --hostname, --entrypoint")
+def _(w):
+    place = world.DIRECTORY / "volume"
+    place.mkdir(exist_ok=True)
+    done = w.nerdctl("run", "--rm", "--user", "nobody", "--read-only", "--tmpfs", "/scratch", "-v", f"{place}:/volume:ro", "-e", "A=b",
+                     "--hostname", "me", "--entrypoint", "sh", BOX, "-c", "echo $A $(id -u) $(hostname); touch /x; touch /volume/x",
+                     check=False)
+    expect_equal(b"b 65534 me\n", done.stdout)
+    expect_equal(1, done.returncode, "exit code")
+
+
+@step("publish a port")
+def _(w):
+    w.start("httpd", "-f", "-p", "80", "-h", "/www", options=("-p", "127.0.0.1:8080:80"))
+    expect(world.eventually(lambda: fetch(8080) == b"It works!\n", 10), "no answer")
+
+
+@step("many at once: ten containers in the foreground", limit=120)
+def _(w):
+    processes = [w.begin("run", "--rm", BOX, "sh", "-c", f"echo {number}; exit {number}", stdin=subprocess.DEVNULL)
+                 for number in range(10)]
+    for number, process in enumerate(processes):
+        expect_equal((number, f"{number}\n".encode()), end_of(process, 60))
+
+
+# --- restart policies
+
+
+@step("--restart always: killed, it comes back")
+def _(w):
+    name = w.start("sleep", "1000", options=("--restart", "always"))
+    before = w.pid(name)
+    os.kill(before, signal.SIGKILL)
+    expect(world.eventually(lambda: w.state(name)["Status"] == "running" and w.pid(name) not in (0, before), 30), "it does not")
+
+
+@step("--restart always: its log goes on")
+def _(w):
+    name = w.start("sh", "-c", "echo begun; sleep 0.5", options=("--restart", "always"))
+    expect(world.eventually(lambda: len(w.lines("logs", name)) >= 3, 30), "no third beginning in the log")
+
+
+@step("--restart on-failure:2: three runs, then no more")
+def _(w):
+    name = w.start("sh", "-c", "echo begun; exit 1", options=("--restart", "on-failure:2"))
+    expect(world.eventually(lambda: len(w.lines("logs", name)) >= 3, 30), "no third run")
+    time.sleep(3)  # three turns of who restarts
+    expect_equal(3, len(w.lines("logs", name)), "runs")
+    expect_equal(1, w.state(name)["ExitCode"], "exit code")
+
+
+@step("--restart unless-stopped: stopped, it stays so")
+def _(w):
+    name = w.start("sleep", "1000", options=("--restart", "unless-stopped"))
+    w.nerdctl("stop", "-t", "0", name)
+    time.sleep(3)  # three turns of who restarts
+    expect_equal("exited", w.state(name)["Status"])

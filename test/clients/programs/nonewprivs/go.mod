@@ -1,0 +1,3 @@
+module thinshim/test/clients/nonewprivs
+
+go 1.26

@@ -1,0 +1,157 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
+"""Runs groups of checks over the stock shim and over thinshim, side by side, and prints what passes on which.
+
+    run.py THINSHIM PROGRAMS RESULTS VERSIONS GROUP...
+
+THINSHIM: the shim; PROGRAMS: the folder of the clients, of containerd and of its own shim; RESULTS: a folder for what is
+found; VERSIONS: a line of them. The exit code is 1 where thinshim fails what the stock shim passes, fails oftener, or fails
+what it promises whatever the stock shim does; the last line is "N passed, N failed". Else what both fail, for the sake of the
+machine or of the client itself, is shown and does not count.
+"""
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+AGAIN = 75  # see steps.py
+LIMIT = 25 * 60  # seconds for a group over one shim
+STOCK, THIN = "stock", "thinshim"
+TITLES = {"nerdctl": "nerdctl by hand", "rootless": "nerdctl, rootless", "crictl": "crictl's verbs", "critest": "critest, whole",
+          "kubelet": "kubelet, static pods"}
+
+
+class Result:
+    """What one shim made of one check."""
+
+    def __init__(self, line=None, text=""):
+        line = line or {"passed": 0, "times": 1, "text": text, "promised": False}
+        self.passed, self.times, self.text, self.promised = line["passed"], line["times"], line["text"], line["promised"]
+        self.all = self.passed == self.times
+        self.skipped = bool(line.get("skipped"))
+
+    def __str__(self):
+        if self.skipped:
+            return "skipped"
+        return {True: "pass", False: "fail"}[self.all] if self.times == 1 else f"{self.passed}/{self.times}"
+
+
+def run_group(group, kind, shim, programs, results):
+    """The results by check."""
+    place = results / f"{group}-{kind}.jsonl"
+    place.write_text("")
+    environment = dict(os.environ, THINSHIM_BINARY=str(shim), CLIENTS_PROGRAMS=str(programs), CLIENTS_RESULTS=str(place),
+                       CLIENTS_LOGS=str(results / f"{group}-{kind}"), PYTHONPATH=str(HERE.parent / "support"))
+    end, first, said = time.monotonic() + LIMIT, 0, ""
+    with open(results / f"{group}-{kind}.log", "wb") as log:
+        while True:
+            process = subprocess.Popen([HERE.parents[1] / "build/test/support/in_own_namespaces", "/usr/bin/python3", "-B",
+                                        HERE / f"{group}.py", str(first)], env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=log)
+            try:
+                code = process.wait(max(1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.terminate()  # it ends all that is in there
+                process.wait()
+                said = f"it was not over after {LIMIT} s"
+                break
+            if code != AGAIN:
+                break
+            begun = [line["begun"] for line in read(place) if "begun" in line]
+            if begun[-1] < first:
+                break
+            first = begun[-1] + 1
+    return summary(read(place), said or pathlib.Path(log.name).read_text(errors="replace")[-800:])
+
+
+def read(place):
+    return [json.loads(line) for line in place.read_text().splitlines()]
+
+
+def summary(lines, said):
+    found = {line["step"]: Result(line) for line in lines if "passed" in line}
+    for line in lines:
+        if "begun" in line and line["step"] not in found:
+            found[line["step"]] = Result(text="it did not come back from this")
+    ended = any(line.get("end") for line in lines)
+    found["it comes to its end"] = Result({"passed": int(ended), "times": 1, "text": "" if ended else said, "promised": True})
+    left = "\n".join(f"{line['step']}: {line['left']}" for line in lines if line.get("left"))
+    found["nothing is left of any of these"] = Result({"passed": int(not left), "times": 1, "text": left, "promised": True})
+    return found
+
+
+def verdict(stock, thin):
+    if thin.skipped and stock.skipped:
+        return ""
+    if thin.all:
+        return "" if stock.all else "better"
+    # A client that is at fault itself at times fails at times on both.
+    worse = thin.passed / thin.times < stock.passed / stock.times
+    return "FAILED" if worse or thin.promised or stock.skipped else "neither"
+
+
+def compare(found):
+    """Rows of check, stock, thinshim, verdict."""
+    names = list(dict.fromkeys([*found[STOCK], *found[THIN]]))
+    missing = Result(text="not run")
+    # What is true of all of a group's checks comes last.
+    names.sort(key=lambda name: name in ("it comes to its end", "nothing is left of any of these"))
+    for name in names:
+        stock, thin = (found[kind].get(name, missing) for kind in (STOCK, THIN))
+        yield name, stock, thin, verdict(stock, thin)
+
+
+def show(group, rows):
+    print(f"\n== {TITLES[group]}\n   stock thinshim")
+    for name, stock, thin, word in rows:
+        print(f"{stock!s:>8} {thin!s:>8}  {word:7} {name}")
+    for name, stock, thin, word in rows:
+        for kind, result in ((STOCK, stock), (THIN, thin)):
+            if not result.all and not result.skipped:
+                print(f"-- {name}, {kind}:")
+                for line in list(dict.fromkeys(result.text.splitlines()))[:12]:
+                    print("   " + line[:400])
+
+
+def table(tables, versions):
+    """For the README."""
+    lines = [versions, "", "| | checks | stock shim | thinshim |", "| --- | --- | --- | --- |"]
+    for group, rows in tables.items():
+        ran = [row for row in rows if not (row[1].skipped and row[2].skipped)]
+        lines.append(f"| {TITLES[group]} | {len(ran)} | {sum(row[1].all for row in ran)} pass | {sum(row[2].all for row in ran)} pass |")
+    unlike = [(group, row) for group, rows in tables.items() for row in rows if not row[1].all or not row[2].all]
+    unlike = [(group, row) for group, row in unlike if not row[1].skipped]
+    if unlike:
+        lines += ["", "What does not pass on both:", "", "| | | stock shim | thinshim |", "| --- | --- | --- | --- |"]
+        for group, (name, stock, thin, _) in unlike:
+            name = name.replace("|", "\\|")
+            lines.append(f"| {TITLES[group]} | {name} | {stock} | {thin} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    thin, programs, results = (pathlib.Path(word).resolve() for word in sys.argv[1:4])
+    versions, groups = sys.argv[4], sys.argv[5:]
+    shims = {STOCK: programs / "containerd-shim-runc-v2", THIN: thin}
+    results.mkdir(parents=True, exist_ok=True)
+    print(versions, flush=True)
+    tables = {}
+    for group in groups:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            running = {kind: pool.submit(run_group, group, kind, shim, programs, results) for kind, shim in shims.items()}
+            tables[group] = list(compare({kind: future.result() for kind, future in running.items()}))
+        show(group, tables[group])
+        sys.stdout.flush()
+    (results / "table.md").write_text(table(tables, versions))
+    words = [word for rows in tables.values() for _, _, thin, word in rows if not thin.skipped]
+    failed = words.count("FAILED")
+    print(f"\n{len(words) - failed - words.count('neither')} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()

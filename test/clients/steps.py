@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Named checks, one after the other, each within a time limit, and what came of them as lines of JSON.
+
+A group is a module that declares its checks with @step and ends with main(); run.py starts it once for each shim. After a
+check that fails nobody knows what is left of it, so the group ends there and run.py goes on behind it in a new world.
+"""
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+
+AGAIN = 75  # the exit code that asks for a new world
+STEPS = []
+
+
+class Failed(Exception):
+    """What a check found, in words."""
+
+
+class TimeLimit(BaseException):
+    """Above Exception, so that no check takes it for an answer."""
+
+
+class Step:
+    def __init__(self, body, name, limit, times, promised):
+        self.body, self.name, self.limit, self.times, self.promised = body, name, limit, times, promised
+
+
+def step(name, limit=60, times=1, promised=False):
+    """Declares a check: a function of the world. `limit`: seconds for each of its `times` runs. `promised`: thinshim
+    promises it, whatever the stock shim does."""
+    def declare(body):
+        STEPS.append(Step(body, name, limit, times, promised))
+        return body
+    return declare
+
+
+def expect(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+def expect_equal(wanted, found, what=""):
+    if wanted != found:
+        raise Failed(f"{what + ': ' if what else ''}wanted {shorten(wanted)}, found {shorten(found)}")
+
+
+def shorten(value, most=300):
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= most else f"{text[:most // 2]} ... {text[-most // 2:]}"
+
+
+def _too_long(*_):
+    raise TimeLimit
+
+
+def attempt(body, world, limit):
+    """What is wrong, or nothing."""
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(limit)
+    try:
+        body(world)
+    except TimeLimit:
+        return f"took more than {limit} s"
+    except Failed as error:
+        return str(error)
+    except Exception:  # of the check itself, or of a program that it ran
+        return traceback.format_exc(limit=-3)
+    finally:
+        signal.alarm(0)
+    return ""
+
+
+def report(**line):
+    with open(os.environ["CLIENTS_RESULTS"], "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def run_step(step, world):
+    """Runs it as often as it wants and tells what came of it. Whether the world is as good as before."""
+    begin, passed, wrong, left = time.monotonic(), 0, [], ""
+    for run in range(step.times):
+        text = attempt(step.body, world, step.limit)
+        passed += not text
+        wrong += [text] if text else []
+        if left := attempt(lambda world: world.clean(), world, 60):
+            untried = step.times - run - 1
+            wrong += [f"not run {untried} times more, for what was left"] if untried else []
+            break
+    report(step=step.name, passed=passed, times=step.times, promised=step.promised, text="\n".join(wrong), left=left,
+           seconds=round(time.monotonic() - begin, 1))
+    return not wrong and not left
+
+
+def main(make_world):
+    """Runs the steps from number argv[1] on."""
+    first = int(sys.argv[1])
+    world = make_world()
+    for number, step in enumerate(STEPS[first:], first):
+        report(begun=number, step=step.name)
+        if not run_step(step, world) and number + 1 < len(STEPS):
+            sys.exit(AGAIN)
+    report(end=True)
