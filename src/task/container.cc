@@ -43,13 +43,6 @@ InitProcess::Settings init_settings(const Container::Setup& setup, const Contain
           options.criu_work_path()};
 }
 
-// The exit of a process that the kernel does not let go, though it was killed.
-Exit killed_now(pid_t pid) {
-  Exit exit{pid, 128 + SIGKILL, {}};
-  clock_gettime(CLOCK_REALTIME, &exit.at);
-  return exit;
-}
-
 Error init_is_not_running(const std::string& id) {
   return Error::failed_precondition("container " + id + " init process is not running");
 }
@@ -239,7 +232,8 @@ Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop st
     init_->signal_directly(signal);
     co_return;
   }
-  Process::Turn turn = co_await process->take_turn(std::move(stop));
+  Task<Process::Turn> waiting = all ? process->take_turn(stop) : process->take_turn_alive(stop);
+  Process::Turn turn = co_await std::move(waiting);
   if (process != init_) {
     std::static_pointer_cast<ExecProcess>(process)->kill(signal);
     co_return;
@@ -308,10 +302,10 @@ Task<> Container::remove_init() {
   if (!told) told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
   if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
   for (const auto& [id, exec] : execs_) {
-    if (exec->published_state() == State::running) publish_exit(*exec, killed_now(exec->pid()));
+    if (exec->published_state() == State::running) publish_exit(*exec, exec->last_exit());
     exec->let_go();  // those that were never started
   }
-  if (!told) publish_exit(*init_, killed_now(init_->pid()));
+  if (!told) publish_exit(*init_, init_->last_exit());
   init_->let_go();  // one that was never restored
   events::TaskDelete event;
   event.set_container_id(id_);
@@ -408,6 +402,8 @@ Task<> Container::watch_init() {
   Exiting exiting(*this, init_, exit);
   Task<> ending = end_execs();
   co_await std::move(ending);
+  Task<> announcing = init_->wait_announced();
+  co_await std::move(announcing);
   Task<> reading = init_->wait_read();
   co_await std::move(reading);
 }
@@ -442,6 +438,8 @@ Task<bool> Container::execs_end_within(Duration limit) {
 Task<> Container::watch_exec(std::shared_ptr<ExecProcess> exec, bool announced) {
   Exit exit = co_await exec->wait_dead();
   Exiting exiting(*this, exec, exit, announced);
+  Task<> announcing = exec->wait_announced();
+  co_await std::move(announcing);
   Task<> reading = exec->wait_read();
   co_await std::move(reading);
 }

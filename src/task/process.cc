@@ -109,6 +109,33 @@ Task<Process::Turn> Process::take_turn(Stop stop) {
   co_return Turn(*this, std::move(*guard));
 }
 
+Task<Process::Turn> Process::take_turn_alive(Stop stop) {
+  const auto is_finished = [this] { return dead() && state_ != State::deleted; };
+  if (is_finished()) throw Error::not_found("process already finished");
+  auto over = std::make_shared<Event>();
+  TaskSet deaths;
+  deaths.spawn(set_with(*stop, *over), "stop waiting for a turn");
+  deaths.spawn(set_when_dead(*over), "stop waiting for a turn");
+  std::exception_ptr failure;
+  std::optional<Turn> turn;
+  try {
+    Turn taken = co_await take_turn(over);
+    turn.emplace(std::move(taken));
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (is_finished()) throw Error::not_found("process already finished");
+  if (failure) std::rethrow_exception(failure);
+  stop_ = std::move(stop);
+  co_return std::move(*turn);
+}
+
+Task<> Process::set_when_dead(Event& event) {
+  if (!child_) co_return;
+  co_await child_->wait();
+  event.set();
+}
+
 Task<> Process::lock_turn(std::optional<Mutex::Guard>& guard, Event& over) {
   Mutex::Guard mine = co_await turns_.lock();
   guard.emplace(std::move(mine));
@@ -136,8 +163,14 @@ void Process::resize(unsigned width, unsigned height) {
 
 Task<Exit> Process::wait_dead() {
   co_await child_->wait();
-  co_await TimedWait(reaper_.loop(), announced_, kAnnouncementLimit);
+  died_ = reaper_.loop().now();
   co_return child_->exit();
+}
+
+Task<> Process::wait_announced() {
+  const Duration passed(reaper_.loop().now() - died_);
+  co_await TimedWait(reaper_.loop(), announced_,
+                     std::max(Duration(0), kAnnouncementLimit - passed));
 }
 
 Task<> Process::wait_published(Stop stop) {
@@ -167,6 +200,13 @@ void Process::set_exited(const Exit& exit) {
 void Process::signal(int number) const {
   if (!child_) throw Error::failed_precondition("process not created");
   child_->signal(number);
+}
+
+Exit Process::last_exit() const {
+  if (dead()) return child_->exit();
+  Exit exit{pid_, 128 + SIGKILL, {}};
+  clock_gettime(CLOCK_REALTIME, &exit.at);
+  return exit;
 }
 
 void Process::kill_at_once() const noexcept {

@@ -42,8 +42,8 @@ class Process {
   virtual void resize(unsigned width, unsigned height);
 
   // A verb that has an event of its own is under way as long as its Announcement is there: the exit
-  // is published behind that event. A verb that takes too long for that (wait_dead()) finds the
-  // exit published and has no event.
+  // is published behind that event. A verb that takes too long for that (wait_announced()) finds
+  // the exit published and has no event.
   class Announcement {
    public:
     explicit Announcement(Process& process) : process_(process) { process_.announced_.clear(); }
@@ -55,9 +55,10 @@ class Process {
     Process& process_;
   };
 
-  // Waits for the process to die, then for a verb's event, for five seconds at most. Only for a
-  // process that was made.
+  // Waits for the process to die. Only for a process that was made.
   Task<Exit> wait_dead();
+  // Waits for the event of a verb, until five seconds after the death.
+  Task<> wait_announced();
   // Waits a little for clients that are reading what the dead process has said: many of them, told
   // of its exit, close the fifos and read no more (containerd's client, task.Delete).
   Task<> wait_read();
@@ -73,6 +74,9 @@ class Process {
   void set_exited(const Exit& exit);
   // Lets them go where there will be no exit.
   void let_go() { ended_.set(); }
+  // How it has ended, though perhaps nobody was told yet; of a process that the kernel does not let
+  // go, though it was killed: that, now.
+  Exit last_exit() const;
   // Whether the runtime has made it.
   bool made() const { return child_.has_value(); }
   // Whether it is dead, though perhaps nobody was told yet.
@@ -103,6 +107,9 @@ class Process {
   };
   // Throws Error deadline_exceeded where `stop` is set before the turn has come.
   Task<Turn> take_turn(Stop stop);
+  // The same for what only concerns a process that lives: throws Error not_found "process already
+  // finished" where it is dead, or dies before the turn has come.
+  Task<Turn> take_turn_alive(Stop stop);
   // The verb that is under way now, if any, has 10 s more, then it is given up: something waits for
   // the end of this process.
   void hurry();
@@ -132,6 +139,7 @@ class Process {
 
  private:
   Task<> give_up_later(Stop verb);
+  Task<> set_when_dead(Event& event);
   Task<> lock_turn(std::optional<Mutex::Guard>& guard, Event& over);
 
   std::string id_;
@@ -139,7 +147,8 @@ class Process {
   pid_t pid_ = 0;
   std::optional<Exit> exit_;
   Duration drain_timeout_{};
-  std::uint64_t exit_recorded_ = 0;  // the loop's clock
+  std::uint64_t died_ = 0;           // by the loop's clock
+  std::uint64_t exit_recorded_ = 0;  // likewise
   std::optional<Child> child_;
   std::unique_ptr<ProcessIo> io_;
   bool stdin_closed_ = false;

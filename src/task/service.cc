@@ -22,7 +22,9 @@ namespace {
 namespace types = containerd::v1::types;
 
 types::Status status_of(const Container& container, const Process& process) {
-  if (container.pausing() && &process == container.process("").get()) return types::PAUSING;
+  if (container.pausing() && process.published_state() == State::running &&
+      &process == container.process("").get())
+    return types::PAUSING;
   switch (process.published_state()) {
     case State::created:
       return types::CREATED;
@@ -238,25 +240,26 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   } catch (...) {
     failure = std::current_exception();
   }
-  bool is_gone = failure != nullptr;
-  // Whoever asked for it does not know that it exists, and would not delete it.
-  if (!failure && !being_created_[id].awaited) {
+  const bool exists = !failure;
+  if (exists) containers_[id] = made;
+  being_created_[id].over->set();
+  // Whoever asked for it does not know that it exists, and would not delete it. One that cannot be
+  // removed now is killed, and stays, to be deleted later.
+  if (exists && !being_created_[id].awaited) {
     try {
       Task<std::shared_ptr<Process>> removing = remove_process(std::make_shared<Event>(), made, "");
       co_await std::move(removing);
-      is_gone = true;
     } catch (const Error& error) {
       log::error("failed to remove a container that its client gave up",
                  {{"id", id}, {"error", error.what()}});
+      made->process("")->kill_at_once();
     }
     failure = std::make_exception_ptr(Error(Code::canceled, "the client has gone"));
   }
-  if (!failure) containers_[id] = made;
-  being_created_[id].over->set();
   being_created_.erase(id);
   if (being_created_.empty()) none_being_created_.set();
   if (failure) {
-    if (made && is_gone) forget(*made);
+    if (made && !exists) forget(*made);
     work_has_gone();
     std::rethrow_exception(failure);
   }

@@ -20,7 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* kExec = "exec";
+constexpr const char* kReader = "reader";
 
 std::string shell(const std::string& script) {
   return R"({"user":{"uid":0,"gid":0},"args":["/bin/sh","-c",")" + script +
@@ -64,20 +64,20 @@ class Exits : public WithContainer {
     check(::mkfifo(in.c_str(), 0600), "make a fifo");
     const Fd input = open_file(in, O_RDWR | O_NONBLOCK);
     StreamReader reader(place_.bundle(kId) / "exec-out");
-    auto request = request_for<api::ExecProcessRequest>(kId, kExec);
+    auto request = request_for<api::ExecProcessRequest>(kId, kReader);
     request.set_stdin(in);
     request.set_stdout(reader.stdio().out);
     request.set_stderr(reader.stdio().error);
     request.mutable_spec()->set_value(process);
     shim_->call<Empty>("Exec", request);
-    const pid_t pid = shim_->start_process(kId, kExec);
-    Waiter waiter = shim_->wait(kId, kExec);
+    const pid_t pid = shim_->start_process(kId, kReader);
+    Waiter waiter = shim_->wait(kId, kReader);
     shim_->state(kId);  // answered after the shim has heard of the waiter
     std::future<Clock::time_point> death = end_of(open_process(pid));
     check(static_cast<int>(::write(input.get(), "line\n", 5)), "write to an exec");
     waiter.finish();
     const auto told = Clock::now();
-    shim_->remove(kId, kExec);
+    shim_->remove(kId, kReader);
     reader.finish();
     ::unlink(in.c_str());
     return std::chrono::duration<double, std::milli>(told - death.get()).count();

@@ -145,8 +145,11 @@ void kill_is_truthful(const Story& story, Findings& findings) {
       findings.add(place, "though it was dead when it was asked");
     if (answer.code == Code::ok && !is_before(life.died, place))
       findings.add(place, "and it lives");
+    // What is left of a start that failed cannot be killed by anybody where signals are refused.
+    const bool out_of_reach =
+        story.trace.signals_refused && request.who != Who::init && !life.started;
     if (answer.code == Code::not_found && is_before(life.made, place) &&
-        !is_before(life.died, place))
+        !is_before(life.died, place) && !out_of_reach)
       findings.add(place, "though it lives");
   });
 }

@@ -85,7 +85,7 @@ TEST(Orders, ThatOnceBrokeAPromiseKeepIt) {
         // A SIGKILL to who was dead waited for a deletion.
         "own/running: pause, init dies, delete init, kill init",
         // A deletion told an exit of its own making.
-        "shared/created: init dies, delete init, runtime delete returns",
+        "shared/created: delete init, init dies, runtime delete returns",
         // A container that was made too late for its client was forgotten, and lived.
         "own/empty: create, hang up, runtime create returns"}) {
     const Result result = crew.run(parse_order(words));

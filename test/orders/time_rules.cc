@@ -40,7 +40,10 @@ std::int64_t most_held_up(const Story& story, const Life& init) {
   for (const RuntimeCall& call : story.calls) {
     const bool at_death = Story::is_open(call, *init.died);
     if (call.verb == "exec") execs |= at_death;
-    if (call.verb == "start" || call.verb == "pause" || call.verb == "resume") verb |= at_death;
+    // A verb may begin in the moment in which init dies.
+    const bool behind = call.begun > *init.died && call.begun < *init.told;
+    if (call.verb == "start" || call.verb == "pause" || call.verb == "resume")
+      verb |= at_death || behind;
     if (call.verb == "kill" && call.all)
       most += std::clamp<std::int64_t>(
           (call.over ? story.ms(*call.over) : end_of(story)) - story.ms(call.begun), 0,

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "base/file.h"
 #include "task/task_fixture.h"
@@ -55,9 +54,8 @@ TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneBeforeTheShimsEnd) {
   auto other = another_client();
   auto creating = create_begin(create_request("c1"), other.get());
   until_called("create c1");
-  std::optional<int> pid;
-  until([&] { return (pid = read_pid_file(directory / "c1/init.pid")).has_value(); });
-  const pid_t container = *pid;
+  until([&] { return !read_file(directory / "c1/init.pid").value_or("").empty(); });
+  const pid_t container = read_pid_file(directory / "c1/init.pid").value();
   hang_up(*other);
   loop.run(service_under_test->creates_finished());
   EXPECT_FALSE(runtime.knows("test", "c1"));
@@ -284,7 +282,7 @@ TEST_F(Concurrency, AStartBehindADeleteIsRefused) {
   runtime.open("delete");
   end(removing);
   EXPECT_REFUSED(starting, unknown, "cannot start a deleted process");
-  EXPECT_REFUSED(killing, not_found, "cannot kill a deleted process: not found");
+  EXPECT_REFUSED(killing, not_found, "process already finished: not found");
 }
 
 TEST_F(Concurrency, DeletionLetsGoWhoeverWaitsForAnExecThatNeverRan) {
