@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "oci/exit_json.h"
 #include "oci/json.h"
 
 namespace thinshim {
@@ -157,16 +158,18 @@ RuncOptions options_from_json(std::string_view json) {
 
 std::string Bundle::in(std::string_view name) const { return join_path(path_, name); }
 
-void Bundle::write_address(const std::string& address) const {
-  std::string temporary = in(".address");
+void Bundle::replace(const std::string& name, const std::string& content) const {
+  const std::string temporary = in("." + name);
   try {
-    write_file(temporary, address, 0600);
-    if (::rename(temporary.c_str(), in("address").c_str()) != 0) throw_errno("rename " + temporary);
+    write_file(temporary, content, 0600);
+    if (::rename(temporary.c_str(), in(name).c_str()) != 0) throw_errno("rename " + temporary);
   } catch (const Error&) {
     ::unlink(temporary.c_str());
     throw;
   }
 }
+
+void Bundle::write_address(const std::string& address) const { replace("address", address); }
 
 std::optional<std::string> Bundle::read_address() const {
   std::optional<std::string> address = read_file(in("address"), 4096);
@@ -196,6 +199,21 @@ std::optional<RuncOptions> Bundle::read_options() const {
   if (!json) return std::nullopt;
   try {
     return options_from_json(*json);
+  } catch (const Error& failure) {
+    throw failure.in("read " + path);
+  }
+}
+
+void Bundle::write_exit(const Exit& exit) const { replace("exit.json", exit_to_json(exit)); }
+
+std::optional<Exit> Bundle::read_exit() const {
+  const std::string path = in("exit.json");
+  const std::optional<std::string> json = read_file(path, 4096);
+  if (!json) return std::nullopt;
+  try {
+    const Exit exit = exit_from_json(*json);
+    if (read_pid_file(init_pid()) != exit.pid) return std::nullopt;
+    return exit;
   } catch (const Error& failure) {
     throw failure.in("read " + path);
   }

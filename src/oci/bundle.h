@@ -11,12 +11,15 @@
 //   init.pid  EXEC.pid                         written by the OCI runtime
 //   log.json                                   the OCI runtime's log
 //   criu-dump.log                              why a checkpoint or a restore failed
+//   exit.json                                  how init has ended (exit_json.h)
 //   ID.member                                  each other container of the shim (group_record.h)
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "process/reaper.h"
 
 namespace containerd::runc::v1 {
 class Options;
@@ -42,7 +45,7 @@ class Bundle {
   std::string init_pid() const { return in("init.pid"); }
   std::string exec_pid(const std::string& exec_id) const { return in(exec_id + ".pid"); }
 
-  // Replaced as a whole: a reader sees the old content or the new one.
+  // Replaced as a whole, as is exit.json: a reader sees the old content or the new one.
   void write_address(const std::string& address) const;
   // Nothing where the file is missing or empty.
   std::optional<std::string> read_address() const;
@@ -58,8 +61,15 @@ class Bundle {
   // Nothing where the file is missing; throws Error where it cannot be understood.
   std::optional<RuncOptions> read_options() const;
 
+  // How init has ended, for whoever cleans up.
+  void write_exit(const Exit& exit) const;
+  // Nothing where the file is missing, or speaks of another process than init.pid does: of an
+  // earlier one in the same bundle. Throws Error where it cannot be understood.
+  std::optional<Exit> read_exit() const;
+
  private:
   std::string in(std::string_view name) const;
+  void replace(const std::string& name, const std::string& content) const;
   std::string path_;
 };
 

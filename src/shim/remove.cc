@@ -171,7 +171,7 @@ void remove_files(const Bundle& bundle) {
   for (const std::string& name : entries_of(bundle.path())) {
     const bool exec_pid = name.ends_with(".pid") && name.size() > 4 && name != "init.pid";
     const bool console = name.starts_with("console-") && name.ends_with(".sock");
-    if (exec_pid || console || name == ".address" || name == ".member")
+    if (exec_pid || console || name == ".address" || name == ".exit.json" || name == ".member")
       ::unlink(join_path(bundle.path(), name).c_str());
   }
 }
@@ -288,6 +288,21 @@ void clean_group(const Bundle& bundle, Deletion& deletion) {
   if (!others.empty() && is_gone(bundle, deletion)) clean(others, deletion);
 }
 
+std::string answer_for(const Bundle& bundle) {
+  containerd::task::v3::DeleteResponse response;
+  attempt("failed to read init pid file", [&] {
+    response.set_pid(static_cast<std::uint32_t>(read_pid_file(bundle.init_pid()).value_or(0)));
+  });
+  Exit exit{0, 128 + SIGKILL, {}};
+  clock_gettime(CLOCK_REALTIME, &exit.at);
+  // Which was told already, by a shim that died later.
+  attempt("failed to read the exit", [&] { exit = bundle.read_exit().value_or(exit); });
+  response.set_exit_status(static_cast<std::uint32_t>(exit.status));
+  response.mutable_exited_at()->set_seconds(exit.at.tv_sec);
+  response.mutable_exited_at()->set_nanos(static_cast<std::int32_t>(exit.at.tv_nsec));
+  return response.SerializeAsString();
+}
+
 std::string bundle_path(const Arguments& arguments) {
   if (!arguments.bundle.empty()) {
     std::string path = arguments.bundle;
@@ -303,7 +318,8 @@ std::string remove_container(const Arguments& arguments) {
   Deletion deletion{arguments};
   Bundle bundle(bundle_path(arguments));
   std::string& address = deletion.address;
-  attempt("read the shim's address", [&] { address = bundle.read_address().value_or(""); });
+  deletion.done &=
+      attempt("read the shim's address", [&] { address = bundle.read_address().value_or(""); });
   // containerd may have taken the bundle away already. A group's socket has another name.
   if (address.empty() && !arguments.address.empty())
     address = address_of_path(
@@ -320,16 +336,7 @@ std::string remove_container(const Arguments& arguments) {
   if (!deletion.done)
     throw Error::failed_precondition("container " + arguments.id + " is not cleaned up");
 
-  containerd::task::v3::DeleteResponse response;
-  attempt("failed to read init pid file", [&] {
-    response.set_pid(static_cast<std::uint32_t>(read_pid_file(bundle.init_pid()).value_or(0)));
-  });
-  response.set_exit_status(128 + SIGKILL);
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  response.mutable_exited_at()->set_seconds(now.tv_sec);
-  response.mutable_exited_at()->set_nanos(static_cast<std::int32_t>(now.tv_nsec));
-  return response.SerializeAsString();
+  return answer_for(bundle);
 }
 
 }  // namespace thinshim

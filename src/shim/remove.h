@@ -23,8 +23,8 @@ namespace thinshim {
 // Throws Error in the end where a container that was to go may still be there: with that containerd
 // keeps the bundle, and asks again when it starts the next time.
 //
-// Returns the DeleteResponse for stdout: the pid of init.pid, 0 where there is none, status 137,
-// now.
+// Returns the DeleteResponse for stdout: the pid of init.pid, 0 where there is none, and the exit
+// that the shim has told of it; status 137 and now where it has not, or where the bundle is gone.
 std::string remove_container(const Arguments& arguments);
 
 }  // namespace thinshim
