@@ -448,9 +448,19 @@ void Container::exec_is_over() {
   if (--execs_in_flight_ == 0) execs_over_.set();
 }
 
+// For `delete`, should the shim die before the container is deleted.
+void Container::record_exit(const Exit& exit) const {
+  try {
+    bundle_.write_exit(exit);
+  } catch (const std::exception& error) {
+    log::error("failed to record an exit", {{"id", id_}, {"error", error.what()}});
+  }
+}
+
 void Container::publish_exit(Process& process, const Exit& exit) {
   if (process.exit()) return;  // a deletion did not wait for it
   publish_last_oom();
+  if (&process == init_.get()) record_exit(exit);
   process.set_exited(exit);
   events::TaskExit event;
   event.set_container_id(id_);

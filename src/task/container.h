@@ -110,6 +110,7 @@ class Container {
   Task<bool> execs_end_within(Duration limit);
   void exec_is_over();
   void tell_at_once(Process& process);
+  void record_exit(const Exit& exit) const;
   void publish_exit(Process& process, const Exit& exit);
   void publish_last_oom();
 
