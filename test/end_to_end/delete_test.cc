@@ -296,6 +296,70 @@ TEST_F(Delete, DoesNotEndItselfAmongTheContainersProcesses) {
   fs::remove(group.parent_path());
 }
 
+// --- exits
+
+// Since containerd#14020 containerd tells it once more, with what `delete` answers.
+TEST_F(Delete, AnswersWithTheExitThatWasTold) {
+  ContainerConfig config;
+  config.args = {"/bin/sh", "-c", "exit 7"};
+  auto shim = start_shim("c1", config);
+  const pid_t pid = run(*shim, "c1");
+  EXPECT_EQ(shim->wait("c1"), 7u);
+  const api::StateResponse told = shim->state("c1");
+  EXPECT_NE(
+      read(bundle("c1") / "exit.json").find(R"(,"Pid":)" + std::to_string(pid) + R"(,"Status":7})"),
+      std::string::npos);
+  kill_shim();
+  for (const char* when : {"after the crash", "once more"}) {
+    const Outcome outcome = cleanup("c1");
+    EXPECT_TRUE(outcome.ok()) << outcome;
+    EXPECT_EQ(outcome.err, "");
+    api::DeleteResponse response;
+    EXPECT_TRUE(response.ParseFromString(outcome.out)) << when;
+    EXPECT_EQ(response.pid(), static_cast<std::uint32_t>(pid)) << when;
+    EXPECT_EQ(response.exit_status(), 7u) << when;
+    EXPECT_EQ(response.exited_at().seconds(), told.exited_at().seconds()) << when;
+    EXPECT_EQ(response.exited_at().nanos(), told.exited_at().nanos()) << when;
+  }
+}
+
+// As containerd's own shim has written it (2.4.2), and as one would that was killed half way.
+TEST_F(Delete, AnswersWithTheExitThatAnotherShimHasTold) {
+  make_bundle("c1");
+  std::ofstream(bundle("c1") / "init.pid") << "4711";
+  std::ofstream(bundle("c1") / "exit.json")
+      << R"({"Timestamp":"2026-11-30T17:46:09.5+01:00","Pid":4711,"Status":3})";
+  Outcome outcome = cleanup("c1");
+  api::DeleteResponse response;
+  EXPECT_TRUE(outcome.ok() && response.ParseFromString(outcome.out)) << outcome;
+  EXPECT_EQ(response.exit_status(), 3u);
+  EXPECT_EQ(response.exited_at().seconds(), 1796057169);
+  std::ofstream(bundle("c1") / "exit.json") << R"({"Timestamp":"2026-)";
+  EXPECT_EQ(answer_of(cleanup("c1"), true).pid(), 4711u);
+}
+
+TEST_F(Delete, OfAContainerThatRanAnswersWithTheKill) {
+  auto shim = start_shim("c1");
+  run(*shim, "c1");
+  std::ofstream(bundle("c1") / "exit.json")
+      << R"({"Timestamp":"2026-11-30T17:46:09Z","Pid":1,"Status":3})";  // of an earlier one
+  kill_shim();
+  answer_of(cleanup("c1"));
+}
+
+TEST_F(Delete, OfAnExitThatCannotBeRecordedIsNotHeldUp) {
+  ContainerConfig config;
+  config.args = {"/bin/sh", "-c", "exit 7"};
+  auto shim = start_shim("c1", config);
+  fs::create_directory(bundle("c1") / "exit.json");
+  run(*shim, "c1");
+  EXPECT_EQ(shim->wait("c1"), 7u);
+  EXPECT_NE(log_of("c1").find("failed to record an exit"), std::string::npos);
+  shim->remove("c1");
+  EXPECT_EQ(history().back(), "delete c1 7");
+  end_shim(*shim);
+}
+
 // --- groups
 
 class DeleteOfGroup : public Delete {

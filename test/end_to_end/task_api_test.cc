@@ -148,12 +148,22 @@ TEST_F(TaskApi, ListsTheProcesses) {
   });
   EXPECT_EQ(pids.count(static_cast<std::uint32_t>(init)), 1u);
   EXPECT_EQ(pids.count(static_cast<std::uint32_t>(pid)), 1u);
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
+// Without anybody there containerd takes the shim for one that never got its container, and ends
+// it.
+TEST_F(TaskApi, PidsNameADeadInitUntilItIsDeleted) {
+  auto shim = start_shim("c1");
+  const pid_t init = run(*shim, "c1");
   shim->kill("c1", SIGKILL, "", true);
   shim->wait("c1");
   const api::PidsResponse left = shim->end(shim->pids_begin("c1"));
   ASSERT_EQ(left.processes_size(), 1);
   EXPECT_EQ(left.processes(0).pid(), static_cast<std::uint32_t>(init));
   shim->remove("c1");
+  EXPECT_EQ(shim->refusal_of(shim->pids_begin("c1")).code(), Code::not_found);
   end_shim(*shim);
 }
 

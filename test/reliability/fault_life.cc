@@ -497,8 +497,9 @@ void FaultLifeTest::expect_nothing_left(Life& life, const Leftovers& before) {
     problem(life, "a crash of " + life.report.crashed);
   for (const std::string& trace : before.after()) problem(life, "left over: " + trace);
   // These are containerd's own, or told it how to reach the shim, or are for its next `delete`.
-  const std::set<std::string> expected = {"config.json", "rootfs",       "log",     "address",
-                                          "init.pid",    "options.json", "runtime", "log.json"};
+  const std::set<std::string> expected = {"config.json", "rootfs",   "log",
+                                          "address",     "init.pid", "options.json",
+                                          "runtime",     "log.json", "exit.json"};
   for (const std::string& name : files_in_bundle(kId))
     if (expected.count(name) == 0) problem(life, "left over in the bundle: " + name);
   const std::string log = log_of(kId);
