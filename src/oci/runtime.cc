@@ -51,14 +51,19 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-std::string reason_of(const Output& output, const std::string& log) {
+std::string reason_of(const std::string& binary, const Output& output, const std::string& log) {
   if (std::optional<std::string> reason = last_runtime_error(log)) return *reason;
   // A status above 128 is a signal: only we know that the runtime did not choose it.
   std::string status = output.exit.status > 128
                            ? "signal " + std::to_string(output.exit.status - 128)
                            : "exit status " + std::to_string(output.exit.status);
   std::string text = trimmed(output.text);
-  return text.empty() ? status : status + ": " + text;
+  return "runtime " + quoted(binary) + ": " + (text.empty() ? status : status + ": " + text);
+}
+
+bool exists(const std::string& path) {
+  struct stat status{};
+  return ::lstat(path.c_str(), &status) == 0 || errno != ENOENT;
 }
 
 void append_start_options(std::vector<std::string>& arguments, const Runtime::Start& start) {
@@ -154,10 +159,15 @@ Task<std::string> Runtime::call(Call call) {
   } catch (const Error& error) {
     throw call.what.empty() ? error : error.in(call.what);
   }
-  if (output.exit.status == 0) co_return std::move(output.text);
+  if (output.exit.status == 0) {
+    if (call.pid_file.empty() || exists(call.pid_file)) co_return std::move(output.text);
+    throw Error::unknown(call.what + ": runtime " + quoted(settings_.binary) +
+                         " says success, and wrote no " + call.pid_file);
+  }
   if (call.stop && call.stop->is_set() && output.exit.status == 128 + SIGKILL)
     output.text = "it took too long and was killed";
-  Error failure = Error::unknown(reason_of(output, log_memory ? fd_path(log_memory.get()) : log));
+  Error failure = Error::unknown(
+      reason_of(settings_.binary, output, log_memory ? fd_path(log_memory.get()) : log));
   throw call.what.empty() ? failure : failure.in(call.what);
 }
 
@@ -174,6 +184,7 @@ Task<> Runtime::create(std::string id, Create options) {
   if (options.no_new_keyring) request.arguments.push_back("--no-new-keyring");
   request.arguments.push_back(id);
   request.for_container = true;
+  request.pid_file = options.start.pid_file;
   co_await call(std::move(request));
 }
 
@@ -229,6 +240,7 @@ Task<> Runtime::restore(std::string id, Restore options) {
   if (options.no_pivot) request.arguments.push_back("--no-pivot");
   request.arguments.push_back(id);
   request.for_container = true;
+  request.pid_file = options.start.pid_file;
   co_await call(std::move(request));
 }
 
@@ -240,6 +252,7 @@ Task<> Runtime::exec(std::string id, std::string process, Start options) {
   append_start_options(request.arguments, options);
   request.arguments.push_back(id);
   request.for_container = true;
+  request.pid_file = options.pid_file;
   request.fds.resize(kProcessFd + 1, -1);
   request.fds[kProcessFd] = memory.get();
   co_await call(std::move(request));
