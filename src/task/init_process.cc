@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -21,6 +22,13 @@ constexpr Duration kUndoing = std::chrono::minutes(1);
 
 bool contains(const Error& error, const char* words) {
   return ::strcasestr(error.what(), words) != nullptr;
+}
+
+// Whether two names are of one directory.
+bool is_same(const std::string& one, const std::string& other) {
+  struct stat first{}, second{};
+  return one == other || (::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 &&
+                          first.st_dev == second.st_dev && first.st_ino == second.st_ino);
 }
 
 // The runtime says in words that there is nothing to kill. These are runc's, crun's and the
@@ -47,8 +55,7 @@ Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
   image_ = std::move(image);
   Task<> mounting = mount(std::move(rootfs));
   co_await std::move(mounting);
-  // Another's, of which the runtime will tell us; it is not ours to undo.
-  const bool taken = runtime_.knows(settings_.container) == Runtime::Knows::yes;
+  const Runtime::Knows before = runtime_.knows(settings_.container);
   std::exception_ptr failure;
   try {
     Task<> creating = create_container();
@@ -57,7 +64,7 @@ Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
     failure = std::current_exception();
   }
   if (!failure) co_return;
-  Task<> undoing = undo_create(taken);
+  Task<> undoing = undo_create(before);
   co_await std::move(undoing);
   std::rethrow_exception(failure);
 }
@@ -76,24 +83,47 @@ Task<> InitProcess::create_container() {
 }
 
 // crun says that it misses a file of its state, and so it would of another file.
-bool InitProcess::says_that_it_is_gone(const Error& error) const {
-  return contains(error, "does not exist") ||
-         (contains(error, "no such file or directory") &&
-          runtime_.knows(settings_.container) == Runtime::Knows::no);
+Task<bool> InitProcess::has_lost_it(Error error) {
+  if (!contains(error, "does not exist") && !contains(error, "no such file or directory"))
+    co_return false;
+  if (runtime_.knows(settings_.container) == Runtime::Knows::no) co_return true;
+  try {
+    Task<std::optional<Runtime::State>> asking = runtime_.state(settings_.container, stop());
+    const std::optional<Runtime::State> state = co_await std::move(asking);
+    co_return !state;
+  } catch (const Error&) {
+    co_return false;
+  }
+}
+
+// What was there before is another's, of which the runtime has told us; what came meanwhile may be.
+Task<bool> InitProcess::has_left_ours(Runtime::Knows before, Event* stop) {
+  using Knows = Runtime::Knows;
+  if (before == Knows::yes || runtime_.knows(settings_.container) == Knows::no) co_return false;
+  try {
+    Task<std::optional<Runtime::State>> asking = runtime_.state(settings_.container, stop);
+    const std::optional<Runtime::State> state = co_await std::move(asking);
+    if (!state) co_return true;  // at most a half of one
+    if (!state->bundle.empty()) co_return is_same(state->bundle, settings_.bundle.path());
+  } catch (const Error& error) {
+    log::debug("whose container a failed create has left", {{"error", error.what()}});
+  }
+  co_return before == Knows::no;
 }
 
 // A runtime that was killed half way, or that made a container which we could not take over, leaves
 // something behind. Not even a verb that was given up leaves it there.
-Task<> InitProcess::undo_create(bool keep_container) {
+Task<> InitProcess::undo_create(Runtime::Knows before) {
   Event over;
   TaskSet limit;
   limit.spawn(set_later(reaper_.loop(), kUndoing, over), "limit of undoing a create");
+  Task<bool> asking = has_left_ours(before, &over);
+  const bool is_ours = co_await std::move(asking);
   try {
     Task<> removing = runtime_.remove(settings_.container, true, &over);
-    if (!keep_container) co_await std::move(removing);
+    if (is_ours) co_await std::move(removing);
   } catch (const Error& error) {
-    if (!says_that_it_is_gone(error))
-      log::debug("cleaning up after a failed create", {{"error", error.what()}});
+    log::debug("cleaning up after a failed create", {{"error", error.what()}});
   }
   try {
     Task<> unmounting = unmount(&over);
@@ -236,11 +266,16 @@ Task<> InitProcess::kill(int signal, bool all, bool thaw) {
   require(kInitRules, Verb::kill);
   if (dead() && !all) throw Error::not_found("process already finished");
   Task<> killing = runtime_.kill(settings_.container, signal, all, stop());
+  std::optional<Error> failure;
   try {
     co_await std::move(killing);
   } catch (const Error& error) {
-    if (says_that_it_is_gone(error)) throw Error::not_found("no such container");
-    throw kill_error(error);
+    failure = error;
+  }
+  if (failure) {
+    Task<bool> asking = has_lost_it(*failure);
+    const bool is_lost = co_await std::move(asking);
+    throw is_lost ? Error::not_found("no such container") : kill_error(*failure);
   }
   if (!thaw) co_return;
   // runc has done so by itself, crun has not.
@@ -263,13 +298,18 @@ Task<> InitProcess::kill_all() {
 
 Task<> InitProcess::remove() {
   require(kInitRules, Verb::remove);
-  std::exception_ptr failure;
+  std::optional<Error> failure;
   try {
     Task<> removing = runtime_.remove(settings_.container, false, stop());
     co_await std::move(removing);
   } catch (const Error& error) {
-    // A checkpoint, for one, ends with the container removed by the runtime.
-    if (!says_that_it_is_gone(error)) failure = std::current_exception();
+    failure = error;
+  }
+  // A checkpoint, for one, ends with the container removed by the runtime.
+  if (failure) {
+    Task<bool> asking = has_lost_it(*failure);
+    const bool is_lost = co_await std::move(asking);
+    if (is_lost) failure.reset();
   }
   Task<> finishing = finish_io();
   co_await std::move(finishing);
@@ -277,9 +317,9 @@ Task<> InitProcess::remove() {
     Task<> unmounting = unmount(stop());
     co_await std::move(unmounting);
   } catch (const Error& error) {
-    if (!failure) failure = std::make_exception_ptr(error.in("failed rootfs umount"));
+    if (!failure) failure = error.in("failed rootfs umount");
   }
-  if (failure) std::rethrow_exception(failure);
+  if (failure) throw *failure;
   state_ = State::deleted;
 }
 

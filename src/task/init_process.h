@@ -59,9 +59,13 @@ class InitProcess : public Process {
   Task<> mount(MountList rootfs);
   Task<> unmount(Event* stop);
   Task<> create_container();
-  Task<> undo_create(bool keep_container);
-  // Whether the runtime has failed because it does not know the container any more.
-  bool says_that_it_is_gone(const Error& error) const;
+  Task<> undo_create(Runtime::Knows before);
+  // Whether what a failed create has left with the runtime is this container's; what the runtime
+  // knew `before`.
+  Task<bool> has_left_ours(Runtime::Knows before, Event* stop);
+  // Whether the runtime has failed because it does not know the container any more: it says so, and
+  // it is so.
+  Task<bool> has_lost_it(Error error);
   Task<> restore();
   Task<> clean_up_after_criu(std::string work, std::string log);
 
