@@ -296,6 +296,88 @@ TEST_F(Delete, DoesNotEndItselfAmongTheContainersProcesses) {
   fs::remove(group.parent_path());
 }
 
+// --- runtimes whose layout is their own
+
+// runc by another name, which shows its states as gVisor's runsc does: ROOT/ID_sandbox:ID.state.
+class DeleteOfAnotherRuntime : public Delete {
+ protected:
+  DeleteOfAnotherRuntime() {
+    fs::create_directories(directory_ / "bin");
+    std::ofstream(runtime())
+        << "#!/bin/sh\n"
+           "root=$2; shift 2\n"
+           "for id; do :; done\n"
+           "echo \"$*\" >> "
+        << (directory_ / "calls").string()
+        << "\n"
+           "case \" $* \" in *' delete '*) "
+        << "[ ! -e " << (directory_ / "refuse").string() << " ] || { echo \"container $id $(cat "
+        << (directory_ / "refuse").string()
+        << ")\" >&2; exit 1; } ;; esac\n"
+           "runc --root \"$root.hidden\" \"$@\" || exit\n"
+           "case \" $* \" in\n"
+           "*' create '*) mkdir -p \"$root\"; : > \"$root/${id}_sandbox:$id.state\" ;;\n"
+           "*' delete '*) rm -f \"$root/${id}_sandbox:$id.state\" ;;\n"
+           "esac\n";
+    fs::permissions(runtime(), fs::perms::owner_all);
+  }
+  fs::path runtime() const { return directory_ / "bin/runsc"; }
+  bool has_state(const std::string& id) const {
+    return fs::exists(directory_ / "root" / namespace_ / (id + "_sandbox:" + id + ".state"));
+  }
+  pid_t run_by_it(TaskCalls& shim, const std::string& id) {
+    containerd::runc::v1::Options options;
+    options.set_binary_name(runtime());
+    options.set_root(directory_ / "root");
+    api::CreateTaskRequest request = create_request(id);
+    request.mutable_options()->set_type_url(options.GetTypeName());
+    request.mutable_options()->set_value(options.SerializeAsString());
+    shim.end(shim.create_begin(request));
+    return shim.start(id);
+  }
+  void refuse_to_delete(const std::string& words) const {
+    std::ofstream(directory_ / "refuse") << words;
+  }
+};
+
+TEST_F(DeleteOfAnotherRuntime, AsksItWhatItHasAfterACrash) {
+  auto shim = start_shim("c1");
+  const pid_t pid = run_by_it(*shim, "c1");
+  kill_shim();
+  EXPECT_TRUE(has_state("c1"));
+  EXPECT_EQ(answer_of(cleanup("c1")).pid(), static_cast<std::uint32_t>(pid));
+  EXPECT_FALSE(has_state("c1"));
+  expect_gone("c1", pid);
+  auto next = start_shim("c1");
+  run_by_it(*next, "c1") /* the id can be used again */;
+  next->end_container("c1");
+  end_shim(*next);
+}
+
+TEST_F(DeleteOfAnotherRuntime, SaysThatItHasFailedWhereThatStillHasTheContainer) {
+  auto shim = start_shim("c1");
+  const pid_t pid = run_by_it(*shim, "c1");
+  kill_shim();
+  refuse_to_delete("is on fire, and the extinguisher does not exist");
+  const Outcome outcome = cleanup("c1");
+  EXPECT_EQ(outcome.exit_code, 1) << outcome;
+  EXPECT_NE(outcome.err.find("is on fire"), std::string::npos) << outcome;
+  EXPECT_TRUE(is_alive(pid));
+  fs::remove(directory_ / "refuse");
+  answer_of(cleanup("c1"));
+  expect_gone("c1", pid);
+}
+
+TEST_F(DeleteOfAnotherRuntime, IsContentWhereThatKnowsNoSuchContainer) {
+  auto shim = start_shim("c1");
+  run_by_it(*shim, "c1");
+  shim->end_container("c1");
+  end_shim(*shim);
+  refuse_to_delete("does not exist");
+  EXPECT_EQ(cleanup("c1").exit_code, 0);
+  EXPECT_NE(read(directory_ / "calls").find("delete --force c1"), std::string::npos);
+}
+
 // --- exits
 
 // Since containerd#14020 containerd tells it once more, with what `delete` answers.

@@ -56,7 +56,7 @@ while :; do
 done
 id=$1
 signal=$2
-state=$root/$id
+case $0 in *runsc) state="$root/${id}_sandbox:$id.state" ;; *) state=$root/$id ;; esac
 echo "$verb $force$all$id${signal:+ $signal}" >> "$base/calls"
 exec 6>&2 7<&0 8>&1
 
@@ -67,6 +67,7 @@ case $verb in
     code="exec sleep 60"
     hook "program-$id"
     mkdir -p "$state"
+    echo "$bundle" > "$state/bundle"
     mkfifo "$state/start"
     exec 9<> "$state/start"
     launch "read -r _ <&9; exec 9>&-; $code"
@@ -130,6 +131,14 @@ case $verb in
       kill "-$signal" "$init" || exit 1
     fi
     ;;
+  state)
+    must_exist
+    read -r bundle < "$state/bundle"
+    status=stopped
+    ! alive "$init" || status=running
+    [ ! -e "$state/created" ] || status=created
+    printf '{"ociVersion":"1.0.2","id":"%s","status":"%s","bundle":"%s"}\n' "$id" "$status" "$bundle"
+    ;;
   delete)
     must_exist
     if alive "$init"; then
@@ -147,7 +156,8 @@ exit 0
 }  // namespace
 
 FakeRuntime::FakeRuntime() {
-  write("runc", "#!/bin/sh\nbase=" + directory_.path() + kScript, 0755);
+  for (const char* name : {"runc", "runsc"})
+    write(name, "#!/bin/sh\nbase=" + directory_.path() + kScript, 0755);
 }
 
 std::string FakeRuntime::read(const std::string& name) const {
@@ -175,7 +185,9 @@ std::vector<std::string> FakeRuntime::calls() const {
 }
 
 bool FakeRuntime::knows(const std::string& containerd_namespace, const std::string& id) const {
-  return std::filesystem::exists(root() + "/" + containerd_namespace + "/" + id);
+  const std::string state = root() + "/" + containerd_namespace + "/" + id;
+  return std::filesystem::exists(state) ||
+         std::filesystem::exists(state + "_sandbox:" + id + ".state");
 }
 
 void FakeRuntime::before(const std::string& verb, const std::string& shell) {

@@ -19,6 +19,9 @@ class FakeRuntime {
   FakeRuntime();
 
   std::string binary() const { return directory_ / "runc"; }
+  // The same program by another name, which keeps its states as gVisor's runsc does, in
+  // ROOT/ID_sandbox:ID.state.
+  std::string as_gvisor() const { return directory_ / "runsc"; }
   std::string root() const { return directory_ / "root"; }
 
   void set_program(const std::string& id, const std::string& shell);

@@ -182,6 +182,7 @@ void create() {
   const std::string gate = call.state() + "/start";
   if (::mkfifo(gate.c_str(), 0600) < 0) fail_of("mkfifo");
   const Launch process(program, [&] { ::close(::open(gate.c_str(), O_WRONLY)); });
+  write_file(call.state() + "/bundle", call.bundle);
   write_file(call.state() + "/pid", process.pid());
   write_file(call.pid_file, process.pid());
   process.go_on();
@@ -223,16 +224,16 @@ void remove() {
       fail("cannot delete container " + call.id + " that is not stopped: running");
     ::kill(pid, SIGKILL);
   }
-  for (const char* file : {"/start", "/pid"}) ::unlink((call.state() + file).c_str());
+  for (const char* file : {"/start", "/bundle", "/pid"}) ::unlink((call.state() + file).c_str());
   if (::rmdir(call.state().c_str()) < 0) fail_of("remove " + call.state());
 }
 
 void print_state() {
   const pid_t pid = init_pid();
   const bool created = ::access((call.state() + "/start").c_str(), F_OK) == 0;
-  ::printf(R"({"id":"%s","pid":%d,"status":"%s"})"
+  ::printf(R"({"id":"%s","pid":%d,"bundle":"%s","status":"%s"})"
            "\n",
-           call.id.c_str(), static_cast<int>(pid),
+           call.id.c_str(), static_cast<int>(pid), read_file(call.state() + "/bundle").c_str(),
            !is_alive(pid) ? "stopped"
            : created      ? "created"
                           : "running");

@@ -39,7 +39,7 @@ const Fault kFaults[] = {
     {"FailsOnceItIsDone", "", FakeRuntime::fail("an afterthought"), ": an afterthought"},
     {"DiesAtOnce", "kill -9 $$", "", ": signal 9"},
     {"DiesHalfWay", "pid_file=/dev/null", "kill -9 $$", ": signal 9"},
-    {"WritesNoPid", "pid_file=/dev/null", "", "the runtime wrote no"},
+    {"WritesNoPid", "pid_file=/dev/null", "", "says success, and wrote no"},
     {"WritesThePidTooLate", "pid_text=; rm -f $pid_file", "(sleep 0.05; echo $pid > $pid_file) &",
      "not a process id"},
     {"WritesAnEmptyPid", "pid_text=", "", "not a process id"},
@@ -170,6 +170,77 @@ TEST_F(Failure, OfCreateLeavesAnothersContainerAlone) {
   EXPECT_EQ(runtime.calls(), Lines{"create c1"});
 }
 
+// Whose layout we do not know, or who came between our look and our create.
+TEST_F(Failure, OfCreateLeavesARunningContainerOfAnotherBundleAlone) {
+  const std::string race =
+      "[ -e $base/came ] || { touch $base/came; \"$0\" --root \"$root\" create --bundle /other/c1 "
+      "--pid-file /dev/null c1; \"$0\" --root \"$root\" start c1; }";
+  for (const std::string& binary : {runtime.binary(), runtime.as_gvisor()}) {
+    options.set_binary_name(binary);
+    runtime.before("create", race);
+    make_bundle("c1");
+    EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
+                   "OCI runtime create failed: container with given ID already exists");
+    EXPECT_TRUE(runtime.knows("test", "c1")) << binary;
+    const Lines made = runtime.calls();
+    EXPECT_EQ(std::count(made.begin(), made.end(), "delete --force c1"), 0) << binary;
+    runtime.behave();
+    std::filesystem::remove_all(runtime.root() + "/test");
+    std::filesystem::remove(std::filesystem::path(runtime.binary()).parent_path() / "came");
+  }
+}
+
+TEST_F(Failure, OfCreateUndoesWhatItHasMadeWhateverTheRuntimesLayout) {
+  options.set_binary_name(runtime.as_gvisor());
+  for (const char* how : {"kill -9 $$", "fail afterwards", "rm $pid_file"}) {
+    runtime.after("create", how);
+    make_bundle("c1");
+    refusal_of(create_begin(create_request("c1")));
+    EXPECT_FALSE(runtime.knows("test", "c1")) << how;
+    until([] { return children().empty(); });
+    runtime.behave();
+  }
+}
+
+// The words may be about anything: the disk, a library, a hook's program.
+TEST_F(Failure, OfDeleteIsNotTakenForWantOfAContainerByItsWordsAlone) {
+  const std::string words = "the quota of c1 does not exist";
+  for (const std::string& binary : {runtime.binary(), runtime.as_gvisor()}) {
+    options.set_binary_name(binary);
+    run("c1");
+    runtime.before("kill", FakeRuntime::fail(words));
+    EXPECT_REFUSED(kill_begin("c1", SIGTERM), unknown, "unknown error after kill: " + words);
+    runtime.behave();
+    kill("c1", SIGKILL);
+    wait("c1");
+    runtime.before("delete", FakeRuntime::fail(words));
+    EXPECT_REFUSED(remove_begin("c1"), unknown, "failed to delete task: " + words);
+    EXPECT_EQ(state("c1").status(), types::STOPPED);
+    runtime.before("delete", "rm -r $state; " + FakeRuntime::fail(words));
+    EXPECT_EQ(remove("c1").exit_status(), 137u) << binary;
+    runtime.behave();
+  }
+}
+
+TEST_F(Failure, OfAProgramThatIsNoRuntimeNamesIt) {
+  make_bundle("c1");
+  options.set_binary_name("/bin/true");
+  EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
+                 "OCI runtime create failed: runtime \"/bin/true\" says success, and wrote no " +
+                     (directory / "c1/init.pid"));
+  options.set_binary_name("/bin/false");
+  EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
+                 "OCI runtime create failed: runtime \"/bin/false\": exit status 1");
+  // Here what it prints is for us.
+  options.set_binary_name(runtime.binary());
+  run("c1");
+  runtime.before("pause", "echo 'Usage of containerd-shim: ...'; exit 2");
+  EXPECT_REFUSED(pause_begin("c1"), unknown,
+                 "OCI runtime pause failed: runtime \"" + runtime.binary() +
+                     "\": exit status 2: Usage of containerd-shim: ...");
+  end_container("c1");
+}
+
 TEST_F(Failure, OfStartLeavesACreatedContainer) {
   for (const char* how : {"fail 'not now'", "kill -9 $$", "echo what >&2; exit 3"}) {
     runtime.before("start", how);
@@ -190,15 +261,15 @@ TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsToldInPart) {
   run("c1");
   runtime.before("kill", kFlood + "exit 3");
   Error error = refusal_of(kill_begin("c1", SIGKILL));
-  const std::string killing = "unknown error after kill: ";
-  EXPECT_EQ(std::string(error.what()).rfind(killing + "exit status 3: xxx", 0), 0u);
+  const std::string named = "runtime \"" + runtime.binary() + "\": exit status 3: xxx";
+  EXPECT_EQ(std::string(error.what()).rfind("unknown error after kill: " + named, 0), 0u);
   EXPECT_LE(std::string(error.what()).size(), 66u << 10);
   runtime.before("kill", kFlood);
   kill("c1", SIGKILL) /* nor is one that succeeds */;
   wait("c1");
   runtime.before("delete", kFlood + "exit 3");
   error = refusal_of(remove_begin("c1"));
-  EXPECT_EQ(std::string(error.what()).rfind("failed to delete task: exit status 3: xxx", 0), 0u);
+  EXPECT_EQ(std::string(error.what()).rfind("failed to delete task: " + named, 0), 0u);
   EXPECT_LE(std::string(error.what()).size(), 66u << 10);
   runtime.behave();
   remove("c1");
