@@ -303,22 +303,24 @@ class DeleteOfAnotherRuntime : public Delete {
  protected:
   DeleteOfAnotherRuntime() {
     fs::create_directories(directory_ / "bin");
-    std::ofstream(runtime())
-        << "#!/bin/sh\n"
-           "root=$2; shift 2\n"
-           "for id; do :; done\n"
-           "echo \"$*\" >> "
-        << (directory_ / "calls").string()
-        << "\n"
-           "case \" $* \" in *' delete '*) "
-        << "[ ! -e " << (directory_ / "refuse").string() << " ] || { echo \"container $id $(cat "
-        << (directory_ / "refuse").string()
-        << ")\" >&2; exit 1; } ;; esac\n"
-           "runc --root \"$root.hidden\" \"$@\" || exit\n"
-           "case \" $* \" in\n"
-           "*' create '*) mkdir -p \"$root\"; : > \"$root/${id}_sandbox:$id.state\" ;;\n"
-           "*' delete '*) rm -f \"$root/${id}_sandbox:$id.state\" ;;\n"
-           "esac\n";
+    std::ofstream(runtime()) << "#!/bin/sh\nplace=" << directory_.string() << R"script(
+root=$2
+shift 2
+for id; do :; done
+echo "$*" >> "$place/calls"
+state="$root/${id}_sandbox:$id.state"
+case " $* " in *' delete '*)
+  if [ -e "$place/refuse" ]; then
+    echo "container $id $(cat "$place/refuse")" >&2
+    exit 1
+  fi ;;
+esac
+runc --root "$root.hidden" "$@" || exit
+case " $* " in
+  *' create '*) mkdir -p "$root"; : > "$state" ;;
+  *' delete '*) rm -f "$state" ;;
+esac
+)script";
     fs::permissions(runtime(), fs::perms::owner_all);
   }
   fs::path runtime() const { return directory_ / "bin/runsc"; }
