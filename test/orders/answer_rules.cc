@@ -129,7 +129,7 @@ void delete_is_truthful(const Story& story, Findings& findings) {
         findings.add(place, "though nothing is in the way");
       return;
     }
-    if (lives && !story.trace.signals_refused) findings.add(place, "though it lives");
+    if (lives && story.trace.arrive()) findings.add(place, "though it lives");
     if (life.started && !is_before(life.told, place)) findings.add(place, "before its exit");
     if (life.started && !answer.ended) findings.add(place, "without an end");
     if (request.who == Who::init && !is_before(story.removed, place))
@@ -143,7 +143,8 @@ void kill_is_truthful(const Story& story, Findings& findings) {
     const Life& life = story.life(request.who);
     if (answer.code == Code::ok && is_before(life.died, request.asked))
       findings.add(place, "though it was dead when it was asked");
-    if (answer.code == Code::ok && !is_before(life.died, place))
+    const bool lost = story.trace.signals == Signals::lost && place < story.freed;
+    if (answer.code == Code::ok && !is_before(life.died, place) && !lost)
       findings.add(place, "and it lives");
     // What is left of a start that failed cannot be killed by anybody where signals are refused.
     const bool out_of_reach =
@@ -165,7 +166,7 @@ void failures_leave_nobody(const Story& story, Findings& findings) {
     const bool over = request.answered && *request.answered < story.freed;
     if (!makes || !over || known || story.was_granted(request)) continue;
     const bool by_this = is_before(life.made, request.answered) && *life.made > request.asked;
-    if (by_this && !is_before(life.died, story.freed) && !story.trace.signals_refused)
+    if (by_this && !is_before(life.died, story.freed) && story.trace.arrive())
       findings.add(*request.answered, "what was made for it lives");
   }
 }
@@ -183,7 +184,7 @@ void nothing_is_left(const Story& story, Findings& findings) {
     const bool excused =
         !story.created &&
         (entry.text == kRuntimeState ? asked_in_vain
-                                     : story.trace.signals_refused && entry.text == kInitLives);
+                                     : !story.trace.arrive() && entry.text == kInitLives);
     if (!excused) findings.add(place, "it is left");
   }
 }

@@ -69,8 +69,8 @@ void execs_end_before_init(const Story& story, Findings& findings) {
   for (Who who : kExecs) {
     const Life& exec = story.life(who);
     if (!is_before(exec.started, init.told) || is_before(exec.told, init.told)) continue;
-    const bool outlives = story.trace.signals_refused && !is_before(exec.died, init.told) &&
-                          held_up >= 2 * limit::kExecs;
+    const bool outlives =
+        !story.trace.arrive() && !is_before(exec.died, init.told) && held_up >= 2 * limit::kExecs;
     if (!outlives) findings.add(*init.told, "before an exec's");
   }
 }
@@ -88,7 +88,7 @@ void no_exit_is_invented(const Story& story, Findings& findings) {
   each_event(story, [&](Place place, const Entry& event) {
     if (event.verb != "exit") return;
     const Life& life = story.life(event.who);
-    const bool outlives = story.trace.signals_refused && !is_before(life.died, place);
+    const bool outlives = !story.trace.arrive() && !is_before(life.died, place);
     if (!event.ended || event.ended->at == 0) return findings.add(place, "without an end");
     if (outlives && life.made) return;
     if (!is_before(life.died, place)) return findings.add(place, "though it lives");

@@ -88,7 +88,7 @@ void prepare_to_play() {
 Play::Play(const Scene& scene, const std::string& directory)
     : scene_(scene), directory_(directory), descriptors_before_(open_descriptors()) {
   trace_.own_pid_namespace = scene.own_pid_namespace;
-  trace_.signals_refused = scene.refuses_signals;
+  trace_.signals = scene.signals;
   const std::string bundle = directory + "/bundle";
   make_directories(bundle + "/rootfs", 0700);
   make_directories(directory + "/root/orders", 0700);
@@ -100,7 +100,7 @@ Play::Play(const Scene& scene, const std::string& directory)
   ::setenv("ORDERS_STAGE", (directory + "/stage").c_str(), 1);
   stage_.emplace(*loop_,
                  Stage::Setting{directory + "/stage", directory + "/root/orders/" + kContainer,
-                                scene.own_pid_namespace, scene.refuses_signals},
+                                scene.own_pid_namespace, scene.signals},
                  [this](Entry entry) { write(std::move(entry)); });
   timespec wall{};
   ::clock_gettime(CLOCK_REALTIME, &wall);

@@ -71,7 +71,7 @@ std::uint64_t situation_of(const Trace& trace) {
   const Story story(trace);
   Picture picture;
   picture.add(std::string(trace.own_pid_namespace ? "own" : "shared") +
-              (trace.signals_refused ? " refused" : ""));
+              std::to_string(static_cast<int>(trace.signals)));
   for (const Entry& entry : trace.entries) {
     if (entry.kind == Kind::step) picture.add("step " + entry.text);
     if (entry.kind == Kind::made) picture.add(about("made", entry.who));

@@ -220,7 +220,8 @@ std::string Stage::perform(Call& call) {
   if (!knows_container()) return "container does not exist";
   if (call.verb == "exec") return call.has_made ? "" : "cannot exec in a stopped container";
   if (call.verb == "delete") return perform_delete(call);
-  if (call.verb == "kill" && setting_.refuses_signals) return "operation not permitted";
+  if (call.verb == "kill" && setting_.signals == Signals::refused) return "operation not permitted";
+  if (call.verb == "kill" && setting_.signals == Signals::lost) return "";
   if (call.verb == "kill" && call.all) {
     end_all();
     return "";
@@ -234,11 +235,13 @@ std::string Stage::perform(Call& call) {
 }
 
 std::string Stage::perform_delete(const Call& call) {
-  if (lives(Who::init) && setting_.refuses_signals) return "operation not permitted";
+  if (lives(Who::init) && setting_.signals != Signals::arrive)
+    return "container init still running";
   if (lives(Who::init) && started_ && !call.force)
     return "cannot delete container c that is not stopped: running";
-  // As runc: who is left in a shared pid namespace ends with the container.
-  if (call.force || !setting_.own_pid_namespace)
+  // As runc: who is left in a shared pid namespace ends with the container, if it can.
+  const bool ends_others = setting_.signals == Signals::arrive && !setting_.own_pid_namespace;
+  if (call.force || ends_others)
     end_all();
   else if (lives(Who::init))
     end(*actors_[0], SIGKILL, 128 + SIGKILL);
@@ -248,7 +251,7 @@ std::string Stage::perform_delete(const Call& call) {
 
 void Stage::free_all() {
   free_ = true;
-  setting_.refuses_signals = false;
+  setting_.signals = Signals::arrive;
   write_({.kind = Kind::freed});
   for (Call* call : calls()) let_return(*call);
 }
@@ -287,7 +290,8 @@ void Stage::sweep() { end_all(); }
 int Stage::kill(pid_t pid, int signal) {
   for (std::optional<Actor>& actor : actors_) {
     if (!actor || actor->pid != pid || signal == 0) continue;
-    if (setting_.refuses_signals) {
+    if (setting_.signals == Signals::lost && !actor->dead) return 0;
+    if (setting_.signals == Signals::refused) {
       errno = EPERM;
       return -1;
     }

@@ -36,7 +36,7 @@ class Stage final : public Judge {
     std::string socket;  // of $ORDERS_STAGE
     std::string state;   // the runtime's directory of the container
     bool own_pid_namespace = true;
-    bool refuses_signals = false;
+    Signals signals = Signals::arrive;
   };
   // What happens is written to `write`, as it happens.
   using Write = std::function<void(Entry)>;

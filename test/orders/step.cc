@@ -54,13 +54,17 @@ std::vector<Scene> make_scenes() {
                                                         {"two execs", two}};
   const struct {
     const char* name;
-    bool own, refuses;
-  } kernels[] = {{"own", true, false}, {"shared", false, false}, {"refused", false, true}};
+    bool own;
+    Signals signals;
+  } kernels[] = {{"own", true, Signals::arrive},
+                 {"shared", false, Signals::arrive},
+                 {"refused", false, Signals::refused},
+                 {"lost", false, Signals::lost}};
   std::vector<Scene> made;
   for (const auto& kernel : kernels)
     for (const auto& [name, steps] : begins)
       made.push_back(
-          {std::string(kernel.name) + "/" + name, kernel.own, kernel.refuses, parse_steps(steps)});
+          {std::string(kernel.name) + "/" + name, kernel.own, kernel.signals, parse_steps(steps)});
   return made;
 }
 

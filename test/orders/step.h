@@ -45,12 +45,12 @@ std::string to_words(const Step& step);
 // Throws Error where it is none.
 Step parse_step(const std::string& words);
 
-// Where an order begins: whose pid namespace the container has, whether the kernel refuses signals,
-// and what was done before.
+// Where an order begins: whose pid namespace the container has, what becomes of signals, and what
+// was done before.
 struct Scene {
   std::string name;  // "own/running"
   bool own_pid_namespace = true;
-  bool refuses_signals = false;
+  Signals signals = Signals::arrive;
   std::vector<Step> before = {};
 };
 const std::vector<Scene>& scenes();

@@ -53,7 +53,7 @@ std::int64_t most_held_up(const Story& story, const Life& init) {
   if (execs) most += limit::kExecs;
   for (Who who : kExecs) {
     const Life& exec = story.life(who);
-    const bool cannot_be_killed = story.trace.signals_refused && is_before(exec.made, init.told) &&
+    const bool cannot_be_killed = !story.trace.arrive() && is_before(exec.made, init.told) &&
                                   !is_before(exec.died, init.died);
     if (cannot_be_killed) return most + 2 * limit::kExecs;
   }

@@ -65,11 +65,16 @@ inline constexpr const char* kSuccess = "success";
 inline constexpr const char* kRuntimeState = "the runtime's state of the container";
 inline constexpr const char* kInitLives = "init lives";
 
+// What becomes of signals for the container's processes, until the entry `freed`: they do what they
+// do; the kernel refuses them (as a security module does, EPERM); or nobody ever dies of them (a
+// process that waits in the kernel).
+enum class Signals { arrive, refused, lost };
+
 struct Trace {
   // Whether the kernel kills the execs when init dies.
   bool own_pid_namespace = true;
-  // Whether signals for the container's processes are refused, until the entry `freed`.
-  bool signals_refused = false;
+  Signals signals = Signals::arrive;
+  bool arrive() const { return signals == Signals::arrive; }
   // The wall clock when the trace begins, in nanoseconds.
   std::int64_t wall = 0;
   std::vector<Entry> entries;
