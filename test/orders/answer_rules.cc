@@ -143,7 +143,7 @@ void kill_is_truthful(const Story& story, Findings& findings) {
     const Life& life = story.life(request.who);
     if (answer.code == Code::ok && is_before(life.died, request.asked))
       findings.add(place, "though it was dead when it was asked");
-    const bool lost = story.trace.signals == Signals::lost && place < story.freed;
+    const bool lost = story.trace.signals == Signals::lost && request.asked < story.freed;
     if (answer.code == Code::ok && !is_before(life.died, place) && !lost)
       findings.add(place, "and it lives");
     // What is left of a start that failed cannot be killed by anybody where signals are refused.

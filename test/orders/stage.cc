@@ -235,13 +235,12 @@ std::string Stage::perform(Call& call) {
 }
 
 std::string Stage::perform_delete(const Call& call) {
-  if (lives(Who::init) && setting_.signals != Signals::arrive)
-    return "container init still running";
   if (lives(Who::init) && started_ && !call.force)
     return "cannot delete container c that is not stopped: running";
-  // As runc: who is left in a shared pid namespace ends with the container, if it can.
-  const bool ends_others = setting_.signals == Signals::arrive && !setting_.own_pid_namespace;
-  if (call.force || ends_others)
+  const bool can_kill = setting_.signals == Signals::arrive;
+  if (lives(Who::init) && !can_kill) return "container init still running";
+  // As runc: who is left in a shared pid namespace ends with the container.
+  if (can_kill && (call.force || !setting_.own_pid_namespace))
     end_all();
   else if (lives(Who::init))
     end(*actors_[0], SIGKILL, 128 + SIGKILL);
