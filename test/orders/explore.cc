@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kExamples = 3;
 
-// Says once in a while that it goes on.
+// How much time there is, and how fast it goes.
 class Pace {
  public:
   explicit Pace(std::int64_t seconds) : end_(begin_ + 1000 * seconds) {}
@@ -56,10 +56,12 @@ void Report::take(const Result& result) {
     if (!seen.insert(kind_of(finding)).second) continue;
     Broken& broken = broken_[kind_of(finding)];
     ++broken.count;
-    broken.examples.push_back({result.order, finding.what});
-    std::ranges::stable_sort(broken.examples, {}, [](const Example& example) {
+    const auto size = [](const Example& example) {
       return example.order.scene->before.size() + example.order.steps.size();
-    });
+    };
+    const Example found{result.order, finding.what};
+    broken.examples.insert(
+        std::ranges::upper_bound(broken.examples, size(found), std::ranges::less(), size), found);
     if (broken.examples.size() > kExamples) broken.examples.pop_back();
   }
 }

@@ -22,8 +22,9 @@ constexpr int kLook = 1;
 
 Judge* judge = nullptr;
 std::int64_t passed = 0;  // nanoseconds by which time has jumped
-timespec monotonic{};     // where it stood when the judge came
-timespec wall{};
+// Where the clocks stood when the judge came.
+timespec monotonic_begin{};
+timespec wall_begin{};
 
 int real_clock(clockid_t clock, timespec* time) {
   return static_cast<int>(::syscall(SYS_clock_gettime, clock, time));
@@ -73,8 +74,8 @@ int wait_for_events(int epoll, epoll_event* events, int most, int timeout) {
 void set_judge(Judge* now) {
   judge = nullptr;
   if (now) passed = 0;
-  real_clock(CLOCK_MONOTONIC, &monotonic);
-  real_clock(CLOCK_REALTIME, &wall);
+  real_clock(CLOCK_MONOTONIC, &monotonic_begin);
+  real_clock(CLOCK_REALTIME, &wall_begin);
   judge = now;
 }
 
@@ -97,7 +98,7 @@ int clock_gettime(clockid_t clock, timespec* time) noexcept {
   using namespace thinshim::orders;
   if (!stands_still(clock)) return real_clock(clock, time);
   const bool is_wall = clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE;
-  *time = later(is_wall ? wall : monotonic);
+  *time = later(is_wall ? wall_begin : monotonic_begin);
   return 0;
 }
 
