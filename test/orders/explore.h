@@ -36,7 +36,10 @@ class Report {
   std::size_t orders_ = 0;
 };
 
+// How many steps walks take, and how many all orders have at most, behind up to eight with which
+// their scene begins.
 inline constexpr std::size_t kLength = 8;
+inline constexpr std::size_t kAllLength = 5;
 
 // Walks at random for so many seconds.
 Report sample(Crew& crew, std::uint64_t seed, std::int64_t seconds);

@@ -27,7 +27,7 @@ struct Wishes {
   bool all = false;
   std::string scene;
   std::uint64_t seed = 0;
-  std::size_t steps = kLength;
+  std::size_t steps = kAllLength;
   std::int64_t seconds = 0;
 };
 Wishes wishes;
