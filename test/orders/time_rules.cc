@@ -132,8 +132,10 @@ void requests_are_answered(const Story& story, Findings& findings) {
     if (!request.answered && (!request.hung_up || *request.hung_up > story.freed))
       findings.add(request.asked, "it is never answered");
     if (!Story::is_open(request, story.freed) || request.asked > story.freed) continue;
-    const bool hangs = std::ranges::any_of(
-        story.calls, [&](const RuntimeCall& call) { return Story::is_open(call, story.freed); });
+    // Its own, or one in whose turn it is.
+    const bool hangs = std::ranges::any_of(story.calls, [&](const RuntimeCall& call) {
+      return call.who == request.who && Story::is_open(call, story.freed);
+    });
     if (!hangs) findings.add(request.asked, "it is not answered, and no call of the runtime hangs");
   }
 }
