@@ -57,7 +57,7 @@ std::string exec_id_of(Who who) {
 int own_status_of(Who who) { return 3 + static_cast<int>(who); }
 
 std::vector<pid_t> children() {
-  static const std::string name = "task/" + std::to_string(::getpid()) + "/children";
+  const std::string name = "task/" + std::to_string(::getpid()) + "/children";
   const std::string text = read_proc_file(::getpid(), name);
   std::vector<pid_t> pids;
   for (const char* rest = text.c_str(); *rest;) {
