@@ -146,11 +146,10 @@ void kill_is_truthful(const Story& story, Findings& findings) {
     const bool lost = story.trace.signals == Signals::lost && request.asked < story.freed;
     if (answer.code == Code::ok && !is_before(life.died, place) && !lost)
       findings.add(place, "and it lives");
-    // What is left of a start that failed cannot be killed by anybody where signals are refused.
-    const bool out_of_reach =
-        story.trace.signals_refused && request.who != Who::init && !life.started;
-    if (answer.code == Code::not_found && is_before(life.made, place) &&
-        !is_before(life.died, place) && !out_of_reach)
+    // Nobody reaches what is left of a start that failed, where it cannot be killed.
+    const bool is_out_of_reach = !story.trace.arrive() && request.who != Who::init && !life.started;
+    if (answer.code == Code::not_found && is_before(story.created, place) &&
+        is_before(life.made, place) && !is_before(life.died, place) && !is_out_of_reach)
       findings.add(place, "though it lives");
   });
 }

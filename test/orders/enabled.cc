@@ -44,10 +44,11 @@ void Play::add_client_steps(std::vector<Step>& steps) const {
     return last != failed_.end() && last->second ? 2 : 1;
   };
   if (!created_) may(Act::create, Who::init, again("Create"));
-  if (!created_ || removed_) return;
+  if (!is_known(Who::init) || removed_) return;
   may(Act::start, Who::init, again("Start"));
   may(Act::kill, Who::init, 2);
   may(Act::remove, Who::init, 2);
+  if (!created_) return;
   if (count(Act::start, Who::init) > 0) may(Act::pause, Who::init, 1);
   if (count(Act::pause, Who::init) > 0) may(Act::resume, Who::init, 1);
   for (Who who : kExecs) {

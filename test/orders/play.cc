@@ -173,6 +173,7 @@ Task<bool> Play::ask(Client& client, std::string verb, Who who, Message message)
     if (error.code() == Code::unavailable) answer.kind = Kind::hung_up;
   }
   asked_.erase(number);
+  if (verb == "Wait" && answer.code != Code::ok) asks_[{verb, who}] = false;  // once more
   const bool granted = answer.code == Code::ok;
   if (who == Who::init) failed_[verb] = !granted && answer.kind == Kind::answer;
   write(std::move(answer));
@@ -225,11 +226,16 @@ void Play::spawn_request(const Step& step) {
   }
 }
 
+bool Play::is_known(Who who) const {
+  const bool is_awaited =
+      std::ranges::any_of(asked_, [](const auto& entry) { return entry.second.verb == "Create"; });
+  return who == Who::init ? created_ || is_awaited : added_.count(who) != 0;
+}
+
 // Asks for the state of everybody; where it was asked before and not answered, not once more.
 void Play::observe() {
   for (Who who : kEverybody) {
-    const bool known = who == Who::init ? created_ : added_.count(who) != 0;
-    if (!known) continue;
+    if (!is_known(who)) continue;
     const bool asks = std::ranges::any_of(asked_, [&](const auto& entry) {
       return entry.second.verb == "State" && entry.second.who == who;
     });

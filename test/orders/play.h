@@ -55,6 +55,8 @@ class Play {
   Task<> do_step(Step step);
   Task<> settle();
   Task<> pass(Duration time);
+  // Init is, as soon as a client asks for it.
+  bool is_known(Who who) const;
   void observe();
   Task<> clean_up();
   Task<> let_go();
