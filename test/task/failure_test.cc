@@ -176,7 +176,7 @@ TEST_F(Failure, OfCreateLeavesARunningContainerOfAnotherBundleAlone) {
       "[ -e $base/came ] || { touch $base/came; \"$0\" --root \"$root\" create --bundle /other/c1 "
       "--pid-file /dev/null c1; \"$0\" --root \"$root\" start c1; }";
   for (const std::string& binary : {runtime.binary(), runtime.as_gvisor()}) {
-    options.set_binary_name(binary);
+    options.runc.set_binary_name(binary);
     runtime.before("create", race);
     make_bundle("c1");
     EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
@@ -191,7 +191,7 @@ TEST_F(Failure, OfCreateLeavesARunningContainerOfAnotherBundleAlone) {
 }
 
 TEST_F(Failure, OfCreateUndoesWhatItHasMadeWhateverTheRuntimesLayout) {
-  options.set_binary_name(runtime.as_gvisor());
+  options.runc.set_binary_name(runtime.as_gvisor());
   for (const char* how : {"kill -9 $$", "fail afterwards", "rm $pid_file"}) {
     runtime.after("create", how);
     make_bundle("c1");
@@ -206,7 +206,7 @@ TEST_F(Failure, OfCreateUndoesWhatItHasMadeWhateverTheRuntimesLayout) {
 TEST_F(Failure, OfDeleteIsNotTakenForWantOfAContainerByItsWordsAlone) {
   const std::string words = "the quota of c1 does not exist";
   for (const std::string& binary : {runtime.binary(), runtime.as_gvisor()}) {
-    options.set_binary_name(binary);
+    options.runc.set_binary_name(binary);
     run("c1");
     runtime.before("kill", FakeRuntime::fail(words));
     EXPECT_REFUSED(kill_begin("c1", SIGTERM), unknown, "unknown error after kill: " + words);
@@ -224,15 +224,15 @@ TEST_F(Failure, OfDeleteIsNotTakenForWantOfAContainerByItsWordsAlone) {
 
 TEST_F(Failure, OfAProgramThatIsNoRuntimeNamesIt) {
   make_bundle("c1");
-  options.set_binary_name("/bin/true");
+  options.runc.set_binary_name("/bin/true");
   EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
                  "OCI runtime create failed: runtime \"/bin/true\" says success, and wrote no " +
                      (directory / "c1/init.pid"));
-  options.set_binary_name("/bin/false");
+  options.runc.set_binary_name("/bin/false");
   EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
                  "OCI runtime create failed: runtime \"/bin/false\": exit status 1");
   // Here what it prints is for us.
-  options.set_binary_name(runtime.binary());
+  options.runc.set_binary_name(runtime.binary());
   run("c1");
   runtime.before("pause", "echo 'Usage of containerd-shim: ...'; exit 2");
   EXPECT_REFUSED(pause_begin("c1"), unknown,
