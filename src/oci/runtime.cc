@@ -54,11 +54,12 @@ std::string trimmed(std::string text) {
 std::string reason_of(const std::string& binary, const Output& output, const std::string& log) {
   if (std::optional<std::string> reason = last_runtime_error(log)) return *reason;
   // A status above 128 is a signal: only we know that the runtime did not choose it.
-  std::string status = output.exit.status > 128
-                           ? "signal " + std::to_string(output.exit.status - 128)
-                           : "exit status " + std::to_string(output.exit.status);
-  std::string text = trimmed(output.text);
-  return "runtime " + quoted(binary) + ": " + (text.empty() ? status : status + ": " + text);
+  const int signal = output.exit.status - 128;
+  std::string what = signal > 0 ? "signal " + std::to_string(signal)
+                                : "runtime " + quoted(binary) + ": exit status " +
+                                      std::to_string(output.exit.status);
+  const std::string text = trimmed(output.text);
+  return text.empty() ? what : what + ": " + text;
 }
 
 bool exists(const std::string& path) {

@@ -290,7 +290,7 @@ TEST_F(Lifecycle, KillSaysInTheStockShimsWordsWhatTheRuntimeMeans) {
       {"permission denied", Code::unknown, "unknown error after kill: permission denied"},
   };
   for (const auto& row : table) {
-    runtime.before("kill", FakeRuntime::fail(row.reason));
+    for (const char* verb : {"kill", "state"}) runtime.before(verb, FakeRuntime::fail(row.reason));
     Error error = refusal_of(kill_begin("c1", SIGTERM));
     EXPECT_EQ(error.code(), row.code) << row.reason;
     EXPECT_EQ(error.what(), std::string(row.text));
