@@ -19,6 +19,7 @@ namespace {
 
 // For a runtime that hangs, and for a file system.
 constexpr Duration kUndoing = std::chrono::minutes(1);
+constexpr Duration kAsking = std::chrono::seconds(10);  // of that, for whose the container is
 
 bool contains(const Error& error, const char* words) {
   return ::strcasestr(error.what(), words) != nullptr;
@@ -100,6 +101,8 @@ Task<bool> InitProcess::has_lost_it(Error error) {
 Task<bool> InitProcess::has_left_ours(Runtime::Knows before, Event* stop) {
   using Knows = Runtime::Knows;
   if (before == Knows::yes || runtime_.knows(settings_.container) == Knows::no) co_return false;
+  // Which make() has removed before.
+  if (::access(settings_.bundle.init_pid().c_str(), F_OK) == 0) co_return true;
   try {
     Task<std::optional<Runtime::State>> asking = runtime_.state(settings_.container, stop);
     const std::optional<Runtime::State> state = co_await std::move(asking);
@@ -115,9 +118,11 @@ Task<bool> InitProcess::has_left_ours(Runtime::Knows before, Event* stop) {
 // something behind. Not even a verb that was given up leaves it there.
 Task<> InitProcess::undo_create(Runtime::Knows before) {
   Event over;
+  Event asked;
   TaskSet limit;
+  limit.spawn(set_later(reaper_.loop(), kAsking, asked), "limit of asking for a container");
   limit.spawn(set_later(reaper_.loop(), kUndoing, over), "limit of undoing a create");
-  Task<bool> asking = has_left_ours(before, &over);
+  Task<bool> asking = has_left_ours(before, &asked);
   const bool is_ours = co_await std::move(asking);
   try {
     Task<> removing = runtime_.remove(settings_.container, true, &over);

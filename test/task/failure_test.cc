@@ -204,6 +204,7 @@ TEST_F(Failure, OfCreateUndoesWhatItHasMadeWhateverTheRuntimesLayout) {
 
 // The words may be about anything: the disk, a library, a hook's program.
 TEST_F(Failure, OfDeleteIsNotTakenForWantOfAContainerByItsWordsAlone) {
+  options.direct_signals = false;
   const std::string words = "the quota of c1 does not exist";
   for (const std::string& binary : {runtime.binary(), runtime.as_gvisor()}) {
     options.runc.set_binary_name(binary);

@@ -72,6 +72,7 @@ TEST_F(Order, AStartThatFailedBecauseInitDiedIsNotTold) {
   auto starting = start_begin("c1");
   until_called("start c1");
   die(pid);
+  until([&] { return ::kill(pid, 0) != 0; });
   runtime.open("dead");
   EXPECT_REFUSED(starting, unknown,
                  "OCI runtime start failed: cannot start a container that has stopped");
