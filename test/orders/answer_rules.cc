@@ -35,20 +35,30 @@ bool is_called(const Story& story, const char* verb, Place at) {
   return false;
 }
 
+// Whether it was so when the answer was made: it may arrive behind what happened since, but not
+// later by the clock, which stands still meanwhile.
+bool was_already(const Story& story, const std::optional<Place>& fact, const Request& request) {
+  return fact && (*fact < request.asked || story.ms(*fact) < story.ms(*request.answered));
+}
+
 // What a state means that no exit goes with.
 void check_living_state(const Story& story, const Request& request, Findings& findings) {
   const Place place = *request.answered;
   const std::string& state = story.answer(request).state;
   const Life& life = story.life(request.who);
-  const bool started = is_before(life.started, place);
-  const bool paused = request.who == Who::init && was_paused(story, place);
-  if (is_before(life.told, place)) findings.add(place, "though its exit was told");
+  const bool is_init = request.who == Who::init;
+  const bool was = is_init && was_paused(story, request.asked);
+  const bool is = is_init && was_paused(story, place);
+  if (was_already(story, life.told, request)) findings.add(place, "though its exit was told");
   if (story.answer(request).ended) findings.add(place, "though it has an end");
-  if (state == "created" && started) findings.add(place, "though its start was told");
-  if (state != "created" && !started) findings.add(place, "though its start was not told");
-  if (state == "running" && paused) findings.add(place, "though it was paused");
-  if (state == "paused" && !paused) findings.add(place, "though it was not paused");
-  if (state == "pausing" && !is_called(story, "pause", place))
+  if (state == "created" && was_already(story, life.started, request))
+    findings.add(place, "though its start was told");
+  if (state != "created" && !is_before(life.started, place))
+    findings.add(place, "though its start was not told");
+  if (state == "running" && was && is) findings.add(place, "though it was paused");
+  if (state == "paused" && !was && !is) findings.add(place, "though it was not paused");
+  if (state == "pausing" && !is_called(story, "pause", request.asked) &&
+      !is_called(story, "pause", place))
     findings.add(place, "though nobody is pausing it");
   if (state == "unknown") findings.add(place, "though it is known");
 }
@@ -174,16 +184,16 @@ void failures_leave_nobody(const Story& story, Findings& findings) {
 // runtime did not remove when it was told to, and who could not be killed: containerd calls the
 // shim's `delete` for that.
 void nothing_is_left(const Story& story, Findings& findings) {
-  const bool asked_in_vain = std::ranges::any_of(story.calls, [&](const RuntimeCall& call) {
-    return call.force && !(call.over && story.entry(*call.over).text == kSuccess);
-  });
+  const bool in_vain =
+      !story.trace.arrive() || std::ranges::any_of(story.calls, [&](const RuntimeCall& call) {
+        return call.force && !(call.over && story.entry(*call.over).text == kSuccess);
+      });
   for (Place place = 0; place < story.trace.entries.size(); ++place) {
     const Entry& entry = story.entry(place);
     if (entry.kind != Kind::left) continue;
     const bool excused =
         !story.created &&
-        (entry.text == kRuntimeState ? asked_in_vain
-                                     : !story.trace.arrive() && entry.text == kInitLives);
+        (entry.text == kRuntimeState ? in_vain : !story.trace.arrive() && entry.text == kInitLives);
     if (!excused) findings.add(place, "it is left");
   }
 }

@@ -86,6 +86,8 @@ TEST(Orders, ThatOnceBrokeAPromiseKeepIt) {
         "own/running: pause, init dies, delete init, kill init",
         // A deletion told an exit of its own making.
         "shared/created: delete init, init dies, runtime delete returns",
+        // A hung question about what a failed Create has left took the time of its removal.
+        "own/empty: create, runtime create makes it, runtime create fails",
         // A container that was made too late for its client was forgotten, and lived.
         "own/empty: create, hang up, runtime create returns"}) {
     const Result result = crew.run(parse_order(words));

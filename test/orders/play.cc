@@ -130,8 +130,7 @@ TaskService::Settings Play::settings(const std::string& directory) {
   made.read_options = [directory](const wire::Any&) {
     const Config config;
     TaskService::Options options{{}, {}, signals_directly(config.task.runtime)};
-    options.runc.set_binary_name(
-        join_path(directory_of(read_link("/proc/self/exe")), "orders_runtime"));
+    options.runc.set_binary_name(join_path(directory_of(read_link("/proc/self/exe")), "runc"));
     options.runc.set_root(directory + "/root");
     options.stdio.pipe_size = config.task.stdio.pipe_size;
     options.stdio.drain_timeout = config.task.stdio.drain_timeout;

@@ -141,9 +141,10 @@ void Stage::read_arguments(Call& call, const std::string& arguments) {
   }
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
-    if (word == "--root" || word == "--log" || word == "--log-format" || word == "--bundle" ||
-        word == "--process") {
+    if (word == "--root" || word == "--log" || word == "--log-format" || word == "--process") {
       ++i;
+    } else if (word == "--bundle") {
+      call.bundle = words[++i];
     } else if (word == "--pid-file") {
       call.pid_file = words[++i];
     } else if (word == "--all") {
@@ -178,7 +179,10 @@ void Stage::take_made(Call& call, pid_t pid) {
   call.stands = true;
   call.has_made = true;
   actors_[static_cast<std::size_t>(call.who)] = Actor{call.who, pid, false};
-  if (call.who == Who::init) ::mkdir(setting_.state.c_str(), 0700);
+  if (call.who == Who::init) {
+    ::mkdir(setting_.state.c_str(), 0700);
+    bundle_ = call.bundle;
+  }
   write_file(call.pid_file, std::to_string(pid), 0644);
   write_({.kind = Kind::made, .who = call.who, .pid = pid});
   // Init's pid namespace is closed, if it died meanwhile.
@@ -200,7 +204,13 @@ void Stage::let_return(Call& call) {
   const std::string failure = perform(call);
   if (!failure.empty()) return let_fail(call, failure);
   note_end(call, kSuccess);
-  tell(call, "return");
+  tell(call, "return " + (call.verb == "state" ? state_text() : ""));
+}
+
+std::string Stage::state_text() const {
+  const char* const status = !lives(Who::init) ? "stopped" : (started_ ? "running" : "created");
+  return std::string(R"({"id":")") + kContainer + R"(","bundle":")" + bundle_ + R"(","status":")" +
+         status + R"("})";
 }
 
 bool Stage::knows_container() const { return ::access(setting_.state.c_str(), F_OK) == 0; }

@@ -54,6 +54,7 @@ class Stage final : public Judge {
     bool all = false;
     bool force = false;
     std::string pid_file;
+    std::string bundle;
     Fd socket;
     std::optional<Watch> watch;
     bool stands = false;    // it waits to be told
@@ -108,6 +109,8 @@ class Stage final : public Judge {
   // Why the call cannot be done; empty where it was.
   std::string perform(Call& call);
   std::string perform_delete(const Call& call);
+  // What the runtime prints of the container; only where it knows it.
+  std::string state_text() const;
   void end(Actor& actor, int signal, int status);
   void end_all();
   bool stands(pid_t pid) const;
@@ -123,6 +126,7 @@ class Stage final : public Judge {
   bool free_ = false;
   bool started_ = false;
   int last_call_ = 0;
+  std::string bundle_;  // of the container that the runtime knows
   std::list<std::shared_ptr<Call>> calls_;
   std::array<std::optional<Actor>, 3> actors_;
   std::set<pid_t> doomed_;  // whom the service has killed

@@ -20,7 +20,7 @@ std::vector<Step> make_steps() {
     for (Act act : {Act::kill, Act::remove, Act::die}) steps.push_back({act, who});
   for (Who who : kExecs) steps.push_back({Act::exec, who});
   for (Act act : {Act::make, Act::let_return, Act::fail, Act::kill_call}) {
-    for (const char* call : {"create", "start", "kill", "pause", "resume", "delete"})
+    for (const char* call : {"create", "start", "kill", "pause", "resume", "delete", "state"})
       steps.push_back({act, Who::init, call});
     for (Who who : kExecs) steps.push_back({act, who, "exec"});
   }

@@ -141,18 +141,24 @@ void requests_are_answered(const Story& story, Findings& findings) {
 }
 
 void nothing_runs_for_nobody(const Story& story, Findings& findings) {
+  const bool gave_up_create = std::ranges::any_of(story.requests, [](const Request& request) {
+    return request.verb == "Create" && request.hung_up;
+  });
   for (const RuntimeCall& call : story.calls) {
-    const std::int64_t over = call.over ? story.ms(*call.over) : end_of(story);
+    const Place until = call.over.value_or(story.trace.entries.size() - 1);
+    const std::int64_t over = story.ms(until);
     std::int64_t last = -1;  // when the last of those went who had asked for it
     bool awaited = false;
     for (const Request& request : story.requests) {
       if (!serves(call, request) || call.all || request.asked > call.begun) continue;
-      awaited |= !call.over || Story::is_open(request, *call.over) ||
-                 (request.answered && *request.answered > call.begun);
+      awaited |=
+          Story::is_open(request, until) || (request.answered && *request.answered > call.begun);
       if (request.hung_up) last = std::max(last, story.ms(*request.hung_up));
     }
-    if (!awaited && last >= 0 && !call.force &&
-        over - std::max(last, story.ms(call.begun)) > limit::kPatience + limit::kDying)
+    // What was made too late for its client the service deletes by itself.
+    const bool undoes = call.verb == "delete" && gave_up_create;
+    const std::int64_t most = (undoes ? limit::kDeletion : limit::kPatience) + limit::kDying;
+    if (!awaited && last >= 0 && !call.force && over - std::max(last, story.ms(call.begun)) > most)
       findings.add(call.begun, "its client has long gone");
     if (call.force && over - story.ms(call.begun) > limit::kDeletion + limit::kDying)
       findings.add(call.begun, "what undoes a failure takes too long");
