@@ -143,7 +143,10 @@ Task<> Process::lock_turn(std::optional<Mutex::Guard>& guard, Event& over) {
 }
 
 void Process::hurry() {
-  if (stop_ && hurrying_.empty()) hurrying_.spawn(give_up_later(stop_), "give up a verb");
+  if (!stop_ || hurried_ == stop_) return;
+  hurried_ = stop_;
+  hurrying_.cancel();
+  hurrying_.spawn(give_up_later(stop_), "give up a verb");
 }
 
 Task<> Process::give_up_later(Stop verb) {

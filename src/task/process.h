@@ -157,7 +157,8 @@ class Process {
   Event read_enough_;
   Event announced_;
   Mutex turns_;
-  Stop stop_;  // of the verb that is under way
+  Stop stop_;     // of the verb that is under way
+  Stop hurried_;  // of the last one that was told to hurry
   TaskSet hurrying_;
 };
 
