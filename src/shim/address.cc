@@ -236,14 +236,14 @@ SocketFile::SocketFile(const Fd& socket) {
   inode_ = status.st_ino;
 }
 
-bool SocketFile::is_there() const noexcept {
+bool SocketFile::is_gone() const noexcept {
   struct stat status{};
-  return inode_ != 0 && ::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ &&
-         status.st_ino == inode_;
+  if (::lstat(path_.c_str(), &status) < 0) return errno == ENOENT || errno == ENOTDIR;
+  return status.st_dev != device_ || status.st_ino != inode_;
 }
 
 void SocketFile::remove() const noexcept {
-  if (!is_there()) return;
+  if (is_gone()) return;
   std::optional<SocketLock> lock;
   try {
     lock.emplace(path_, std::chrono::milliseconds(0));
@@ -253,7 +253,9 @@ void SocketFile::remove() const noexcept {
 }
 
 void SocketFile::remove_locked() const noexcept {
-  if (is_there()) ::unlink(path_.c_str());
+  struct stat status{};
+  if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_)
+    ::unlink(path_.c_str());
 }
 
 }  // namespace thinshim

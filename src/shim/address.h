@@ -86,7 +86,8 @@ class SocketFile {
   explicit SocketFile(const Fd& socket);
 
   const std::string& path() const { return path_; }
-  bool is_there() const noexcept;
+  // Whether it is proven to be gone, or another's by now.
+  bool is_gone() const noexcept;
   // Under the socket's lock if it is free, without it otherwise; never waits, never throws.
   void remove() const noexcept;
   // For whoever has the lock.

@@ -182,7 +182,7 @@ void Parts::begin_to_leave() {
 // Nothing where there is none to be had: where it is held for too long, or nobody can be sent here
 // any more.
 Task<std::optional<SocketLock>> Parts::lock_socket() {
-  for (int tries = 0; tries < kTriesToLeave && socket_.is_there(); ++tries) {
+  for (int tries = 0; tries < kTriesToLeave && !socket_.is_gone(); ++tries) {
     try {
       co_return SocketLock(socket_.path(), 0ms);
     } catch (const Error& error) {
