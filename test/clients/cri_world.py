@@ -15,7 +15,42 @@ from terminal import Terminal
 PRIVATE = {"security_context": {"namespace_options": {"pid": 1}}}
 
 
-class Cri:
+class Crictl:
+    def __init__(self, socket):
+        self.settings = world.DIRECTORY / "crictl.yaml"
+        self.settings.write_text("")
+        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "CONTAINER_RUNTIME_ENDPOINT": f"unix://{socket}",
+                            "TMPDIR": str(world.DIRECTORY)}
+
+    def command(self, *words):
+        return [PROGRAMS / "crictl", "-c", self.settings, "-t", "20s", *words]
+
+    def run(self, *words, **options):
+        return run(*self.command(*words), env=self.environment, **options)
+
+    def lines(self, *words, **options):
+        return self.run(*words, **options).stdout.decode().splitlines()
+
+    def json(self, *words):
+        return json.loads(self.run(*words).stdout)
+
+    def until_it_answers(self):
+        if not world.eventually(lambda: self.run("info", check=False).returncode == 0):
+            raise Failed(f"CRI does not answer: {self.run('info')}")
+
+    def remove_all(self):
+        """Again and again: what is under way for a pod whose shim died refuses a removal for a while, and a kubelet removes too."""
+        def is_gone():
+            pods = self.lines("pods", "-q")
+            if pods:
+                self.run("rmp", "-f", *pods, check=False)
+            return not pods
+
+        if not world.eventually(is_gone, 20):
+            raise Failed(f"there are pods: {self.lines('pods')}")
+
+
+class Cri(Crictl):
     def __init__(self):
         ground.enter()
         self.registry = Registry(world.DIRECTORY)
@@ -24,14 +59,11 @@ class Cri:
         self.containerd = ground.Containerd()
         self.containerd.write_pod_network()
         self.containerd.up()
-        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
-                            "CONTAINER_RUNTIME_ENDPOINT": f"unix://{self.containerd.socket}", "TMPDIR": str(world.DIRECTORY)}
-        (world.DIRECTORY / "crictl.yaml").write_text("")
+        super().__init__(self.containerd.socket)
         self.logs = world.DIRECTORY / "logs"
         self.numbers = itertools.count()
         self.begun = []
-        if not world.eventually(lambda: self.crictl("info", check=False).returncode == 0):
-            raise RuntimeError(f"CRI does not answer: {self.crictl('info')}")
+        self.until_it_answers()
         self.crictl("pull", BOX)
         for place, _ in ground.hierarchies():
             (place / "pods").mkdir()  # a pod's parent, which is not containerd's to remove
@@ -42,20 +74,11 @@ class Cri:
         self.traces = ground.Traces(self.containerd.directory / "state/io.containerd.runtime.v2.task/k8s.io")
         world.eventually(lambda: not world.shims())
 
-    def command(self, *words):
-        return [PROGRAMS / "crictl", "-c", world.DIRECTORY / "crictl.yaml", "-t", "20s", *words]
-
     def crictl(self, *words, **options):
-        return run(*self.command(*words), env=self.environment, **options)
+        return self.run(*words, **options)
 
     def line(self, *words, **options):
-        return self.crictl(*words, **options).stdout.decode().strip()
-
-    def lines(self, *words, **options):
-        return self.crictl(*words, **options).stdout.decode().splitlines()
-
-    def json(self, *words):
-        return json.loads(self.crictl(*words).stdout)
+        return self.run(*words, **options).stdout.decode().strip()
 
     def begin(self, *words, **options):
         process = subprocess.Popen(list(map(str, self.command(*words))), env=self.environment, stdin=options.pop("stdin", subprocess.PIPE),
@@ -113,9 +136,6 @@ class Cri:
                 if stream:
                     stream.close()
         self.begun = []
-        # What is under way for a pod whose shim died refuses a removal, and then does not.
-        if (pods := self.lines("pods", "-q")) and not world.eventually(
-                lambda: self.crictl("rmp", "-f", *pods, check=False).returncode == 0, 15):
-            self.crictl("rmp", "-f", *pods)
+        self.remove_all()
         if left := self.traces.after({self.containerd.process.pid}):
             raise Failed("\n".join(left))

@@ -30,7 +30,10 @@ def enter():
     for name in ("containerd", "lock", "netns"):
         pathlib.Path("/run", name).mkdir()
     overlay("/var")
-    # What nerdctl and the kubelet would set for the whole machine.
+
+
+def cover_settings():
+    """Files over what a kubelet sets for the whole machine."""
     for name in ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
                  "kernel/keys/root_maxbytes"):
         ours = world.DIRECTORY / name.replace("/", ".")
@@ -149,9 +152,9 @@ class Traces(world.Leftovers):
         return super().traces(spared) | groups
 
 
-def check_shims():
-    """The Failed where another than the shim under test serves."""
+def check_shims(wanted=world.SHIM):
+    """Fails where another than the shim under test serves."""
     for pid in world.shims():
         found = pathlib.Path(os.readlink(f"/proc/{pid}/exe"))
-        if found != world.SHIM:
+        if found != wanted:
             raise Failed(f"the shim that serves is {found}")

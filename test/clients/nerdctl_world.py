@@ -19,33 +19,39 @@ class Nerdctl:
     def __init__(self):
         ground.enter()
         self.registry = Registry(world.DIRECTORY)
-        self.containerd = ground.Containerd()
+        self.containerd = self.make_containerd()
         self.containerd.up()
-        self.push_images()
-        settings = world.DIRECTORY / "nerdctl.toml"
-        settings.write_text(f"""address = "{self.containerd.socket}"
+        self.registry.push_box("box", "1")
+        self.environment = self.make_settings()
+        self.numbers = itertools.count()
+        self.begun = []
+        self.nerdctl("pull", "-q", BOX, limit=60)
+        self.nerdctl("run", "-d", "--name", "first", BOX, "sleep", "1000", limit=60)
+        self.check_shims()
+        expect(world.shims(), "no shim serves")
+        self.nerdctl("rm", "-f", "first")
+        world.eventually(lambda: not world.shims())
+        self.traces = self.make_traces()  # the image is there, and the network: from here on all must be as it is now
+
+    def make_containerd(self):
+        return ground.Containerd()
+
+    def make_settings(self):
+        """nerdctl's environment."""
+        place = world.DIRECTORY / "nerdctl.toml"
+        place.write_text(f"""address = "{self.containerd.socket}"
 data_root = "{world.DIRECTORY}/nerdctl"
 cgroup_manager = "cgroupfs"
 cni_path = "{ground.CNI}"
 cni_netconfpath = "{world.DIRECTORY}/net.d"
 """)
-        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "NERDCTL_TOML": str(settings)}
-        self.begin_checks()
+        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "NERDCTL_TOML": str(place)}
 
-    def push_images(self):
-        self.registry.push_box("box", "1")
-
-    def begin_checks(self):
-        """The image is there, the network is made, the right shim has run: from here on all must be as it is now."""
-        self.numbers = itertools.count()
-        self.begun = []
-        self.nerdctl("pull", "-q", BOX, limit=60)
-        self.nerdctl("run", "-d", "--name", "first", BOX, "sleep", "1000", limit=60)
+    def check_shims(self):
         ground.check_shims()
-        expect(world.shims(), "no shim serves")
-        self.nerdctl("rm", "-f", "first")
-        self.traces = ground.Traces(self.containerd.directory / "state/io.containerd.runtime.v2.task/default")
-        world.eventually(lambda: not world.shims())
+
+    def make_traces(self):
+        return ground.Traces(self.containerd.directory / "state/io.containerd.runtime.v2.task/default")
 
     def command(self, *words):
         return [PROGRAMS / "nerdctl", *words]
@@ -95,8 +101,5 @@ cni_netconfpath = "{world.DIRECTORY}/net.d"
         self.begun = []
         if names := self.lines("ps", "-aq"):
             self.nerdctl("rm", "-f", "-v", *names)
-        if left := self.traces.after(self.spared()):
+        if left := self.traces.after({self.containerd.process.pid}):
             raise Failed("\n".join(left))
-
-    def spared(self):
-        return {self.containerd.process.pid}

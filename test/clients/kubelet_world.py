@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A kubelet without an API server: its pods are files in a folder, its state is what it answers on its read-only port."""
+import gzip
+import http.client
+import itertools
+import json
+import pathlib
+import signal
+import subprocess
+
+import ground
+import world
+from cri_world import Crictl
+from ground import PROGRAMS, run
+from registry import BOX, Registry
+from steps import Failed, expect
+
+CONFIGURATION = {
+    "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+    "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}}, "authorization": {"mode": "AlwaysAllow"},
+    "cgroupDriver": "cgroupfs", "enforceNodeAllocatable": [], "failSwapOn": False, "makeIPTablesUtilChains": False, "oomScoreAdj": 0,
+    "address": "127.0.0.1", "readOnlyPort": 10255, "healthzPort": 0, "fileCheckFrequency": "1s", "serializeImagePulls": False,
+    "localStorageCapacityIsolation": False, "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1%"},
+    # Logs that are rotated while a check looks.
+    "containerLogMaxSize": "1Mi", "containerLogMaxFiles": 30, "containerLogMonitorInterval": "3s"}
+
+
+class Kubelet:
+    def __init__(self):
+        ground.enter()
+        ground.cover_settings()
+        self.registry = Registry(world.DIRECTORY)
+        for name in ("box", "pause"):
+            self.registry.push_box(name, "1", command=("tail", "-f", "/dev/null"))
+        self.containerd = ground.Containerd()
+        self.containerd.write_pod_network()
+        self.containerd.up()
+        self.crictl = Crictl(self.containerd.socket)
+        self.crictl.until_it_answers()
+        self.crictl.run("pull", BOX)
+        self.directory = world.DIRECTORY / "kubelet"
+        self.manifests = self.directory / "manifests"
+        self.shared = self.directory / "shared"  # with the containers: /shared there
+        for path in (self.manifests, self.shared):
+            path.mkdir(parents=True)
+        (self.directory / "config.json").write_text(json.dumps(
+            {**CONFIGURATION, "staticPodPath": str(self.manifests), "containerRuntimeEndpoint": f"unix://{self.containerd.socket}"}))
+        self.log = self.directory / "log"
+        self.numbers = itertools.count()
+        self.begun = []
+        self.up()
+        # One of each class, whose control groups stay.
+        self.run_pod("first", {"name": "c", "command": ["sleep", "1000"]})
+        self.run_pod("second", {"name": "c", "command": ["sleep", "1000"], "resources": {"limits": {"memory": "32Mi"}}})
+        self.run_pod("third", {"name": "c", "command": ["sleep", "1000"], "resources": {"requests": {"memory": "32Mi"}}})
+        ground.check_shims()
+        expect(world.shims(), "no shim serves")
+        self.remove_pods()
+        self.crictl.remove_all()
+        world.eventually(lambda: not world.shims())
+        self.traces = ground.Traces(self.containerd.directory / "state/io.containerd.runtime.v2.task/k8s.io")
+
+    # --- itself
+
+    def up(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [PROGRAMS / "kubelet", "--config", self.directory / "config.json", "--root-dir", self.directory / "root", "--hostname-override",
+                 "node"], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if not world.eventually(lambda: self.process.poll() is not None or self.ask("/pods") is not None, 60) or self.process.poll() is not None:
+            raise RuntimeError(f"the kubelet does not start:\n{self.log.read_text(errors='replace')[-3000:]}")
+
+    def down(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        self.process.wait(world.PATIENCE)
+
+    def ask(self, path):
+        """The answer's text, or nothing."""
+        connection = http.client.HTTPConnection("127.0.0.1", 10255, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.read() if answer.status == 200 else None
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    # --- pods
+
+    def name(self, word):
+        return f"{word}{next(self.numbers)}"
+
+    def write_pod(self, name, *containers, **spec):
+        """Puts it there, or replaces it. Each container is as a manifest has it, with what all of them have."""
+        common = {"image": BOX, "imagePullPolicy": "IfNotPresent", "volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}
+        spec = {"terminationGracePeriodSeconds": 5, "volumes": [{"name": "shared", "hostPath": {"path": str(self.shared)}}], **spec}
+        spec["containers"] = [{**common, **container} for container in containers]
+        if "initContainers" in spec:
+            spec["initContainers"] = [{**common, **container} for container in spec["initContainers"]]
+        new = self.directory / "new.json"
+        new.write_text(json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}))
+        new.rename(self.manifests / f"{name}.json")
+
+    def run_pod(self, name, *containers, limit=40, **spec):
+        self.write_pod(name, *containers, **spec)
+        self.until(lambda: self.is_ready(name), f"{name} is not ready", limit)
+
+    def pod(self, name):
+        for pod in json.loads(self.ask("/pods") or '{"items": null}')["items"] or []:
+            if pod["metadata"]["name"] == f"{name}-node":
+                return pod
+        return None
+
+    def status(self, name, container="c"):
+        """What the kubelet says of a container, perhaps nothing."""
+        status = (self.pod(name) or {}).get("status", {})
+        for one in status.get("containerStatuses", []) + status.get("initContainerStatuses", []):
+            if one["name"] == container:
+                return one
+        return {"state": {}, "lastState": {}, "restartCount": 0, "ready": False}
+
+    def is_ready(self, name):
+        conditions = (self.pod(name) or {}).get("status", {}).get("conditions", [])
+        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+    def ended(self, name, container="c", limit=30):
+        """How a container that is not started again has ended."""
+        return self.until(lambda: self.status(name, container)["state"].get("terminated"), f"{name} does not end", limit)
+
+    def restarted(self, name, container="c", times=1, limit=30):
+        """How the run before this one ended."""
+        self.until(lambda: self.status(name, container)["restartCount"] >= times and "running" in self.status(name, container)["state"],
+                   f"{name} is not started again", limit)
+        return self.status(name, container)["lastState"]["terminated"]
+
+    def until(self, condition, text, limit=30):
+        answer = world.eventually(condition, limit)
+        if not answer:
+            said = [(pod["metadata"]["name"], pod["status"]) for pod in json.loads(self.ask("/pods") or '{"items": null}')["items"] or []]
+            raise Failed(f"{text}: {json.dumps(said)[:1500]}")
+        return answer
+
+    def logs(self, name, container="c"):
+        """The text of all its log files, those that were rotated first."""
+        text = []
+        for place in pathlib.Path("/var/log/pods").glob(f"default_{name}-node_*/{container}"):
+            # RUN.log is written; RUN.log.TIME are older, and packed but for the newest.
+            for path in sorted(place.iterdir(), key=lambda path: (path.name.endswith(".log"), path.name)):
+                data = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
+                text += [line.split(" ", 3)[3] for line in data.decode().splitlines()]
+        return text
+
+    def container_id(self, name, container="c"):
+        return self.status(name, container)["containerID"].removeprefix("containerd://")
+
+    def pid(self, name, container="c"):
+        return self.crictl.json("inspect", self.container_id(name, container))["info"]["pid"]
+
+    def stream(self, verb, *words, **options):
+        return run(PROGRAMS / "stream", verb, *words, **options)
+
+    def begin(self, *words):
+        process = subprocess.Popen([PROGRAMS / "stream", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.begun.append(process)
+        return process
+
+    # --- afterwards
+
+    def remove_pods(self, limit=40):
+        for path in self.manifests.iterdir():
+            path.unlink()
+        self.until(lambda: self.ask("/pods") is not None and not json.loads(self.ask("/pods"))["items"], "there are pods", limit)
+        self.until(lambda: not self.crictl.lines("ps", "-q"), "there are containers", limit)
+
+    def clean(self):
+        for process in self.begun:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                stream.close()
+        self.begun = []
+        if self.containerd.process.poll() is not None:
+            self.containerd.up()
+        if self.process.poll() is not None:
+            self.up()
+        self.remove_pods()
+        # The kubelet takes away what is stopped once a minute.
+        self.crictl.remove_all()
+        if left := self.traces.after({self.containerd.process.pid, self.process.pid}):
+            raise Failed("\n".join(left))
