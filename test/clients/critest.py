@@ -39,7 +39,7 @@ def push_images(registry):
 def main():
     place = pathlib.Path(os.environ["CLIENTS_LOGS"])
     place.mkdir(exist_ok=True)
-    steps.report(begun=0, step="critest runs")
+    steps.report(begun="critest runs")
     w = Cri()
     push_images(w.registry)
     report = world.DIRECTORY / "junit.xml"
@@ -49,13 +49,13 @@ def main():
                         f"--ginkgo.junit-report={report}", f"--ginkgo.timeout={LIMIT}s"], env=w.environment, stdin=subprocess.DEVNULL,
                        stdout=log, stderr=log, timeout=LIMIT + 60)
     specs = [case for case in tree.parse(report).iter("testcase") if case.get("name").startswith("[It]")]
-    steps.report(step="critest runs", passed=int(bool(specs)), times=1, promised=False, text="", left="")
+    steps.report(step="critest runs", passed=bool(specs), times=1, promised=False, text="", left="")
     for case in specs:
         failures = [*case.iter("failure"), *case.iter("error")]
-        steps.report(step=case.get("name").removeprefix("[It] [k8s.io] "), passed=int(not failures), times=1, promised=False, left="",
+        steps.report(step=case.get("name").removeprefix("[It] [k8s.io] "), passed=not failures, times=1, promised=False, left="",
                      skipped=case.find("skipped") is not None, text="\n".join(failure.text or "" for failure in failures))
     if left := steps.attempt(lambda w: w.clean(), w, 60):
-        steps.report(step="critest is over", passed=1, times=1, promised=False, text="", left=left)
+        steps.report(step="critest is over", passed=True, times=1, promised=False, text="", left=left)
     (place / "containerd.log").write_bytes(w.containerd.log.read_bytes())
     steps.report(end=True)
 

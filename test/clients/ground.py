@@ -12,7 +12,8 @@ import registry
 import world
 from steps import Failed, shorten
 
-PROGRAMS = pathlib.Path(os.environ["CLIENTS_PROGRAMS"])
+PROGRAMS = pathlib.Path(os.environ["CLIENTS_PROGRAMS"])  # the clients
+CONTAINERD = pathlib.Path(os.environ["CLIENTS_CONTAINERD"])  # containerd, ctr, and the shim of the same version
 CNI = "/usr/lib/cni"
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 NEW_CGROUP, NEW_UTS, NEW_IPC, NEW_NET = 0x02000000, 0x04000000, 0x08000000, 0x40000000
@@ -95,6 +96,8 @@ def run(*command, input=b"", limit=30, check=True, **options):
 
 
 def spell(words):
+    """Of a program that is run as another user, only the program."""
+    words = words[words.index("--") + 1:] if words[0] == "setpriv" else words
     return shorten(" ".join([pathlib.Path(words[0]).name, *words[1:]]))
 
 
@@ -102,7 +105,7 @@ class Containerd(world.Daemon):
     """`more` is text for its configuration."""
 
     def __init__(self, more=""):
-        super().__init__("containerd", f"{PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin")
+        super().__init__("containerd", f"{CONTAINERD}:/usr/sbin:/usr/bin:/sbin:/bin")
         registry.certificates(self.directory / "registries")
         images, runtime = ("[plugins.'io.containerd.cri.v1." + name for name in ("images'", "runtime'"))
         self.network = self.directory / "net.d"
@@ -128,7 +131,7 @@ bin_dirs = ['{CNI}']
 {more}""")
 
     def up(self):
-        self.start(PROGRAMS / "containerd", "-c", self.directory / "config.toml", answers=self._answers)
+        self.start(CONTAINERD / "containerd", "-c", self.directory / "config.toml", answers=self._answers)
 
     def down(self, number=signal.SIGTERM):
         self.end(number)
@@ -141,7 +144,7 @@ bin_dirs = ['{CNI}']
             ' {"type": "portmap", "capabilities": {"portMappings": true}}]}')
 
     def _answers(self):
-        return subprocess.run([PROGRAMS / "ctr", "-a", self.socket, "version"], capture_output=True, timeout=10).returncode == 0
+        return subprocess.run([CONTAINERD / "ctr", "-a", self.socket, "version"], capture_output=True, timeout=10).returncode == 0
 
 
 class Traces(world.Leftovers):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """nerdctl of a user who is not root: rootlesskit makes the namespaces, slirp4netns the network, containerd runs in them."""
+import contextlib
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 
 import ground
@@ -35,7 +37,7 @@ class RootlessContainerd(world.Daemon):
         child = home / "child"
         child.write_text(CHILD)
         child.chmod(0o755)
-        self.socket = self.runtime / "containerd.sock"
+        self.socket = "/run/containerd/containerd.sock"  # in there, where nerdctl expects it
         (home / "config.toml").write_text(f"""version = 3
 root = '{home}/containerd'
 state = '{self.runtime}/containerd'
@@ -55,6 +57,10 @@ interval = '1s'
                    "--copy-up=/var/lib", "--propagation=rslave", "--detach-netns", self.home / "child",
                    "containerd", "-c", self.home / "config.toml")
 
+    def _listens(self):
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+            return client.connect_ex(f"{self.root()}{self.socket}") == 0
+
     def root(self):
         """Their root directory, seen from here."""
         return pathlib.Path("/proc", (self.state / "child_pid").read_text().strip(), "root")
@@ -66,8 +72,8 @@ class Rootless(Nerdctl):
         home.mkdir()
         self.programs = world.DIRECTORY / "programs"
         self.programs.mkdir()
-        for name in ("containerd", "nerdctl", "rootlesskit", "rootlessctl", "ctr"):
-            shutil.copy(ground.PROGRAMS / name, self.programs)
+        for path in (ground.CONTAINERD / "containerd", *(ground.PROGRAMS / name for name in ("nerdctl", "rootlesskit", "rootlessctl"))):
+            shutil.copy(path, self.programs)
         containerd = RootlessContainerd(home, self.programs)
         # In /etc as it is seen here only.
         with open("/etc/passwd", "a") as passwd, open("/etc/group", "a") as group:
@@ -85,8 +91,7 @@ class Rootless(Nerdctl):
 
     def make_settings(self):
         place = self.containerd.home / "nerdctl.toml"
-        place.write_text(f"""address = "{self.containerd.socket}"
-data_root = "{self.containerd.home}/nerdctl"
+        place.write_text(f"""data_root = "{self.containerd.home}/nerdctl"
 cni_path = "{ground.CNI}"
 cni_netconfpath = "{self.containerd.home}/net.d"
 """)

@@ -4,7 +4,7 @@
 
     run.py THINSHIM PROGRAMS RESULTS VERSIONS GROUP...
 
-THINSHIM: the shim; PROGRAMS: the folder of the clients, of containerd and of its own shim; RESULTS: a folder for what is
+THINSHIM: the shim; PROGRAMS: the folder of the clients, with folders of containerds and their own shims; RESULTS: a folder for what is
 found; VERSIONS: a line of them. The exit code is 1 where thinshim fails what the stock shim passes, fails oftener, or fails
 what it promises whatever the stock shim does; the last line is "N passed, N failed". Else what both fail, for the sake of the
 machine or of the client itself, is shown and does not count.
@@ -21,18 +21,26 @@ HERE = pathlib.Path(__file__).resolve().parent
 AGAIN = 75  # see steps.py
 LIMIT = 25 * 60  # seconds for a group over one shim
 STOCK, THIN = "stock", "thinshim"
+END, NOTHING = "it comes to its end", "nothing is left of any of these"
+# After the death of a pod's shim 2.3 cleans up for the pod alone, 2.4 for each of its containers: 2.3 asks more of a shim.
+CONTAINERD = {"kubelet": "containerd-2.3"}
 TITLES = {"nerdctl": "nerdctl by hand", "rootless": "nerdctl, rootless", "crictl": "crictl's verbs", "critest": "critest, whole",
           "kubelet": "kubelet, static pods"}
 
 
 class Result:
-    """What one shim made of one check."""
+    """What one shim made of one check, in all its runs."""
 
-    def __init__(self, line=None, text=""):
-        line = line or {"passed": 0, "times": 1, "text": text, "promised": False}
-        self.passed, self.times, self.text, self.promised = line["passed"], line["times"], line["text"], line["promised"]
+    def __init__(self, lines):
+        self.times, self.promised = lines[0]["times"], lines[0]["promised"]
+        self.passed = sum(line["passed"] for line in lines)
+        self.text = "\n".join(filter(None, (line["text"] for line in lines)))
+        self.skipped = any(line.get("skipped") for line in lines)
         self.all = self.passed == self.times
-        self.skipped = bool(line.get("skipped"))
+
+    @classmethod
+    def of(cls, passed, text="", promised=False):
+        return cls([{"times": 1, "promised": promised, "passed": passed, "text": text}])
 
     def __str__(self):
         if self.skipped:
@@ -40,18 +48,20 @@ class Result:
         return {True: "pass", False: "fail"}[self.all] if self.times == 1 else f"{self.passed}/{self.times}"
 
 
-def run_group(group, kind, shim, programs, results):
+def run_group(group, kind, thin, programs, results):
     """The results by check."""
     place = results / f"{group}-{kind}.jsonl"
     place.write_text("")
-    environment = dict(os.environ, THINSHIM_BINARY=str(shim), CLIENTS_PROGRAMS=str(programs), CLIENTS_RESULTS=str(place),
-                       CLIENTS_LOGS=str(results / f"{group}-{kind}"), PYTHONPATH=str(HERE.parent / "support"))
-    end, first, said = time.monotonic() + LIMIT, 0, ""
+    containerd = programs / CONTAINERD.get(group, "containerd")
+    shim = thin if kind == THIN else containerd / "containerd-shim-runc-v2"
+    environment = dict(os.environ, THINSHIM_BINARY=str(shim), CLIENTS_PROGRAMS=str(programs), CLIENTS_CONTAINERD=str(containerd),
+                       CLIENTS_RESULTS=str(place), CLIENTS_LOGS=str(results / f"{group}-{kind}"), PYTHONPATH=str(HERE.parent / "support"))
+    end, where, said = time.monotonic() + LIMIT, [0, 0], ""
     with open(results / f"{group}-{kind}.log", "wb") as log:
         while True:
             process = subprocess.Popen([HERE.parents[1] / "build/test/support/in_own_namespaces", "/usr/bin/python3", "-B",
-                                        HERE / f"{group}.py", str(first)], env=environment, stdin=subprocess.DEVNULL, stdout=log,
-                                       stderr=log)
+                                        HERE / f"{group}.py", *map(str, where)], env=environment, stdin=subprocess.DEVNULL,
+                                       stdout=log, stderr=log)
             try:
                 code = process.wait(max(1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
@@ -61,10 +71,7 @@ def run_group(group, kind, shim, programs, results):
                 break
             if code != AGAIN:
                 break
-            begun = [line["begun"] for line in read(place) if "begun" in line]
-            if begun[-1] < first:
-                break
-            first = begun[-1] + 1
+            where = [line["next"] for line in read(place) if "next" in line][-1]
     return summary(read(place), said or pathlib.Path(log.name).read_text(errors="replace")[-800:])
 
 
@@ -73,14 +80,18 @@ def read(place):
 
 
 def summary(lines, said):
-    found = {line["step"]: Result(line) for line in lines if "passed" in line}
+    runs = {}
     for line in lines:
-        if "begun" in line and line["step"] not in found:
-            found[line["step"]] = Result(text="it did not come back from this")
+        if "passed" in line:
+            runs.setdefault(line["step"], []).append(line)
+    found = {name: Result(lines) for name, lines in runs.items()}
+    for line in lines:
+        if "begun" in line and line["begun"] not in found:
+            found[line["begun"]] = Result.of(False, "it did not come back from this")
     ended = any(line.get("end") for line in lines)
-    found["it comes to its end"] = Result({"passed": int(ended), "times": 1, "text": "" if ended else said, "promised": True})
+    found[END] = Result.of(ended, "" if ended else said, True)
     left = "\n".join(f"{line['step']}: {line['left']}" for line in lines if line.get("left"))
-    found["nothing is left of any of these"] = Result({"passed": int(not left), "times": 1, "text": left, "promised": True})
+    found[NOTHING] = Result.of(not left, left, True)
     return found
 
 
@@ -97,9 +108,9 @@ def verdict(stock, thin):
 def compare(found):
     """Rows of check, stock, thinshim, verdict."""
     names = list(dict.fromkeys([*found[STOCK], *found[THIN]]))
-    missing = Result(text="not run")
+    missing = Result.of(False, "not run")
     # What is true of all of a group's checks comes last.
-    names.sort(key=lambda name: name in ("it comes to its end", "nothing is left of any of these"))
+    names.sort(key=lambda name: name in (END, NOTHING))
     for name in names:
         stock, thin = (found[kind].get(name, missing) for kind in (STOCK, THIN))
         yield name, stock, thin, verdict(stock, thin)
@@ -136,13 +147,12 @@ def table(tables, versions):
 def main():
     thin, programs, results = (pathlib.Path(word).resolve() for word in sys.argv[1:4])
     versions, groups = sys.argv[4], sys.argv[5:]
-    shims = {STOCK: programs / "containerd-shim-runc-v2", THIN: thin}
     results.mkdir(parents=True, exist_ok=True)
     print(versions, flush=True)
     tables = {}
     for group in groups:
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            running = {kind: pool.submit(run_group, group, kind, shim, programs, results) for kind, shim in shims.items()}
+            running = {kind: pool.submit(run_group, group, kind, thin, programs, results) for kind in (STOCK, THIN)}
             tables[group] = list(compare({kind: future.result() for kind, future in running.items()}))
         show(group, tables[group])
         sys.stdout.flush()

@@ -2,7 +2,8 @@
 """Named checks, one after the other, each within a time limit, and what came of them as lines of JSON.
 
 A group is a module that declares its checks with @step and ends with main(); run.py starts it once for each shim. After a
-check that fails nobody knows what is left of it, so the group ends there and run.py goes on behind it in a new world.
+check that fails or leaves something nobody knows what the world is like, so the group ends there and run.py goes on behind it
+in a new one.
 """
 import json
 import os
@@ -78,28 +79,29 @@ def report(**line):
         file.write(json.dumps(line) + "\n")
 
 
-def run_step(step, world):
-    """Runs it as often as it wants and tells what came of it. Whether the world is as good as before."""
-    begin, passed, wrong, left = time.monotonic(), 0, [], ""
-    for run in range(step.times):
-        text = attempt(step.body, world, step.limit)
-        passed += not text
-        wrong += [text] if text else []
-        if left := attempt(lambda world: world.clean(), world, 60):
-            untried = step.times - run - 1
-            wrong += [f"not run {untried} times more, for what was left"] if untried else []
-            break
-    report(step=step.name, passed=passed, times=step.times, promised=step.promised, text="\n".join(wrong), left=left,
-           seconds=round(time.monotonic() - begin, 1))
-    return not wrong and not left
-
-
 def main(make_world):
-    """Runs the steps from number argv[1] on."""
-    first = int(sys.argv[1])
+    """Takes the steps from number argv[1] on, and that one from its run argv[2] on. `next` in the results says where to go on
+    where it ends with AGAIN."""
+    first, run = map(int, sys.argv[1:3])
     world = make_world()
     for number, step in enumerate(STEPS[first:], first):
-        report(begun=number, step=step.name)
-        if not run_step(step, world) and number + 1 < len(STEPS):
-            sys.exit(AGAIN)
+        failed = False
+        for run in range(run, step.times):
+            report(begun=step.name)
+            begin = time.monotonic()
+            text = attempt(step.body, world, step.limit)
+            left = attempt(lambda world: world.clean(), world, 60)
+            report(step=step.name, passed=not text, times=step.times, promised=step.promised, text=text, left=left,
+                   seconds=round(time.monotonic() - begin, 1))
+            failed = failed or bool(text)
+            if left and run + 1 < step.times:
+                go_on_at(number, run + 1)
+        if (failed or left) and number + 1 < len(STEPS):
+            go_on_at(number + 1, 0)
+        run = 0
     report(end=True)
+
+
+def go_on_at(number, run):
+    report(next=[number, run])
+    sys.exit(AGAIN)
