@@ -109,7 +109,9 @@ Report sample(Crew& crew, std::uint64_t seed, std::int64_t seconds) {
   return report;
 }
 
-Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::int64_t seconds) {
+Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::uint64_t seed,
+                 std::int64_t seconds) {
+  std::mt19937_64 random(seed);
   Report report;
   const Pace pace(seconds);
   std::deque<Compact> level;
@@ -117,6 +119,7 @@ Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::
     if (one.name.starts_with(scene)) level.push_back(compact({&one, {}}));
   for (std::size_t steps = 0; steps <= length && !level.empty(); ++steps) {
     const std::size_t all = level.size();
+    std::ranges::shuffle(level, random);
     std::deque<Compact> longer;
     std::unordered_set<std::uint64_t> situations;
     crew.work(

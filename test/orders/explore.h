@@ -45,7 +45,9 @@ inline constexpr std::size_t kAllLength = 5;
 Report sample(Crew& crew, std::uint64_t seed, std::int64_t seconds);
 
 // All orders of up to `length` steps in the scenes whose name begins with `scene`, the shorter ones
-// first; for so many seconds at most. Prints how many there are of each length.
-Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::int64_t seconds);
+// first; for so many seconds at most, so that the longest are a sample. Prints how many there are
+// of each length.
+Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::uint64_t seed,
+                 std::int64_t seconds);
 
 }  // namespace thinshim::orders

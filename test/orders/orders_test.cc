@@ -44,7 +44,7 @@ std::size_t crew_size() {
 
 Report explore(const std::string& directory) {
   Crew crew(crew_size(), directory);
-  Report report = wishes.all ? enumerate(crew, wishes.scene, wishes.steps,
+  Report report = wishes.all ? enumerate(crew, wishes.scene, wishes.steps, wishes.seed,
                                          wishes.seconds ? wishes.seconds : kAll)
                              : sample(crew, wishes.seed, wishes.seconds ? wishes.seconds : kSample);
   report.minimise(crew);
