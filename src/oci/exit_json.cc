@@ -19,7 +19,7 @@ namespace {
 constexpr int kDigitsOfNanoseconds = 9;
 
 [[noreturn]] void refuse(std::string_view what, std::string_view text) {
-  throw Error::unknown(std::string(what) + " expected: " + quoted(text));
+  throw Error::unknown(std::string(what) + " expected: " + quoted(text.substr(0, 200)));
 }
 
 // A text that is read from its begin to its end.
@@ -150,7 +150,7 @@ Exit exit_from_json(std::string_view json) {
   visit_json(json, visitor);
   const Exit& exit = visitor.exit;
   if (!visitor.has_time || exit.at.tv_sec <= kGoZeroTime || exit.pid <= 0 || exit.status < 0)
-    refuse("time, pid and status of an exit", json.substr(0, 200));
+    refuse("time, pid and status of an exit", json);
   return exit;
 }
 

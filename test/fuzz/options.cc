@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The options of a request (shim/options.h) and how they are kept in the bundle (oci/bundle.h). The
-// first byte says what the rest is: 'J' options.json, anything else an Any.
+// The options of a request (shim/options.h) and how they are kept in the bundle (oci/bundle.h), and
+// with them the exit (oci/exit_json.h). The first byte says what the rest is: 'J' options.json, 'E'
+// exit.json, anything else an Any.
 #include "shim/options.h"
 
 #include "fuzz/fuzz.h"
 #include "fuzz/wire_mutator.h"
+#include "oci/exit_json.h"
 #include "runtime_options.pb.h"
 
 namespace thinshim::fuzz {
@@ -44,6 +46,18 @@ void check_kept(const RuncOptions& options) {
          "what is kept is read back the same");
 }
 
+void check_exit(std::string_view json) {
+  constexpr time_t kLastYears = 253402300800;  // 10000-01-01, which Go cannot write either
+  const auto exit = attempt_in_words([&] { return exit_from_json(json); });
+  if (!exit || exit->at.tv_sec >= kLastYears) return;
+  expect(exit->pid > 0 && exit->status >= 0, "an exit is somebody's");
+  expect(exit->at.tv_nsec >= 0 && exit->at.tv_nsec < 1'000'000'000, "its time is one");
+  const Exit again = exit_from_json(exit_to_json(*exit));
+  expect(again.pid == exit->pid && again.status == exit->status &&
+             again.at.tv_sec == exit->at.tv_sec && again.at.tv_nsec == exit->at.tv_nsec,
+         "an exit is read back the same");
+}
+
 void check_request(std::string_view bytes) {
   wire::Any request;
   if (!request.ParseFromString(std::string(bytes)) || names_a_file(request)) return;
@@ -76,7 +90,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
   std::mt19937 random(seed);
   const std::string_view input = text_of(data, size);
   const std::string kind(input.substr(0, 1));
-  const std::string changed = kind == "J" || kind.empty() || random() % 8 == 0
+  const std::string changed = kind == "J" || kind == "E" || kind.empty() || random() % 8 == 0
                                   ? mutate_bytes(input, random)
                                   : kind + mutate_message(input.substr(1), random);
   return give_back(changed, data, most);
@@ -84,7 +98,9 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view input = text_of(data, size);
-  if (take(input, 1) != "J") return check_request(input), 0;
+  const std::string_view kind = take(input, 1);
+  if (kind == "E") return check_exit(input), 0;
+  if (kind != "J") return check_request(input), 0;
   const auto options = attempt([&] { return options_from_json(input); });
   // JSON's strings may be no UTF-8 (a lone surrogate), which protobuf's are.
   if (options && is_utf8(options_to_json(*options))) check_kept(*options);

@@ -137,6 +137,29 @@ TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheirBundlesAreGone) {
   expect_success(cleanup("sandbox")) /* once more */;
 }
 
+// runc takes a tenth of a second to remove a container that runs.
+TEST_F(Pod, OfManyContainersIsCleanedUpBeforeContainerdGivesUp) {
+  constexpr int kContainers = 40;
+  const Duration limit = std::chrono::seconds(5) * slowness();
+  make_bundles();
+  const Leftovers before(namespace_);
+  auto shim = start_sandbox();
+  std::vector<pid_t> inits = {run(*shim, "sandbox")};
+  for (int i = 1; i < kContainers; ++i) {
+    const std::string id = "c" + std::to_string(i);
+    make_bundle(id, sandbox_);
+    inits.push_back(run(*shim, id));
+    fs::remove_all(bundle(id));
+  }
+  kill_shim();
+  const auto begin = Clock::now();
+  expect_success(cleanup("sandbox"));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
+  EXPECT_LT(took, limit);
+  figure("milliseconds to clean up a dead pod of 40 containers", static_cast<double>(took.count()));
+  expect_nothing_left(before, inits);
+}
+
 TEST_F(Pod, ThatIsDeletedInOrderLeavesNoRecord) {
   make_bundles();
   auto shim = start_sandbox();
