@@ -103,8 +103,11 @@ Remains remains_in(const Bundle& bundle, const std::string& id, const Arguments&
   return remains;
 }
 
-// Throws Error where the runtime may still have it. One that does not know it need not succeed.
-Task<> remove_from(Runtime runtime, std::string id) {
+// Throws Error where the runtime may still have it. One that does not know it need not succeed, and
+// one that fails may do so because another `delete` of the same pod is removing it just now.
+Task<> remove_from(Loop& loop, Runtime runtime, std::string id) {
+  constexpr int kLooks = 20;
+  constexpr Duration kPause = std::chrono::milliseconds(25);
   std::optional<Error> failure;
   try {
     Task<> removing = runtime.remove(id, true);
@@ -113,6 +116,10 @@ Task<> remove_from(Runtime runtime, std::string id) {
     failure = error;
   }
   Runtime::Knows left = runtime.knows(id);
+  for (int look = 0; failure && left == Runtime::Knows::yes && look < kLooks; ++look) {
+    co_await sleep(loop, kPause);
+    left = runtime.knows(id);
+  }
   if (failure && left == Runtime::Knows::unknown) {
     Task<std::optional<Runtime::State>> asking = runtime.state(id);
     const std::optional<Runtime::State> state = co_await std::move(asking);
@@ -122,9 +129,9 @@ Task<> remove_from(Runtime runtime, std::string id) {
   throw failure ? *failure : Error::failed_precondition("the runtime still has " + id);
 }
 
-Task<> attempt_to_remove_from(Runtime runtime, std::string id, Deletion& deletion) {
+Task<> attempt_to_remove_from(Loop& loop, Runtime runtime, std::string id, Deletion& deletion) {
   try {
-    Task<> removing = remove_from(std::move(runtime), std::move(id));
+    Task<> removing = remove_from(loop, std::move(runtime), std::move(id));
     co_await std::move(removing);
   } catch (const Error& error) {
     warn("failed to remove runc container", error.what());
@@ -133,9 +140,10 @@ Task<> attempt_to_remove_from(Runtime runtime, std::string id, Deletion& deletio
 }
 
 Task<> remove_states(Reaper& reaper, std::vector<GroupMember> containers, Deletion& deletion) {
+  Loop& loop = reaper.loop();
   TaskSet removing;
   for (const GroupMember& one : containers)
-    removing.spawn(attempt_to_remove_from(Runtime(reaper, one.runtime), one.id, deletion),
+    removing.spawn(attempt_to_remove_from(loop, Runtime(reaper, one.runtime), one.id, deletion),
                    "remove " + one.id);
   Task<> ending = removing.wait_empty();
   co_await std::move(ending);

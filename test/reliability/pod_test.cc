@@ -160,6 +160,26 @@ TEST_F(Pod, OfManyContainersIsCleanedUpBeforeContainerdGivesUp) {
   expect_nothing_left(before, inits);
 }
 
+// containerd 2.4 calls `delete` for each of them, and removes what each succeeded for.
+TEST_F(Pod, WhoseContainersAreAllAskedForAtOnceIsCleanedUpOnceForAll) {
+  for (int round = 0; round < scaled(5, 50) && !HasFailure(); ++round) {
+    make_bundles();
+    const Leftovers before(namespace_);
+    auto shim = start_sandbox();
+    std::vector<pid_t> inits;
+    for (const std::string& id : Lines{"sandbox"} + kOthers) inits.push_back(run(*shim, id));
+    kill_shim();
+    std::vector<Subprocess> deletions;
+    for (const std::string& id : Lines{"sandbox"} + kOthers)
+      deletions.emplace_back(command(id, {"-bundle", bundle(id), "delete"}), surroundings(id));
+    for (Subprocess& deletion : deletions) {
+      const Outcome outcome = deletion.wait();
+      EXPECT_EQ(outcome.exit_code, 0) << outcome;
+    }
+    expect_nothing_left(before, inits);
+  }
+}
+
 TEST_F(Pod, ThatIsDeletedInOrderLeavesNoRecord) {
   make_bundles();
   auto shim = start_sandbox();
