@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """containerd with its CRI service and a network for pods, and crictl to speak to it."""
+
 import itertools
 import json
 import subprocess
@@ -19,8 +20,12 @@ class Crictl:
     def __init__(self, socket):
         self.settings = world.DIRECTORY / "crictl.yaml"
         self.settings.write_text("")
-        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "CONTAINER_RUNTIME_ENDPOINT": f"unix://{socket}",
-                            "TMPDIR": str(world.DIRECTORY)}
+        self.environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root",
+            "CONTAINER_RUNTIME_ENDPOINT": f"unix://{socket}",
+            "TMPDIR": str(world.DIRECTORY),
+        }
 
     def command(self, *words):
         return [PROGRAMS / "crictl", "-c", self.settings, "-t", "20s", *words]
@@ -39,7 +44,8 @@ class Crictl:
             raise Failed(f"CRI does not answer: {self.run('info')}")
 
     def remove_all(self):
-        """Again and again: what is under way for a pod whose shim died refuses a removal for a while, and a kubelet removes too."""
+        """Again and again: what is under way for a pod whose shim died refuses it for a while, and a kubelet removes too."""
+
         def is_gone():
             pods = self.lines("pods", "-q")
             if pods:
@@ -81,8 +87,14 @@ class Cri(Crictl):
         return self.run(*words, **options).stdout.decode().strip()
 
     def begin(self, *words, **options):
-        process = subprocess.Popen(list(map(str, self.command(*words))), env=self.environment, stdin=options.pop("stdin", subprocess.PIPE),
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+        process = subprocess.Popen(
+            list(map(str, self.command(*words))),
+            env=self.environment,
+            stdin=options.pop("stdin", subprocess.PIPE),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **options,
+        )
         self.begun.append(process)
         return process
 
@@ -97,19 +109,31 @@ class Cri(Crictl):
 
     def pod_config(self, **more):
         number = next(self.numbers)
-        return {"metadata": {"name": f"pod{number}", "namespace": "default", "uid": f"u{number}", "attempt": 0},
-                "log_directory": str(self.logs / f"pod{number}"), "linux": PRIVATE, **more}
+        return {
+            "metadata": {"name": f"pod{number}", "namespace": "default", "uid": f"u{number}", "attempt": 0},
+            "log_directory": str(self.logs / f"pod{number}"),
+            "linux": PRIVATE,
+            **more,
+        }
 
     def container_config(self, name, *command, **more):
-        return {"metadata": {"name": name}, "image": {"image": BOX}, "command": list(command), "log_path": f"{name}.log",
-                **more, "linux": {**PRIVATE, **more.get("linux", {})}}
+        return {
+            "metadata": {"name": name},
+            "image": {"image": BOX},
+            "command": list(command),
+            "log_path": f"{name}.log",
+            **more,
+            "linux": {**PRIVATE, **more.get("linux", {})},
+        }
 
     def run_pod(self, **more):
         self.pod = self.pod_config(**more)
         return self.line("runp", self.write(self.pod))
 
     def create(self, pod, name, *command, **more):
-        return self.line("create", "--no-pull", pod, self.write(self.container_config(name, *command, **more)), self.write(self.pod))
+        return self.line(
+            "create", "--no-pull", pod, self.write(self.container_config(name, *command, **more)), self.write(self.pod)
+        )
 
     def start(self, pod, name, *command, **more):
         container = self.create(pod, name, *command, **more)

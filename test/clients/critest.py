@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """critest, whole: the validation suite for container runtimes, each of its specs a check. Its images are made here, under the
 names that it asks for; containerd takes all names from the registry on loopback."""
+
 import os
 import pathlib
 import subprocess
@@ -22,15 +23,33 @@ def push_images(registry):
     registry.push_box("pause", "3.9", command=("tail", "-f", "/dev/null"))
     ours = "k8s-staging-cri-tools/"
     registry.push_box(ours + "hostnet-nginx-amd64", "latest", Env=["PATH=/bin", "PORT=12003"], **server)
-    registry.push_box("e2e-test-images/nonewprivs", "1.3", command=("/nonewprivs",),
-                      files=[("nonewprivs", (PROGRAMS / "nonewprivs").read_bytes(), 0o4755)])
-    for name, user in (("user-uid", "1002"), ("user-username", "www-data"), ("user-uid-group", "1003:users"),
-                       ("user-username-group", "www-data:100"), ("predefined-group", "1000")):
-        accounts = [("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n"),
-                    ("etc/group", "root:x:0:\nwww-data:x:33:\nusers:x:100:\nuser:x:1000:\ngroup-defined-in-image:x:50000:user\n")]
+    registry.push_box(
+        "e2e-test-images/nonewprivs",
+        "1.3",
+        command=("/nonewprivs",),
+        files=[("nonewprivs", (PROGRAMS / "nonewprivs").read_bytes(), 0o4755)],
+    )
+    for name, user in (
+        ("user-uid", "1002"),
+        ("user-username", "www-data"),
+        ("user-uid-group", "1003:users"),
+        ("user-username-group", "www-data:100"),
+        ("predefined-group", "1000"),
+    ):
+        accounts = [
+            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n"),
+            ("etc/group", "root:x:0:\nwww-data:x:33:\nusers:x:100:\nuser:x:1000:\ngroup-defined-in-image:x:50000:user\n"),
+        ]
         registry.push_box(ours + "test-image-" + name, "latest", files=accounts, User=user)
-    for name, tag in (("latest", "latest"), ("tag", "test"), ("tag", "all"), ("digest", "latest"), ("1", "latest"), ("2", "latest"),
-                      ("3", "latest")):
+    for name, tag in (
+        ("latest", "latest"),
+        ("tag", "test"),
+        ("tag", "all"),
+        ("digest", "latest"),
+        ("1", "latest"),
+        ("2", "latest"),
+        ("3", "latest"),
+    ):
         registry.push_box(f"{ours}test-image-{name}", tag, files=[(f"{name}-{tag}", "")])
     for tag in "123":
         registry.push_box(ours + "test-image-tags", tag, files=[("same", "")])
@@ -45,15 +64,34 @@ def main():
     report = world.DIRECTORY / "junit.xml"
     with open(place / "critest.log", "wb") as log:
         # The suite's own limit for a spec is ginkgo's hour.
-        subprocess.run([PROGRAMS / "critest", f"--runtime-endpoint=unix://{w.containerd.socket}", "--ginkgo.no-color", "--ginkgo.v",
-                        f"--ginkgo.junit-report={report}", f"--ginkgo.timeout={LIMIT}s"], env=w.environment, stdin=subprocess.DEVNULL,
-                       stdout=log, stderr=log, timeout=LIMIT + 60)
+        subprocess.run(
+            [
+                PROGRAMS / "critest",
+                f"--runtime-endpoint=unix://{w.containerd.socket}",
+                "--ginkgo.no-color",
+                "--ginkgo.v",
+                f"--ginkgo.junit-report={report}",
+                f"--ginkgo.timeout={LIMIT}s",
+            ],
+            env=w.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            timeout=LIMIT + 60,
+        )
     specs = [case for case in tree.parse(report).iter("testcase") if case.get("name").startswith("[It]")]
     steps.report(step="critest runs", passed=bool(specs), times=1, promised=False, text="", left="")
     for case in specs:
         failures = [*case.iter("failure"), *case.iter("error")]
-        steps.report(step=case.get("name").removeprefix("[It] [k8s.io] "), passed=not failures, times=1, promised=False, left="",
-                     skipped=case.find("skipped") is not None, text="\n".join(failure.text or "" for failure in failures))
+        steps.report(
+            step=case.get("name").removeprefix("[It] [k8s.io] "),
+            passed=not failures,
+            times=1,
+            promised=False,
+            left="",
+            skipped=case.find("skipped") is not None,
+            text="\n".join(failure.text or "" for failure in failures),
+        )
     if left := steps.attempt(lambda w: w.clean(), w, 60):
         steps.report(step="critest is over", passed=True, times=1, promised=False, text="", left=left)
     (place / "containerd.log").write_bytes(w.containerd.log.read_bytes())

@@ -2,6 +2,7 @@
 """Where the clients run: a containerd of the newest version with the shim under test first on its PATH, a registry, and
 namespaces of their own for all that a client may touch. Inside in_own_namespaces, which has the processes and the mounts.
 """
+
 import ctypes
 import os
 import pathlib
@@ -35,8 +36,14 @@ def enter():
 
 def cover_settings():
     """Files over what a kubelet sets for the whole machine."""
-    for name in ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
-                 "kernel/keys/root_maxbytes"):
+    for name in (
+        "vm/overcommit_memory",
+        "vm/panic_on_oom",
+        "kernel/panic",
+        "kernel/panic_on_oops",
+        "kernel/keys/root_maxkeys",
+        "kernel/keys/root_maxbytes",
+    ):
         ours = world.DIRECTORY / name.replace("/", ".")
         ours.write_text(pathlib.Path("/proc/sys", name).read_text())
         subprocess.run(["mount", "--bind", ours, f"/proc/sys/{name}"], check=True)
@@ -97,7 +104,7 @@ def run(*command, input=b"", limit=30, check=True, **options):
 
 def spell(words):
     """Of a program that is run as another user, only the program."""
-    words = words[words.index("--") + 1:] if words[0] == "setpriv" else words
+    words = words[words.index("--") + 1 :] if words[0] == "setpriv" else words
     return shorten(" ".join([pathlib.Path(words[0]).name, *words[1:]]))
 
 
@@ -139,12 +146,15 @@ bin_dirs = ['{CNI}']
     def write_pod_network(self):
         """For CRI: a pair of devices for each pod."""
         (self.network / "10-pods.conflist").write_text(
-            '{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipMasq": false, "ipam": {"type": "host-local",'
-            ' "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}]}},'
-            ' {"type": "portmap", "capabilities": {"portMappings": true}}]}')
+            '{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipMasq": false, '
+            '"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}]}}, '
+            '{"type": "portmap", "capabilities": {"portMappings": true}}]}'
+        )
 
     def _answers(self):
-        return subprocess.run([CONTAINERD / "ctr", "-a", self.socket, "version"], capture_output=True, timeout=10).returncode == 0
+        return (
+            subprocess.run([CONTAINERD / "ctr", "-a", self.socket, "version"], capture_output=True, timeout=10).returncode == 0
+        )
 
 
 class Traces(world.Leftovers):

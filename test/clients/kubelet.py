@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kubelet with static pods: what Kubernetes asks of a runtime on one node, and what happens when the kubelet, containerd or
 a shim dies."""
+
 import os
 import pathlib
 import re
@@ -40,8 +41,7 @@ def _(w):
     name = w.name("log")
     w.run_pod(name, {"name": "c", "command": shell("echo out; echo err >&2; exec sleep 1000")})
     expect(world.eventually(lambda: sorted(w.logs(name)) == ["err", "out"], 10), "not in the file")
-    said = w.ask(f"/containerLogs/default/{name}-node/c")  # only where there is authentication
-    expect(said is None or sorted(said.split()) == [b"err", b"out"], f"the kubelet says {said}")
+    expect_equal([b"err", b"out"], sorted((w.ask(f"/containerLogs/default/{name}-node/c") or b"").split()), "the kubelet")
 
 
 @step("restartPolicy Never: exit codes and reasons")
@@ -58,8 +58,11 @@ def _(w):
 def _(w):
     name = w.name("again")
     (w.shared / name).mkdir()
-    w.write_pod(name, {"name": "c", "command": shell(f"cd /shared/{name}; touch $(ls | wc -l); [ $(ls | wc -l) -ge 3 ]")},
-                restartPolicy="OnFailure")
+    w.write_pod(
+        name,
+        {"name": "c", "command": shell(f"cd /shared/{name}; touch $(ls | wc -l); [ $(ls | wc -l) -ge 3 ]")},
+        restartPolicy="OnFailure",
+    )
     w.until(lambda: w.pod(name) and w.pod(name)["status"]["phase"] == "Succeeded", "it does not succeed")
     expect_equal((2, 3), (w.status(name)["restartCount"], len(list((w.shared / name).iterdir()))), "restarts and runs")
 
@@ -77,12 +80,23 @@ def _(w):
 def _(w):
     name = w.name("init")
     log = f"/shared/{name}"
-    w.write_pod(name, {"name": "c", "command": shell(f"echo main >>{log}; sleep 1; echo over >>{log}")}, restartPolicy="Never",
-                initContainers=[{"name": "i1", "command": shell(f"sleep 0.5; echo one >>{log}")},
-                                {"name": "side", "restartPolicy": "Always", "command": shell(
-                                    f"echo side >>{log}; trap 'echo end of side >>{log}; exit 0' TERM; while :; do sleep 0.1; done"),
-                                 "startupProbe": exec_probe("grep", "-q", "side", log)},
-                                {"name": "i2", "command": shell(f"echo two >>{log}")}])
+    w.write_pod(
+        name,
+        {"name": "c", "command": shell(f"echo main >>{log}; sleep 1; echo over >>{log}")},
+        restartPolicy="Never",
+        initContainers=[
+            {"name": "i1", "command": shell(f"sleep 0.5; echo one >>{log}")},
+            {
+                "name": "side",
+                "restartPolicy": "Always",
+                "command": shell(
+                    f"echo side >>{log}; trap 'echo end of side >>{log}; exit 0' TERM; while :; do sleep 0.1; done"
+                ),
+                "startupProbe": exec_probe("grep", "-q", "side", log),
+            },
+            {"name": "i2", "command": shell(f"echo two >>{log}")},
+        ],
+    )
     expect_equal(0, w.ended(name)["exitCode"])
     w.until(lambda: "end of side" in (w.shared / name).read_text(), "the sidecar is not ended")
     expect_equal(["one", "side", "two", "main", "over", "end of side"], (w.shared / name).read_text().splitlines())
@@ -92,8 +106,11 @@ def _(w):
 @step("an init container that fails is run again, and the others wait")
 def _(w):
     name = w.name("initfails")
-    w.run_pod(name, {"name": "c", "command": FOREVER}, initContainers=[
-        {"name": "i", "command": shell(f"[ -f /shared/{name} ] || {{ touch /shared/{name}; exit 3; }}")}])
+    w.run_pod(
+        name,
+        {"name": "c", "command": FOREVER},
+        initContainers=[{"name": "i", "command": shell(f"[ -f /shared/{name} ] || {{ touch /shared/{name}; exit 3; }}")}],
+    )
     expect_equal(1, w.status(name, "i")["restartCount"], "restarts")
 
 
@@ -101,9 +118,17 @@ def _(w):
 def _(w):
     name = w.name("hooks")
     log = w.shared / name
-    w.run_pod(name, {"name": "c", "command": shell(f"trap 'echo term >>/shared/{name}; exit 0' TERM; while :; do sleep 0.1; done"),
-                     "lifecycle": {"postStart": {"exec": {"command": shell(f"echo post >>/shared/{name}")}},
-                                   "preStop": {"exec": {"command": shell(f"echo pre >>/shared/{name}; sleep 0.5")}}}})
+    w.run_pod(
+        name,
+        {
+            "name": "c",
+            "command": shell(f"trap 'echo term >>/shared/{name}; exit 0' TERM; while :; do sleep 0.1; done"),
+            "lifecycle": {
+                "postStart": {"exec": {"command": shell(f"echo post >>/shared/{name}")}},
+                "preStop": {"exec": {"command": shell(f"echo pre >>/shared/{name}; sleep 0.5")}},
+            },
+        },
+    )
     expect_equal("post\n", log.read_text())
     w.remove_pods()
     expect_equal("post\npre\nterm\n", log.read_text())
@@ -112,9 +137,19 @@ def _(w):
 @step("a grace period is kept, and then ends")
 def _(w):
     names = {word: w.name(word) for word in ("kind", "hard")}
-    w.run_pod(names["kind"], {"name": "c", "command": shell(f"trap 'sleep 2; echo bye >/shared/{names['kind']}; exit 0' TERM; "
-                                                            "while :; do sleep 0.1; done")}, terminationGracePeriodSeconds=20)
-    w.run_pod(names["hard"], {"name": "c", "command": shell("trap '' TERM; while :; do sleep 0.1; done")}, terminationGracePeriodSeconds=3)
+    w.run_pod(
+        names["kind"],
+        {
+            "name": "c",
+            "command": shell(f"trap 'sleep 2; echo bye >/shared/{names['kind']}; exit 0' TERM; " "while :; do sleep 0.1; done"),
+        },
+        terminationGracePeriodSeconds=20,
+    )
+    w.run_pod(
+        names["hard"],
+        {"name": "c", "command": shell("trap '' TERM; while :; do sleep 0.1; done")},
+        terminationGracePeriodSeconds=3,
+    )
     hard = w.container_id(names["hard"])
     (w.manifests / f"{names['kind']}.json").unlink()
     w.until(lambda: (w.shared / names["kind"]).exists(), "it has not said goodbye")
@@ -137,8 +172,14 @@ def _(w):
 @step("an OOM kill: OOMKilled, 137, and a new run", times=2)
 def _(w):
     name = w.name("oom")
-    w.write_pod(name, {"name": "c", "command": shell(f"[ -f /shared/{name} ] && exec sleep 1000; touch /shared/{name}; exec tail /dev/zero"),
-                       "resources": {"limits": {"memory": "32Mi"}}})
+    w.write_pod(
+        name,
+        {
+            "name": "c",
+            "command": shell(f"[ -f /shared/{name} ] && exec sleep 1000; touch /shared/{name}; exec tail /dev/zero"),
+            "resources": {"limits": {"memory": "32Mi"}},
+        },
+    )
     last = w.restarted(name)
     expect_equal((137, "OOMKilled"), (last["exitCode"], last["reason"]))
 
@@ -150,10 +191,22 @@ def _(w):
 def _(w):
     name = w.name("probes")
     server = {"command": ["httpd", "-f", "-p", "80", "-h", "/www"]}
-    w.write_pod(name, {"name": "c", "command": FOREVER, "readinessProbe": exec_probe("cat", f"/shared/{name}"),
-                       "livenessProbe": exec_probe("true", failureThreshold=2), "startupProbe": exec_probe("true")},
-                {"name": "web", **server, "livenessProbe": {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1},
-                 "readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1}})
+    w.write_pod(
+        name,
+        {
+            "name": "c",
+            "command": FOREVER,
+            "readinessProbe": exec_probe("cat", f"/shared/{name}"),
+            "livenessProbe": exec_probe("true", failureThreshold=2),
+            "startupProbe": exec_probe("true"),
+        },
+        {
+            "name": "web",
+            **server,
+            "livenessProbe": {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1},
+            "readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
+        },
+    )
     w.until(lambda: w.status(name, "web")["ready"], "the server is not ready")
     expect(not w.status(name)["ready"], "it is ready without its file")
     (w.shared / name).touch()
@@ -166,7 +219,14 @@ def _(w):
 @step("a liveness probe that fails: it is ended and started again")
 def _(w):
     name = w.name("live")
-    w.run_pod(name, {"name": "c", "command": FOREVER, "livenessProbe": exec_probe("test", "!", "-f", f"/shared/{name}", failureThreshold=1)})
+    w.run_pod(
+        name,
+        {
+            "name": "c",
+            "command": FOREVER,
+            "livenessProbe": exec_probe("test", "!", "-f", f"/shared/{name}", failureThreshold=1),
+        },
+    )
     (w.shared / name).touch()
     w.until(lambda: w.status(name)["restartCount"] >= 1, "it is not started again")
     (w.shared / name).unlink()
@@ -176,8 +236,16 @@ def _(w):
 @step("a probe that hangs fails after its time, and is ended")
 def _(w):
     name = w.name("hangs")
-    w.run_pod(name, {"name": "c", "command": FOREVER,
-                     "livenessProbe": exec_probe("sh", "-c", f"[ ! -f /shared/{name} ] || exec sleep 4242", timeoutSeconds=1, failureThreshold=1)})
+    w.run_pod(
+        name,
+        {
+            "name": "c",
+            "command": FOREVER,
+            "livenessProbe": exec_probe(
+                "sh", "-c", f"[ ! -f /shared/{name} ] || exec sleep 4242", timeoutSeconds=1, failureThreshold=1
+            ),
+        },
+    )
     (w.shared / name).touch()
     w.until(lambda: w.status(name)["restartCount"] >= 1, "it is not started again")
     (w.shared / name).unlink()
@@ -188,8 +256,13 @@ def _(w):
 def _(w):
     names = [w.name("many") for _ in range(8)]
     for name in names:
-        w.write_pod(name, *({"name": f"c{number}", "command": FOREVER, "livenessProbe": exec_probe("true", failureThreshold=3)}
-                            for number in range(3)))
+        w.write_pod(
+            name,
+            *(
+                {"name": f"c{number}", "command": FOREVER, "livenessProbe": exec_probe("true", failureThreshold=3)}
+                for number in range(3)
+            ),
+        )
     for name in names:
         w.until(lambda: w.is_ready(name), f"{name} is not ready", 60)
     expect_equal(8, len(world.shims()), "shims")
@@ -216,7 +289,9 @@ def _(w):
 def _(w):
     name = w.name("five")
     w.run_pod(name, {"name": "c", "command": FOREVER})
-    expect_equal(b"\0" * 5, w.stream("exec", "-i", f"{name}-node", "c", "head", "-c", "5", input=bytes(1 << 20), limit=10).stdout)
+    expect_equal(
+        b"\0" * 5, w.stream("exec", "-i", f"{name}-node", "c", "head", "-c", "5", input=bytes(1 << 20), limit=10).stdout
+    )
 
 
 @step("attach: what goes in comes out")
@@ -244,8 +319,14 @@ def _(w):
 @step("rotated logs: two hundred thousand lines are whole and in order", limit=120)
 def _(w):
     name = w.name("rotated")
-    w.write_pod(name, {"name": "c", "command": shell("for i in $(seq 0 19); do seq $((i*10000+1)) $((i*10000+10000)); sleep 1; done; echo END")},
-                restartPolicy="Never")
+    w.write_pod(
+        name,
+        {
+            "name": "c",
+            "command": shell("for i in $(seq 0 19); do seq $((i*10000+1)) $((i*10000+10000)); sleep 1; done; echo END"),
+        },
+        restartPolicy="Never",
+    )
     expect_equal(0, w.ended(name, limit=90)["exitCode"])
     lines = w.logs(name)
     files = len(list(pathlib.Path("/var/log/pods").glob(f"default_{name}-node_*/c/*")))
@@ -260,7 +341,9 @@ def _(w):
 
     def has_metrics():
         text = (w.ask("/metrics/resource") or b"").decode()
-        used = re.search(rf'^container_cpu_usage_seconds_total{{container="c",namespace="default",pod="{name}-node"}} (\S+)', text, re.M)
+        used = re.search(
+            rf'^container_cpu_usage_seconds_total{{container="c",namespace="default",pod="{name}-node"}} (\S+)', text, re.M
+        )
         return used and float(used[1]) > 0
 
     w.until(has_metrics, "the container has used no CPU")
@@ -272,7 +355,14 @@ def _(w):
 @step("the kubelet is killed and comes back: the same containers, probes go on")
 def _(w):
     name = w.name("restart")
-    w.run_pod(name, {"name": "c", "command": FOREVER, "livenessProbe": exec_probe("test", "!", "-f", f"/shared/{name}", failureThreshold=1)})
+    w.run_pod(
+        name,
+        {
+            "name": "c",
+            "command": FOREVER,
+            "livenessProbe": exec_probe("test", "!", "-f", f"/shared/{name}", failureThreshold=1),
+        },
+    )
     pid = w.pid(name)
     w.down()
     time.sleep(1)
@@ -287,7 +377,11 @@ def _(w):
 @step("a container ends while the kubelet is away: its exit code is known")
 def _(w):
     name = w.name("unseen")
-    w.run_pod(name, {"name": "c", "command": shell(f"while [ ! -f /shared/{name} ]; do sleep 0.1; done; exit 33")}, restartPolicy="Never")
+    w.run_pod(
+        name,
+        {"name": "c", "command": shell(f"while [ ! -f /shared/{name} ]; do sleep 0.1; done; exit 33")},
+        restartPolicy="Never",
+    )
     pid = w.pid(name)
     w.down()
     (w.shared / name).touch()
@@ -306,7 +400,14 @@ def containerd_again(w, meanwhile=lambda: None):
 @step("containerd is killed and comes back: the same containers, exec, logs go on")
 def _(w):
     name = w.name("outage")
-    w.run_pod(name, {"name": "c", "command": shell("while :; do echo tick; sleep 0.1; done"), "livenessProbe": exec_probe("true", failureThreshold=20)})
+    w.run_pod(
+        name,
+        {
+            "name": "c",
+            "command": shell("while :; do echo tick; sleep 0.1; done"),
+            "livenessProbe": exec_probe("true", failureThreshold=20),
+        },
+    )
     pid, shims = w.pid(name), world.shims()
     containerd_again(w)
     w.until(lambda: w.is_ready(name), "it is not ready")
@@ -319,8 +420,11 @@ def _(w):
 @step("a container ends while containerd is away: its exit code is known", times=3, promised=True)
 def _(w):
     name = w.name("away")
-    w.run_pod(name, {"name": "c", "command": shell(f"while [ ! -f /shared/{name} ]; do sleep 0.1; done; echo last words; exit 33")},
-              restartPolicy="Never")
+    w.run_pod(
+        name,
+        {"name": "c", "command": shell(f"while [ ! -f /shared/{name} ]; do sleep 0.1; done; echo last words; exit 33")},
+        restartPolicy="Never",
+    )
     pid = w.pid(name)
 
     def meanwhile():
@@ -334,10 +438,14 @@ def _(w):
 
 
 def processes_of(*seconds):
-    return {pid for pid, words in world.processes().items() if words[:1] == ["sleep"] and words[1:] in [[str(number)] for number in seconds]}
+    return {
+        pid
+        for pid, words in world.processes().items()
+        if words[:1] == ["sleep"] and words[1:] in [[str(number)] for number in seconds]
+    }
 
 
-@step("the shim is killed: the pod comes back, and no old container runs beside it", times=5, promised=True, limit=90)
+@step("the shim is killed: the pod comes back, and no old container runs beside it", times=3, promised=True, limit=90)
 def _(w):
     name = w.name("shim")
     w.run_pod(name, *({"name": f"c{number}", "command": ["sleep", f"424{number}"]} for number in range(3)))

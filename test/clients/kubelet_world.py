@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kubelet without an API server: its pods are files in a folder, its state is what it answers on its read-only port."""
+"""A kubelet without an API server: its pods are files in a folder, its state is what it answers on its port."""
+
 import gzip
 import http.client
 import itertools
 import json
 import pathlib
 import signal
+import ssl
 import subprocess
 
 import ground
@@ -16,13 +18,26 @@ from registry import BOX, Registry
 from steps import Failed, expect
 
 CONFIGURATION = {
-    "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-    "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}}, "authorization": {"mode": "AlwaysAllow"},
-    "cgroupDriver": "cgroupfs", "enforceNodeAllocatable": [], "failSwapOn": False, "makeIPTablesUtilChains": False, "oomScoreAdj": 0,
-    "address": "127.0.0.1", "readOnlyPort": 10255, "healthzPort": 0, "fileCheckFrequency": "1s", "serializeImagePulls": False,
-    "localStorageCapacityIsolation": False, "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1%"},
+    "apiVersion": "kubelet.config.k8s.io/v1beta1",
+    "kind": "KubeletConfiguration",
+    "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+    "authorization": {"mode": "AlwaysAllow"},
+    "cgroupDriver": "cgroupfs",
+    "enforceNodeAllocatable": [],
+    "failSwapOn": False,
+    "makeIPTablesUtilChains": False,
+    "oomScoreAdj": 0,
+    "address": "127.0.0.1",
+    "healthzPort": 0,
+    "fileCheckFrequency": "1s",
+    "serializeImagePulls": False,
+    "localStorageCapacityIsolation": False,
+    "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1%"},
     # Logs that are rotated while a check looks.
-    "containerLogMaxSize": "1Mi", "containerLogMaxFiles": 30, "containerLogMonitorInterval": "3s"}
+    "containerLogMaxSize": "1Mi",
+    "containerLogMaxFiles": 30,
+    "containerLogMonitorInterval": "3s",
+}
 
 
 class Kubelet:
@@ -43,8 +58,15 @@ class Kubelet:
         self.shared = self.directory / "shared"  # with the containers: /shared there
         for path in (self.manifests, self.shared):
             path.mkdir(parents=True)
-        (self.directory / "config.json").write_text(json.dumps(
-            {**CONFIGURATION, "staticPodPath": str(self.manifests), "containerRuntimeEndpoint": f"unix://{self.containerd.socket}"}))
+        (self.directory / "config.json").write_text(
+            json.dumps(
+                {
+                    **CONFIGURATION,
+                    "staticPodPath": str(self.manifests),
+                    "containerRuntimeEndpoint": f"unix://{self.containerd.socket}",
+                }
+            )
+        )
         self.log = self.directory / "log"
         self.numbers = itertools.count()
         self.begun = []
@@ -65,9 +87,24 @@ class Kubelet:
     def up(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAMS / "kubelet", "--config", self.directory / "config.json", "--root-dir", self.directory / "root", "--hostname-override",
-                 "node"], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        if not world.eventually(lambda: self.process.poll() is not None or self.ask("/pods") is not None, 60) or self.process.poll() is not None:
+                [
+                    PROGRAMS / "kubelet",
+                    "--config",
+                    self.directory / "config.json",
+                    "--root-dir",
+                    self.directory / "root",
+                    "--hostname-override",
+                    "node",
+                ],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        if (
+            not world.eventually(lambda: self.process.poll() is not None or self.ask("/pods") is not None, 60)
+            or self.process.poll() is not None
+        ):
             raise RuntimeError(f"the kubelet does not start:\n{self.log.read_text(errors='replace')[-3000:]}")
 
     def down(self, number=signal.SIGKILL):
@@ -76,7 +113,8 @@ class Kubelet:
 
     def ask(self, path):
         """The answer's text, or nothing."""
-        connection = http.client.HTTPConnection("127.0.0.1", 10255, timeout=10)
+        # Its certificate is signed by itself.
+        connection = http.client.HTTPSConnection("127.0.0.1", 10250, timeout=10, context=ssl._create_unverified_context())
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -94,12 +132,18 @@ class Kubelet:
     def write_pod(self, name, *containers, **spec):
         """Puts it there, or replaces it. Each container is as a manifest has it, with what all of them have."""
         common = {"image": BOX, "imagePullPolicy": "IfNotPresent", "volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}
-        spec = {"terminationGracePeriodSeconds": 5, "volumes": [{"name": "shared", "hostPath": {"path": str(self.shared)}}], **spec}
+        spec = {
+            "terminationGracePeriodSeconds": 5,
+            "volumes": [{"name": "shared", "hostPath": {"path": str(self.shared)}}],
+            **spec,
+        }
         spec["containers"] = [{**common, **container} for container in containers]
         if "initContainers" in spec:
             spec["initContainers"] = [{**common, **container} for container in spec["initContainers"]]
         new = self.directory / "new.json"
-        new.write_text(json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}))
+        new.write_text(
+            json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec})
+        )
         new.rename(self.manifests / f"{name}.json")
 
     def run_pod(self, name, *containers, limit=40, **spec):
@@ -130,14 +174,21 @@ class Kubelet:
 
     def restarted(self, name, container="c", times=1, limit=30):
         """How the run before this one ended."""
-        self.until(lambda: self.status(name, container)["restartCount"] >= times and "running" in self.status(name, container)["state"],
-                   f"{name} is not started again", limit)
+        self.until(
+            lambda: self.status(name, container)["restartCount"] >= times
+            and "running" in self.status(name, container)["state"],
+            f"{name} is not started again",
+            limit,
+        )
         return self.status(name, container)["lastState"]["terminated"]
 
     def until(self, condition, text, limit=30):
         answer = world.eventually(condition, limit)
         if not answer:
-            said = [(pod["metadata"]["name"], pod["status"]) for pod in json.loads(self.ask("/pods") or '{"items": null}')["items"] or []]
+            said = [
+                (pod["metadata"]["name"], pod["status"])
+                for pod in json.loads(self.ask("/pods") or '{"items": null}')["items"] or []
+            ]
             raise Failed(f"{text}: {json.dumps(said)[:1500]}")
         return answer
 
@@ -161,7 +212,9 @@ class Kubelet:
         return run(PROGRAMS / "stream", verb, *words, **options)
 
     def begin(self, *words):
-        process = subprocess.Popen([PROGRAMS / "stream", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [PROGRAMS / "stream", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         self.begun.append(process)
         return process
 
@@ -170,7 +223,9 @@ class Kubelet:
     def remove_pods(self, limit=40):
         for path in self.manifests.iterdir():
             path.unlink()
-        self.until(lambda: self.ask("/pods") is not None and not json.loads(self.ask("/pods"))["items"], "there are pods", limit)
+        self.until(
+            lambda: self.ask("/pods") is not None and not json.loads(self.ask("/pods"))["items"], "there are pods", limit
+        )
         self.until(lambda: not self.crictl.lines("ps", "-q"), "there are containers", limit)
 
     def clean(self):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """nerdctl on a containerd of our own, as root."""
+
 import itertools
 import json
 import os
@@ -63,8 +64,14 @@ cni_netconfpath = "{world.DIRECTORY}/net.d"
         return self.nerdctl(*words, **options).stdout.decode().splitlines()
 
     def begin(self, *words, **options):
-        process = subprocess.Popen(list(map(str, self.command(*words))), env=self.environment, stdin=options.pop("stdin", subprocess.PIPE),
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+        process = subprocess.Popen(
+            list(map(str, self.command(*words))),
+            env=self.environment,
+            stdin=options.pop("stdin", subprocess.PIPE),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **options,
+        )
         self.begun.append(process)
         return process
 

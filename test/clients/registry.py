@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's docker-registry on loopback, and images of a busybox that are pushed to it."""
+
 import hashlib
 import io
 import json
@@ -34,7 +35,8 @@ ps -o pid,comm | grep -w "$1"
 """,
     "ipcs": """#!/bin/sh
 cat /proc/sysvipc/shm
-"""}
+""",
+}
 
 
 class Registry:
@@ -43,10 +45,12 @@ class Registry:
         self.directory.mkdir()
         (self.directory / "config.yml").write_text(
             f"{{version: 0.1, log: {{level: error}}, storage: {{filesystem: {{rootdirectory: {self.directory}/data}}}}, "
-            f"http: {{addr: 127.0.0.1:{PORT}}}}}\n")
+            f"http: {{addr: 127.0.0.1:{PORT}}}}}\n"
+        )
         with open(self.directory / "log", "wb") as log:
-            self.process = subprocess.Popen(["docker-registry", "serve", self.directory / "config.yml"], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                ["docker-registry", "serve", self.directory / "config.yml"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         if not world.eventually(self._answers):
             raise RuntimeError("docker-registry does not answer:\n" + (self.directory / "log").read_text())
         tree = self.directory / "box"
@@ -62,15 +66,26 @@ class Registry:
         self.box = archive_of(tree)
 
     def push_box(self, name, tag, command=("/bin/sh",), files=(), **config):
-        """An image of the busybox, and of a layer of `files` (name, data, and mode where it is not 755) above; `config` as the image's
-        configuration has it."""
+        """An image of the busybox, and of a layer of `files` (name, data, and mode where it is not 755) above; `config` as in
+        the image's configuration."""
         layers = [self.box] + ([archive_of_files(files)] if files else [])
         described = [self._push_blob(name, LAYER, layer) for layer in layers]
-        text = json.dumps({"architecture": "amd64", "os": "linux",
-                           "config": {"Env": ["PATH=/bin"], "Cmd": list(command), **config},
-                           "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in described]}})
-        manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": self._push_blob(name, CONFIG, text.encode()),
-                               "layers": described})
+        text = json.dumps(
+            {
+                "architecture": "amd64",
+                "os": "linux",
+                "config": {"Env": ["PATH=/bin"], "Cmd": list(command), **config},
+                "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in described]},
+            }
+        )
+        manifest = json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": self._push_blob(name, CONFIG, text.encode()),
+                "layers": described,
+            }
+        )
         self._ask("PUT", f"/v2/{name}/manifests/{tag}", manifest.encode(), {"Content-Type": MANIFEST})
 
     def _push_blob(self, name, kind, data):

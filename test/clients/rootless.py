@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """nerdctl, rootless: what users do every day, and when the shim dies under it."""
+
 import os
 import signal
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """nerdctl of a user who is not root: rootlesskit makes the namespaces, slirp4netns the network, containerd runs in them."""
+
 import contextlib
 import os
 import pathlib
@@ -13,6 +14,11 @@ from nerdctl_world import Nerdctl
 
 USER = 54321  # nobody else
 NAME = "somebody"
+AS_USER = f"setpriv --reuid {USER} --regid {USER} --init-groups --inh-caps=-all --".split()
+ROOTLESSKIT = (
+    "--net=slirp4netns --mtu=65520 --slirp4netns-sandbox=auto --slirp4netns-seccomp=auto --disable-host-loopback "
+    "--port-driver=builtin --copy-up=/etc --copy-up=/run --copy-up=/var/lib --propagation=rslave --detach-netns"
+).split()
 
 # What is run in the namespaces that rootlesskit makes: its copies of /run and /var/lib have links to what root has there.
 CHILD = """#!/bin/sh
@@ -51,11 +57,16 @@ interval = '1s'
         self.environment.update(XDG_RUNTIME_DIR=str(self.runtime), HOME=str(home), USER=NAME)
 
     def up(self):
-        self.start("setpriv", "--reuid", str(USER), "--regid", str(USER), "--init-groups", "--inh-caps=-all", "--",
-                   "rootlesskit", f"--state-dir={self.state}", "--net=slirp4netns", "--mtu=65520", "--slirp4netns-sandbox=auto",
-                   "--slirp4netns-seccomp=auto", "--disable-host-loopback", "--port-driver=builtin", "--copy-up=/etc", "--copy-up=/run",
-                   "--copy-up=/var/lib", "--propagation=rslave", "--detach-netns", self.home / "child",
-                   "containerd", "-c", self.home / "config.toml")
+        self.start(
+            *AS_USER,
+            "rootlesskit",
+            f"--state-dir={self.state}",
+            *ROOTLESSKIT,
+            self.home / "child",
+            "containerd",
+            "-c",
+            self.home / "config.toml",
+        )
 
     def _listens(self):
         with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
@@ -72,7 +83,10 @@ class Rootless(Nerdctl):
         home.mkdir()
         self.programs = world.DIRECTORY / "programs"
         self.programs.mkdir()
-        for path in (ground.CONTAINERD / "containerd", *(ground.PROGRAMS / name for name in ("nerdctl", "rootlesskit", "rootlessctl"))):
+        for path in (
+            ground.CONTAINERD / "containerd",
+            *(ground.PROGRAMS / name for name in ("nerdctl", "rootlesskit", "rootlessctl")),
+        ):
             shutil.copy(path, self.programs)
         containerd = RootlessContainerd(home, self.programs)
         # In /etc as it is seen here only.
@@ -95,16 +109,22 @@ class Rootless(Nerdctl):
 cni_path = "{ground.CNI}"
 cni_netconfpath = "{self.containerd.home}/net.d"
 """)
-        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.containerd.home), "USER": NAME, "NERDCTL_TOML": str(place),
-                "XDG_RUNTIME_DIR": str(self.containerd.runtime)}
+        return {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(self.containerd.home),
+            "USER": NAME,
+            "NERDCTL_TOML": str(place),
+            "XDG_RUNTIME_DIR": str(self.containerd.runtime),
+        }
 
     def command(self, *words):
-        return ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--init-groups", "--inh-caps=-all", "--",
-                self.programs / "nerdctl", *words]
+        return [*AS_USER, self.programs / "nerdctl", *words]
 
     def check_shims(self):
         ground.check_shims(self.containerd.programs / "containerd-shim-runc-v2")
 
     def make_traces(self):
-        return ground.Traces(self.containerd.root() / "run/containerd/s",
-                             self.containerd.runtime / "containerd/io.containerd.runtime.v2.task/default")
+        return ground.Traces(
+            self.containerd.root() / "run/containerd/s",
+            self.containerd.runtime / "containerd/io.containerd.runtime.v2.task/default",
+        )

@@ -5,6 +5,7 @@ A group is a module that declares its checks with @step and ends with main(); ru
 check that fails or leaves something nobody knows what the world is like, so the group ends there and run.py goes on behind it
 in a new one.
 """
+
 import json
 import os
 import signal
@@ -32,9 +33,11 @@ class Step:
 def step(name, limit=60, times=1, promised=False):
     """Declares a check: a function of the world. `limit`: seconds for each of its `times` runs. `promised`: thinshim
     promises it, whatever the stock shim does."""
+
     def declare(body):
         STEPS.append(Step(body, name, limit, times, promised))
         return body
+
     return declare
 
 
@@ -91,8 +94,15 @@ def main(make_world):
             begin = time.monotonic()
             text = attempt(step.body, world, step.limit)
             left = attempt(lambda world: world.clean(), world, 60)
-            report(step=step.name, passed=not text, times=step.times, promised=step.promised, text=text, left=left,
-                   seconds=round(time.monotonic() - begin, 1))
+            report(
+                step=step.name,
+                passed=not text,
+                times=step.times,
+                promised=step.promised,
+                text=text,
+                left=left,
+                seconds=round(time.monotonic() - begin, 1),
+            )
             failed = failed or bool(text)
             if left and run + 1 < step.times:
                 go_on_at(number, run + 1)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Listening to programs that run, and to what they serve."""
+
 import contextlib
 import http.client
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A terminal with a program on it, as a user has one."""
+
 import contextlib
 import fcntl
 import os
@@ -17,8 +18,15 @@ class Terminal:
     def __init__(self, *command, rows=24, columns=80, **options):
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.process = subprocess.Popen(list(map(str, command)), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **options)
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            **options,
+        )
         os.close(theirs)
         self.text = b""
 
