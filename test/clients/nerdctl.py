@@ -5,7 +5,8 @@ import os
 import pathlib
 import signal
 
-import nerdctl_everyday  # noqa: F401 its checks come first
+import nerdctl_streams  # noqa: F401 its checks come first, then those of the next
+import nerdctl_everyday  # noqa: F401
 import steps
 import world
 from nerdctl_world import Nerdctl

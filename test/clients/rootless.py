@@ -4,7 +4,8 @@
 import os
 import signal
 
-import nerdctl_everyday  # noqa: F401 its checks come first
+import nerdctl_streams  # noqa: F401 its checks come first, then those of the next
+import nerdctl_everyday  # noqa: F401
 import steps
 import world
 from rootless_world import Rootless
