@@ -68,6 +68,7 @@ class Parts {
   Task<> end_forgotten_shim();
   Task<std::optional<SocketLock>> lock_socket();
   Task<> leave(std::function<bool()> may_leave);
+  Task<> publish_exits();
   Task<> remove_socket();
 
   const Arguments& arguments_;
@@ -135,6 +136,8 @@ void Parts::report() const {
 
 void Parts::run(Fd listener) {
   shutdown_->at_end("let the last answers out", [this] { return server_.drain(1s); });
+  // Some wait for their output to be read, or for a verb that hangs.
+  shutdown_->at_end("publish the exits of the dead", [this] { return publish_exits(); });
   // While clients can still see that it is not over: containerd cleans up as soon as it is.
   shutdown_->at_end("undo what nobody waits for", [this] { return task_->creates_finished(); });
   shutdown_->at_end("remove the socket", [this] { return remove_socket(); });
@@ -219,6 +222,11 @@ Task<> Parts::end_forgotten_shim() {
   } while (!is_forgotten());
   log::info("nobody knows of the containers any more");
   if (leaving_.empty()) leaving_.spawn(leave(is_forgotten), "leave");
+}
+
+Task<> Parts::publish_exits() {
+  task_->publish_exits();
+  co_return;
 }
 
 // First of all at the end, so that no new container is sent to a shim that is about to go.

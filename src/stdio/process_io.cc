@@ -27,8 +27,8 @@ constexpr Duration kTerminalLimit = 30s;
 constexpr Duration kFirstLook = 20ms;
 constexpr Duration kSlowestLook = 1s;
 // The same for whether a reader has read: first as often as the loop comes round, for most are
-// waiting for what they get; that is a tenth of a millisecond. Then ever more seldom.
-constexpr int kReadLooksAtOnce = 20;
+// waiting for what they get. Then ever more seldom.
+constexpr int kReadLooksAtOnce = 8;
 constexpr Duration kFirstReadLook = 1ms;
 constexpr Duration kSlowestReadLook = 16ms;
 // How often finish() looks whether there is still something to wait for.
@@ -243,15 +243,16 @@ void ProcessIo::end_output(Stream& stream) {
   stream.pump.reset();
   stream.source.reset();
   stream.keeps_open.reset();
-  // Of the same fifo it would pass for a reader.
+  // Of the same fifo it would pass for a reader. Of a logger each stream has a pipe of its own.
   for (Stream& output : outputs_)
-    if (output.target == stream.target) output.unread.reset();
-  if (may_come_back && !has_reader(stream.sink)) {
+    if (!output.to_logger && output.target == stream.target) output.unread.reset();
+  const bool is_read = has_reader(stream.sink);
+  if (may_come_back && !is_read) {
     absent_readers_.spawn(wait_for_reader(stream), stream.name);
   } else {
-    if ((may_come_back || stream.to_logger) && has_reader(stream.sink) && bytes_in(stream.sink) > 0)
-      stream.unread =  // without it nobody waits for the reader
-
+    // Without it nobody waits for the reader.
+    if ((may_come_back || stream.to_logger) && is_read && bytes_in(stream.sink) > 0)
+      stream.unread =
           try_open("/proc/self/fd/" + std::to_string(stream.sink.get()), O_RDONLY | O_NONBLOCK);
     stream.sink.reset();
   }

@@ -278,8 +278,10 @@ void Container::exec(const api::ExecProcessRequest& request) {
 
 Task<std::shared_ptr<Process>> Container::remove(Process::Stop stop, std::string exec_id) {
   std::shared_ptr<Process> process = this->process(exec_id);
-  if (process->dead()) process->hurry();
+  TaskSet deaths;
+  deaths.spawn(process->hurry_when_dead(), "hurry the verb in the way of a deletion");
   Process::Turn turn = co_await process->take_turn(stop);
+  turn.is_deletion();
   if (process->state() == State::deleted) co_return process;  // by whom we waited for
   Task<> publishing = process->wait_published(stop);
   co_await std::move(publishing);
@@ -433,6 +435,13 @@ Task<bool> Container::execs_end_within(Duration limit) {
   if (execs_in_flight_ == 0) co_return true;
   execs_over_.clear();
   co_return co_await TimedWait(reaper_.loop(), execs_over_, limit);
+}
+
+void Container::publish_exits() {
+  for (const auto& [id, exec] : execs_)
+    if (exec->dead() && exec->published_state() == State::running)
+      publish_exit(*exec, exec->last_exit());
+  if (init_->state() == State::exited) publish_exit(*init_, init_->last_exit());
 }
 
 Task<> Container::watch_exec(std::shared_ptr<ExecProcess> exec, bool announced) {

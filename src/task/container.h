@@ -69,6 +69,9 @@ class Container {
   Task<pid_t> start(Process::Stop stop, std::string exec_id);
   Task<> kill(Process::Stop stop, api::KillRequest request);
   void exec(const api::ExecProcessRequest& request);
+  // Publishes the exits of those that are dead, without waiting for anything any more: for the
+  // shim's end.
+  void publish_exits();
   // Returns the process, which then has its last state. A second call joins the first.
   Task<std::shared_ptr<Process>> remove(Process::Stop stop, std::string exec_id);
   Task<> pause(Process::Stop stop);

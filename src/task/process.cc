@@ -95,12 +95,14 @@ Task<> Process::make(std::string pid_file, Maker maker) {
   child_ = std::move(child);
 }
 
-Task<Process::Turn> Process::take_turn(Stop stop) {
+// Nor does it wait once `enough`, where there is one, is set.
+Task<Process::Turn> Process::take_turn(Stop stop, Event* enough) {
   std::optional<Mutex::Guard> guard;
   Event over;
   TaskSet waiting;
   waiting.spawn(lock_turn(guard, over), "wait for a turn");
   if (!guard) waiting.spawn(set_with(*stop, over), "stop waiting for a turn");
+  if (!guard && enough) waiting.spawn(set_with(*enough, over), "stop waiting for a turn");
   co_await over.wait();
   waiting.cancel();
   if (!guard)
@@ -112,21 +114,19 @@ Task<Process::Turn> Process::take_turn(Stop stop) {
 Task<Process::Turn> Process::take_turn_alive(Stop stop) {
   const auto is_finished = [this] { return dead() && state_ != State::deleted; };
   if (is_finished()) throw Error::not_found("process already finished");
-  auto over = std::make_shared<Event>();
+  Event died;
   TaskSet deaths;
-  deaths.spawn(set_with(*stop, *over), "stop waiting for a turn");
-  deaths.spawn(set_when_dead(*over), "stop waiting for a turn");
+  deaths.spawn(set_when_dead(died), "stop waiting for a turn");
   std::exception_ptr failure;
   std::optional<Turn> turn;
   try {
-    Turn taken = co_await take_turn(over);
+    Turn taken = co_await take_turn(std::move(stop), &died);
     turn.emplace(std::move(taken));
   } catch (...) {
     failure = std::current_exception();
   }
   if (is_finished()) throw Error::not_found("process already finished");
   if (failure) std::rethrow_exception(failure);
-  stop_ = std::move(stop);
   co_return std::move(*turn);
 }
 
@@ -143,10 +143,16 @@ Task<> Process::lock_turn(std::optional<Mutex::Guard>& guard, Event& over) {
 }
 
 void Process::hurry() {
-  if (!stop_ || hurried_ == stop_) return;
+  if (!stop_ || deleting_ || hurried_ == stop_) return;
   hurried_ = stop_;
   hurrying_.cancel();
   hurrying_.spawn(give_up_later(stop_), "give up a verb");
+}
+
+Task<> Process::hurry_when_dead() {
+  if (!child_) co_return;
+  co_await child_->wait();
+  hurry();
 }
 
 Task<> Process::give_up_later(Stop verb) {

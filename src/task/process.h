@@ -96,8 +96,12 @@ class Process {
     Turn(Turn&& other) noexcept
         : process_(std::exchange(other.process_, nullptr)), guard_(std::move(other.guard_)) {}
     ~Turn() {
-      if (process_) process_->stop_.reset();
+      if (!process_) return;
+      process_->stop_.reset();
+      process_->deleting_ = false;
     }
+    // hurry() leaves it alone: a deletion has a limit of its own, and others join it.
+    void is_deletion() { process_->deleting_ = true; }
 
    private:
     friend class Process;
@@ -106,13 +110,15 @@ class Process {
     Mutex::Guard guard_;
   };
   // Throws Error deadline_exceeded where `stop` is set before the turn has come.
-  Task<Turn> take_turn(Stop stop);
+  Task<Turn> take_turn(Stop stop) { return take_turn(std::move(stop), nullptr); }
   // The same for what only concerns a process that lives: throws Error not_found "process already
   // finished" where it is dead, or dies before the turn has come.
   Task<Turn> take_turn_alive(Stop stop);
   // The verb that is under way now, if any, has 10 s more, then it is given up: something waits for
   // the end of this process.
   void hurry();
+  // The same once the process is dead. For a TaskSet that ends before.
+  Task<> hurry_when_dead();
   void give_up() {
     if (stop_) stop_->set();
   }
@@ -139,6 +145,7 @@ class Process {
 
  private:
   Task<> give_up_later(Stop verb);
+  Task<Turn> take_turn(Stop stop, Event* enough);
   Task<> set_when_dead(Event& event);
   Task<> lock_turn(std::optional<Mutex::Guard>& guard, Event& over);
 
@@ -159,6 +166,7 @@ class Process {
   Mutex turns_;
   Stop stop_;     // of the verb that is under way
   Stop hurried_;  // of the last one that was told to hurry
+  bool deleting_ = false;
   TaskSet hurrying_;
 };
 

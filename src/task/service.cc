@@ -463,6 +463,10 @@ Task<> TaskService::creates_finished() {
     co_await TimedWait(reaper_.loop(), none_being_created_, kUndoingAtTheEnd);
 }
 
+void TaskService::publish_exits() {
+  for (const auto& [id, container] : containers_) container->publish_exits();
+}
+
 bool TaskService::is_forgotten() const {
   return !containers_.empty() && being_created_.empty() && expected_.empty() &&
          std::all_of(containers_.begin(), containers_.end(), [](const auto& entry) {

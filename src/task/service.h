@@ -82,6 +82,8 @@ class TaskService {
   // Waits until what is being made for clients that have gone is undone again, without patience now
   // and for two seconds at most.
   Task<> creates_finished();
+  // Publishes the exits of all that are dead by now.
+  void publish_exits();
   // Waits for the logging programs of containers that are gone, which is bounded.
   Task<> loggers_finished() { return loggers_.finish(); }
 

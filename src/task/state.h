@@ -74,8 +74,9 @@ inline constexpr Rule kExecRules[] = {
     {State::created, Verb::remove, State::deleted}, {State::created, Verb::resize, State::created},
     {State::created, Verb::exit, State::exited},    {State::running, Verb::kill, State::running},
     {State::running, Verb::resize, State::running}, {State::running, Verb::exit, State::exited},
-    {State::exited, Verb::kill, State::exited},     {State::exited, Verb::publish, State::stopped},
-    {State::stopped, Verb::kill, State::stopped},   {State::stopped, Verb::remove, State::deleted},
+    {State::exited, Verb::kill, State::exited},     {State::exited, Verb::resize, State::exited},
+    {State::exited, Verb::publish, State::stopped}, {State::stopped, Verb::kill, State::stopped},
+    {State::stopped, Verb::remove, State::deleted},
 };
 
 // Where a verb leads, or nothing where the state refuses it.

@@ -100,6 +100,26 @@ TEST_F(LoggerTest, LosesNoByteOfMuchOutput) {
 
 // --- Ready
 
+TEST_F(LoggerTest, OfBothStreamsIsWaitedForThoughTheOtherEndsLater) {
+  const std::string both =
+      logger("exec 5>&-; while [ ! -e $dir/go ]; do sleep 0.01; done; cat <&3 >$dir/out");
+  start_with({"", both, both});
+  write(out_, "unread");
+  out_.reset();
+  settle();
+  process_ends();
+  settle();
+  Event enough;
+  TaskSet waiting;
+  const std::uint64_t began = loop_.now();
+  waiting.spawn(io_->wait_read(kPatience, kPatience, enough), "wait");
+  loop_.run(pass_time(loop_, 50ms));
+  EXPECT_FALSE(waiting.empty()) << "after " << loop_.now() - began << " ms";
+  write_file(dir_ / "go", "", 0600);
+  run(waiting.wait_empty());
+  EXPECT_TRUE(has_written("out", "unread"));
+}
+
 // What it has not read when the exit is told some do not read any more (nerdctl, pkg/logging).
 TEST_F(LoggerTest, ThatIsSlowGetsNoLargerPipe) {
   ASSERT_GT(options_.pipe_size, 65536u) << "a client's would grow";

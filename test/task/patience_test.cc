@@ -120,6 +120,19 @@ TEST_F(Patience, WithALateVerbHasNoEventBehindTheExit) {
   }
 }
 
+// A second Delete joins the first, which takes longer than what SIGKILL gives a verb in its way.
+TEST_F(Patience, OfASecondDeleteDoesNotEndTheFirst) {
+  ::kill(run("c1"), SIGKILL);
+  EXPECT_EQ(wait("c1"), 137u);
+  runtime.before("delete", "sleep 12");
+  auto first = remove_begin("c1");
+  until_called("delete c1");
+  auto second = remove_begin("c1");
+  EXPECT_REFUSED(kill_begin("c1", SIGKILL), not_found, "process already finished: not found");
+  EXPECT_EQ(end(first).exit_status(), 137u);
+  EXPECT_EQ(end(second).exit_status(), 137u);
+}
+
 // A client that has gone, or has run out of time, comes back with other wishes.
 TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   options.direct_signals = false;

@@ -103,7 +103,7 @@ const Expected kExec[] = {
     {X, Verb::start, {}, "cannot start a stopped process"},
     {X, Verb::kill, X, ""},
     {X, Verb::remove, {}, "cannot delete a stopped container"},
-    {X, Verb::resize, {}, "cannot resize a stopped container"},
+    {X, Verb::resize, X, ""},
     {X, Verb::publish, S, ""},
 
     {S, Verb::start, {}, "cannot start a stopped process"},

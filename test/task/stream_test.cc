@@ -165,6 +165,21 @@ TEST_F(Stream, HasBeenReadWhenTheExitIsTold) {
   end_container("c1");
 }
 
+// At the shim's end there is no time for the reader any more.
+TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitAtTheEnd) {
+  run("c1");
+  begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
+  Fd out = reader("out");
+  const pid_t exec = start("c1", "e1");
+  until([&] { return ::kill(exec, 0) != 0; });
+  EXPECT_EQ(sink.count(kTopicExit), 0u) << "its reader has some time";
+  service_under_test->publish_exits();
+  EXPECT_EQ(sink.history().back(), "exit c1 e1 2");
+  EXPECT_EQ(wait("c1", "e1"), 2u);
+  end_container("c1");
+  EXPECT_EQ(sink.count(kTopicExit), 2u) << "each once";
+}
+
 TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
   run("c1");
   begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
