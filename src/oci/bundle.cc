@@ -169,6 +169,11 @@ void Bundle::replace(const std::string& name, const std::string& content) const 
   }
 }
 
+bool Bundle::is_unfinished(std::string_view name) {
+  return name == ".address" || name == ".runtime" || name == ".options.json" ||
+         name == ".exit.json" || name == ".member";
+}
+
 void Bundle::write_address(const std::string& address) const { replace("address", address); }
 
 std::optional<std::string> Bundle::read_address() const {
@@ -184,13 +189,13 @@ void Bundle::write_socket_dir(const std::string& directory) const {
 }
 
 void Bundle::write_runtime(const std::string& binary_name) const {
-  write_file(in("runtime"), binary_name, 0600);
+  replace("runtime", binary_name);
 }
 
 std::optional<std::string> Bundle::read_runtime() const { return read_file(in("runtime"), 4096); }
 
 void Bundle::write_options(const RuncOptions& options) const {
-  write_file(in("options.json"), options_to_json(options), 0600);
+  replace("options.json", options_to_json(options));
 }
 
 std::optional<RuncOptions> Bundle::read_options() const {

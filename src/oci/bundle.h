@@ -45,7 +45,10 @@ class Bundle {
   std::string init_pid() const { return in("init.pid"); }
   std::string exec_pid(const std::string& exec_id) const { return in(exec_id + ".pid"); }
 
-  // Replaced as a whole, as is exit.json: a reader sees the old content or the new one.
+  // What is written here is replaced as a whole: a reader sees the old content or the new one, also
+  // where the shim is killed half way. Then a file is left over whose name is_unfinished().
+  static bool is_unfinished(std::string_view name);
+
   void write_address(const std::string& address) const;
   // Nothing where the file is missing or empty.
   std::optional<std::string> read_address() const;
