@@ -223,10 +223,10 @@ TEST_F(Intruders, NoLinkInABundleIsFollowed) {
     const char* name;
     bool stops_create;
     bool fails_delete;  // which cannot know what to do then; the others are a line in its log
-  } links[] = {{"options.json", true, true}, {"runtime", true, true},
-               {"config.json", true, false}, {"address", false, true},
-               {".address", true, false},    {"init.pid", false, false},
-               {"exit.json", false, false}};
+  } links[] = {
+      {"config.json", true, false}, {"options.json", false, true}, {".options.json", true, false},
+      {"runtime", false, true},     {".runtime", true, false},     {"address", false, true},
+      {".address", true, false},    {"init.pid", false, false},    {"exit.json", false, false}};
   for (const auto& link : links) {
     SCOPED_TRACE(link.name);
     const fs::path name = bundle("c2") / link.name;

@@ -62,11 +62,13 @@ class Pod : public FastShimTest {
   void remove_bundles_of_others() const {
     for (const std::string& id : kOthers) fs::remove_all(bundle(id));
   }
-  // containerd has no other answer for whoever waits.
-  void expect_success(const Outcome& outcome) {
+  // What a runtime has left that was killed half way may be worth a warning.
+  void expect_success(const Outcome& outcome, bool may_warn = false) {
     api::DeleteResponse response;
     EXPECT_TRUE(outcome.ok() && response.ParseFromString(outcome.out)) << outcome;
-    EXPECT_EQ(outcome.err, "");
+    if (!may_warn) {
+      EXPECT_EQ(outcome.err, "");
+    }
   }
   Lines members() const {
     Lines names;
@@ -323,7 +325,7 @@ TEST_F(Pod, WhoseShimIsKilledAtAnyMomentLeavesNobodyRunning) {
     if (killer > 0) ::waitpid(killer, nullptr, 0);
     ::kill(shim_, SIGKILL);
     remove_bundles_of_others();
-    expect_success(cleanup("sandbox"));
+    expect_success(cleanup("sandbox"), true);
     expect_nothing_left(before, inits);
   }
   figure("moments at which the shim of a pod was killed", moments);
