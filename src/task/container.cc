@@ -304,6 +304,7 @@ Task<> Container::remove_init() {
   if (!told) told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
   if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
   for (const auto& [id, exec] : execs_) {
+    exec->kill_at_once();  // the runtime may have hung that was to end them with init
     if (exec->published_state() == State::running) publish_exit(*exec, exec->last_exit());
     exec->let_go();  // those that were never started
   }

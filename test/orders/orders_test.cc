@@ -89,7 +89,10 @@ TEST(Orders, ThatOnceBrokeAPromiseKeepIt) {
         // A hung question about what a failed Create has left took the time of its removal.
         "own/empty: create, runtime create makes it, runtime create fails",
         // A container that was made too late for its client was forgotten, and lived.
-        "own/empty: create, hang up, runtime create returns"}) {
+        "own/empty: create, hang up, runtime create returns",
+        // An exec was not killed with its container, because the runtime hung that was to do it.
+        "lost/created: exec 1, delete init, runtime exec 1 returns, init dies, runtime delete "
+        "returns"}) {
     const Result result = crew.run(parse_order(words));
     EXPECT_TRUE(result.is_playable) << words;
     for (const Finding& finding : result.findings)

@@ -178,7 +178,7 @@ void Stage::make(Call& call) { tell(call, "make " + std::to_string(own_status_of
 void Stage::take_made(Call& call, pid_t pid) {
   call.stands = true;
   call.has_made = true;
-  actors_[static_cast<std::size_t>(call.who)] = Actor{call.who, pid, false};
+  actors_[static_cast<std::size_t>(call.who)] = Actor{call.who, pid};
   if (call.who == Who::init) {
     ::mkdir(setting_.state.c_str(), 0700);
     bundle_ = call.bundle;
@@ -262,6 +262,8 @@ void Stage::free_all() {
   free_ = true;
   setting_.signals = Signals::arrive;
   write_({.kind = Kind::freed});
+  for (std::optional<Actor>& actor : actors_)  // SIGKILL waits for who cannot take it
+    if (actor && actor->is_doomed) end(*actor, SIGKILL, 128 + SIGKILL);
   for (Call* call : calls()) let_return(*call);
 }
 
@@ -299,7 +301,10 @@ void Stage::sweep() { end_all(); }
 int Stage::kill(pid_t pid, int signal) {
   for (std::optional<Actor>& actor : actors_) {
     if (!actor || actor->pid != pid || signal == 0) continue;
-    if (setting_.signals == Signals::lost && !actor->dead) return 0;
+    if (setting_.signals == Signals::lost && !actor->dead) {
+      actor->is_doomed |= signal == SIGKILL;
+      return 0;
+    }
     if (setting_.signals == Signals::refused) {
       errno = EPERM;
       return -1;

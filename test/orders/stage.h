@@ -78,7 +78,8 @@ class Stage final : public Judge {
   struct Actor {
     Who who = Who::init;
     pid_t pid = 0;
-    bool dead = false;  // or about to
+    bool dead = false;       // or about to
+    bool is_doomed = false;  // SIGKILL is pending
   };
   // The last one that was made; nothing before.
   const std::optional<Actor>& actor(Who who) const {
