@@ -201,27 +201,27 @@ Probe probe_socket(const std::string& path) {
   }
 }
 
-int count_listeners(const std::string& path) {
+std::vector<std::string> listeners_at(const std::string& path, pid_t pid) {
   constexpr std::size_t kMostBytes = 256u << 20;
   constexpr std::uint64_t kListens = 0x10000;  // __SO_ACCEPTCON, linux/net.h
-  const char* table = "/proc/net/unix";
-  const std::optional<std::string> sockets = read_file(table, kMostBytes, Links::follow);
-  if (!sockets)
-    throw Error(Code::unknown, std::string("open ") + table + ": " + errno_text(ENOENT), ENOENT);
-  int count = 0;
-  each_line(*sockets, [&](std::string_view line) {
+  const std::string table = "/proc/" + std::to_string(pid) + "/net/unix";
+  const std::optional<std::string> sockets = read_file(table, kMostBytes);
+  if (!sockets && pid == ::getpid())
+    throw Error(Code::unknown, "open " + table + ": " + errno_text(ENOENT), ENOENT);
+  std::vector<std::string> inodes;
+  each_line(sockets.value_or(""), [&](std::string_view line) {
     // Num RefCount Protocol Flags Type St Inode Path; the path may hold blanks.
-    std::string_view flags;
+    std::string_view flags, inode;
     for (int field = 1; field <= 7; ++field) {
-      const std::string_view word = cut_word(line);
-      if (field == 4) flags = word;
+      inode = cut_word(line);
+      if (field == 4) flags = inode;
     }
     if (line.empty() || line.substr(1) != path) return;
     std::uint64_t bits = 0;
     std::from_chars(flags.data(), flags.data() + flags.size(), bits, 16);
-    if (bits & kListens) ++count;
+    if (bits & kListens) inodes.emplace_back(inode);
   });
-  return count;
+  return inodes;
 }
 
 SocketFile::SocketFile(const Fd& socket) {

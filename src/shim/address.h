@@ -6,12 +6,14 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -67,10 +69,11 @@ struct Probe {
 };
 // Throws Error where the path is too long for a socket.
 Probe probe_socket(const std::string& path);
-// How many sockets listen by this name in our network namespace, whoever can be reached by it now:
-// the file says nothing of those that were bound before it (/proc/net/unix; proc_net(5)). Reads all
-// sockets of the machine. Throws Error.
-int count_listeners(const std::string& path);
+// The inodes of the sockets that listen by this name in our network namespace, or in that of a
+// process, whoever can be reached by it now: the file says nothing of those that were bound before
+// it (/proc/net/unix; proc_net(5)). None where the process is gone. Reads all sockets of the
+// machine. Throws Error.
+std::vector<std::string> listeners_at(const std::string& path, pid_t pid = ::getpid());
 
 // What became of a message to a listener: it is on its way, or lies in the queue that is full;
 // nobody listens there; or the connection was lost again.

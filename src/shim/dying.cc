@@ -7,7 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -15,6 +17,7 @@
 #include "base/proc.h"
 #include "base/text.h"
 #include "oci/bundle.h"
+#include "shim/address.h"
 #include "shim/version.h"
 
 namespace thinshim {
@@ -62,26 +65,31 @@ bool is_dying(pid_t pid) {
   return false;
 }
 
-// Whether this is, or is in, a bundle of that shim, as far as it can be told: bundles may have been
-// removed.
-bool is_bundle_of(const std::string& address, std::string_view directory,
-                  const std::string& bundles) {
+// Whose a directory is.
+enum class Owner { shim, another, unknown };
+
+// By the address in the bundle that it is, or is in. Where that has none, because it was removed
+// for one, it may be the shim's or another's.
+Owner owner_of(std::string_view directory, const std::string& address, const std::string& bundles) {
   const std::string prefix = join_path(bundles, "");
-  if (!directory.starts_with(prefix)) return false;
+  if (!directory.starts_with(prefix)) return Owner::another;
+  if (address.empty()) return Owner::shim;
   directory.remove_prefix(prefix.size());
   const Bundle bundle(prefix + std::string(cut(directory, '/')));
-  return address.empty() || bundle.read_address().value_or(address) == address;
+  const std::optional<std::string> found = bundle.read_address();
+  if (!found) return Owner::unknown;
+  return *found == address ? Owner::shim : Owner::another;
 }
 
-// The first process but ourselves that works in the bundles of the shim and is as wanted; 0 where
-// there is none.
+// The first process but ourselves that works in the bundles of the shim, or may do so, and is as
+// wanted; 0 where there is none.
 template <class Wanted>
 pid_t find_process(const std::string& address, const std::string& bundles, Wanted is_wanted) {
   for (const std::string& name : entries_of("/proc")) {
     const auto pid = static_cast<pid_t>(parse_number(name).value_or(0));
-    if (pid > 0 && pid != ::getpid() && is_bundle_of(address, directory_of_process(pid), bundles) &&
-        is_wanted(pid))
-      return pid;
+    if (pid <= 0 || pid == ::getpid()) continue;
+    const Owner owner = owner_of(directory_of_process(pid), address, bundles);
+    if (owner != Owner::another && is_wanted(pid, owner)) return pid;
   }
   return 0;
 }
@@ -91,6 +99,19 @@ bool is_living_server(pid_t pid) {
   return fate_of(pid) == Fate::lives && version_in(read_proc_file(pid, "cmdline")).has_value();
 }
 
+// Whether it holds a socket that listens at this path. Throws Error where that cannot be told.
+bool listens_at(pid_t pid, const std::string& path) {
+  const std::vector<std::string> listeners = listeners_at(path, pid);
+  if (listeners.empty()) return false;
+  const std::string files = "/proc/" + std::to_string(pid) + "/fd";
+  for (const std::string& name : entries_of(files)) {
+    const std::string file = read_link(join_path(files, name));
+    for (const std::string& inode : listeners)
+      if (file == "socket:[" + inode + "]") return true;
+  }
+  return false;
+}
+
 std::string bundles_of(const ShimPlace& place) { return real_path(directory_of(place.bundle)); }
 
 }  // namespace
@@ -98,14 +119,19 @@ std::string bundles_of(const ShimPlace& place) { return real_path(directory_of(p
 void wait_for_the_dying(const ShimPlace& place, std::chrono::steady_clock::time_point end) {
   const std::string bundles = bundles_of(place);
   if (bundles.empty()) return;
-  for (; pid_t pid = find_process(place.address, bundles, is_dying); ::usleep(kBetweenLooks))
+  const auto is_wanted = [](pid_t pid, Owner) { return is_dying(pid); };
+  for (; pid_t pid = find_process(place.address, bundles, is_wanted); ::usleep(kBetweenLooks))
     if (std::chrono::steady_clock::now() >= end)
       throw Error::failed_precondition("process " + std::to_string(pid) + " does not end");
 }
 
 bool has_living_server(const ShimPlace& place) {
   const std::string bundles = bundles_of(place);
-  return !bundles.empty() && find_process(place.address, bundles, is_living_server) != 0;
+  const std::string path = path_of_address(place.address).value_or("");
+  const auto is_wanted = [&](pid_t pid, Owner owner) {
+    return is_living_server(pid) && (owner == Owner::shim || listens_at(pid, path));
+  };
+  return !bundles.empty() && find_process(place.address, bundles, is_wanted) != 0;
 }
 
 // Holds the process while it looks, since its number may be another's by then.

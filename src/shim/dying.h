@@ -26,10 +26,13 @@ struct ShimPlace {
 
 // A shim that is killed closes its socket first, which calls `delete`, and only at its very end has
 // the kernel kill the runtime and the helpers that it has started: what they still do would be done
-// behind our back. Throws Error failed_precondition where they are not gone by then.
+// behind our back. Those whose bundle says nothing of a shim, because it was removed, are waited
+// for whosever they are. Throws Error failed_precondition where they are not gone by then.
 void wait_for_the_dying(const ShimPlace& place, std::chrono::steady_clock::time_point end);
 
-// Whether a thinshim serves there that nobody has sent a signal to die.
+// Whether a thinshim serves there that nobody has sent a signal to die. One whose bundle says
+// nothing of a shim is known by the socket that it listens on. Throws Error where it cannot be
+// told.
 bool has_living_server(const ShimPlace& place);
 
 // Kills the process where it makes the container of this bundle, whose root file system is `root`,

@@ -253,7 +253,7 @@ bool is_gone(const Bundle& bundle, const Deletion& deletion) {
   if (path.empty()) throw Error::unknown("the shim's address is not known");
   for (;; ::usleep(kBetweenLooks)) {
     if (has_living_server({deletion.address, bundle.path()})) return false;
-    if (count_listeners(path) == 0) return true;
+    if (listeners_at(path).empty()) return true;
     const Probe probe = probe_socket(path);
     if (probe.listener == Liveness::alive) return false;
     if (Clock::now() < deletion.end) continue;

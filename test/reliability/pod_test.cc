@@ -242,6 +242,25 @@ TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoHasAnIdOfItsOwnByNow) {
   end_shim(*others);
 }
 
+// The other's first container was deleted, and its shim lives on.
+TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheFirstBundleOfAnotherPodIsGone) {
+  make_bundle("other");
+  const Outcome started = start("other");
+  ASSERT_TRUE(started.ok()) << started;
+  auto others = connect(started.out);
+  others->end(others->connect_begin("")) /* it has found its bundle */;
+  fs::remove_all(bundle("other"));
+  make_bundles();
+  const Leftovers before(namespace_);
+  auto shim = start_sandbox();
+  const std::vector<pid_t> inits = {run(*shim, "sandbox"), run(*shim, "web")};
+  kill_shim();
+  remove_bundles_of_others();
+  expect_success(cleanup("sandbox"));
+  expect_nothing_left(before, inits);
+  end_shim(*others);
+}
+
 TEST_F(Pod, WhoseRecordCannotBeReadIsNotCleanedUp) {
   make_bundles({"sleep"});
   auto shim = start_sandbox();
