@@ -105,6 +105,12 @@ std::vector<std::string> entries_of(const std::string& directory) {
   return names;
 }
 
+bool is_same_file(const std::string& one, const std::string& other) {
+  struct stat first{}, second{};
+  return one == other || (::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 &&
+                          first.st_dev == second.st_dev && first.st_ino == second.st_ino);
+}
+
 std::string working_directory() {
   char path[4096];
   if (!::getcwd(path, sizeof path)) throw_errno("find the working directory");

@@ -47,6 +47,10 @@ std::vector<std::string> entries_of(const std::string& directory);
 
 std::string working_directory();
 
+// Whether two names are of one file or directory, links followed. One that is missing is only
+// itself.
+bool is_same_file(const std::string& one, const std::string& other);
+
 // mkdir -p; directories that exist keep their mode. Throws Error.
 void make_directories(const std::string& path, unsigned mode);
 

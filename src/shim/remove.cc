@@ -268,8 +268,10 @@ bool is_gone(const Bundle& bundle, const Deletion& deletion) {
 // their bundles. An id whose bundle has another address by now is another's.
 std::vector<Remains> others_of_group(const Bundle& bundle, Deletion& deletion) {
   std::vector<Remains> others;
+  const std::string& own = deletion.arguments.id;
   const std::vector<std::string> recorded = member_ids(bundle.path());
-  for (const std::string& id : recorded)
+  for (const std::string& id : recorded) {
+    if (id == own) continue;
     deletion.done &= attempt("failed to look at a recorded container", [&] {
       std::optional<GroupMember> member = read_member(bundle.path(), id);
       if (!member) return;
@@ -277,10 +279,12 @@ std::vector<Remains> others_of_group(const Bundle& bundle, Deletion& deletion) {
       if (address.value_or(deletion.address) == deletion.address)
         others.push_back({std::move(*member), true});
     });
+  }
   const std::string bundles = directory_of(bundle.path());
   for (const std::string& id : entries_of(bundles)) {
     const Bundle other(join_path(bundles, id));
-    if (other.path() == bundle.path() || std::ranges::count(recorded, id) != 0) continue;
+    if (id == own || other.path() == bundle.path() || std::ranges::count(recorded, id) != 0)
+      continue;
     deletion.done &= attempt("failed to look at another container", [&] {
       if (other.read_address() != deletion.address) return;
       others.push_back(remains_in(other, id, deletion.arguments));

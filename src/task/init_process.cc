@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -23,13 +22,6 @@ constexpr Duration kAsking = std::chrono::seconds(10);  // of that, for whose th
 
 bool contains(const Error& error, const char* words) {
   return ::strcasestr(error.what(), words) != nullptr;
-}
-
-// Whether two names are of one directory.
-bool is_same(const std::string& one, const std::string& other) {
-  struct stat first{}, second{};
-  return one == other || (::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 &&
-                          first.st_dev == second.st_dev && first.st_ino == second.st_ino);
 }
 
 // The runtime says in words that there is nothing to kill. These are runc's, crun's and the
@@ -107,7 +99,7 @@ Task<bool> InitProcess::has_left_ours(Runtime::Knows before, Event* stop) {
     Task<std::optional<Runtime::State>> asking = runtime_.state(settings_.container, stop);
     const std::optional<Runtime::State> state = co_await std::move(asking);
     if (!state) co_return true;  // at most a half of one
-    if (!state->bundle.empty()) co_return is_same(state->bundle, settings_.bundle.path());
+    if (!state->bundle.empty()) co_return is_same_file(state->bundle, settings_.bundle.path());
   } catch (const Error& error) {
     log::debug("whose container a failed create has left", {{"error", error.what()}});
   }

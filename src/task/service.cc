@@ -171,7 +171,8 @@ std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& req
   bundle.write_address(settings_.address);
   bundle.write_options(options);
   bundle.write_runtime(options.binary_name());
-  const bool is_first = settings_.first_bundle.empty() || settings_.first_bundle == bundle.path();
+  const bool is_first =
+      settings_.first_bundle.empty() || is_same_file(settings_.first_bundle, bundle.path());
   GroupMember member{request.id(), bundle.path(), runtime};
   Container::Setup setup{
       request.id(),          bundle,   std::move(runtime), std::move(options), std::move(streams),

@@ -261,6 +261,26 @@ TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheFirstBundleOfAnotherPod
   end_shim(*others);
 }
 
+// As /var/run does.
+TEST_F(Pod, WhoseBundlesAreNamedByALinkKnowsItsOwn) {
+  make_bundles();
+  const Leftovers before(namespace_);
+  auto shim = start_sandbox();
+  fs::create_directory_symlink(bundles_, directory_ / "link");
+  std::vector<pid_t> inits;
+  for (const std::string& id : Lines{"sandbox", "web"}) {
+    api::CreateTaskRequest request = create_request(id);
+    request.set_bundle(directory_ / "link" / id);
+    shim->end(shim->create_begin(request));
+    inits.push_back(shim->start(id));
+  }
+  EXPECT_EQ(members(), Lines{"web"});
+  kill_shim();
+  remove_bundles_of_others();
+  expect_success(cleanup("sandbox"));
+  expect_nothing_left(before, inits);
+}
+
 TEST_F(Pod, WhoseRecordCannotBeReadIsNotCleanedUp) {
   make_bundles({"sleep"});
   auto shim = start_sandbox();
