@@ -84,6 +84,21 @@ struct Remains {
   bool sure = true;       // whether this is what it was made with
 };
 
+// Ids and bundles come back while we wait: another's may be there by now which had the name of one
+// of those who shared the shim. Whoever has a shim has its address in the bundle before there is
+// anything else of it: as long as there is none, what the runtime has is still what we look for.
+bool is_anothers_by_now(const GroupMember& container, const Deletion& deletion) {
+  if (container.id == deletion.arguments.id) return false;
+  const Bundle bundle(container.bundle);
+  return bundle.read_address().value_or(deletion.address) != deletion.address;
+}
+
+// Likewise of the bundle: one without an address is not what we knew.
+bool is_anothers_bundle_by_now(const GroupMember& container, const Deletion& deletion) {
+  if (container.id == deletion.arguments.id || !exists(container.bundle)) return false;
+  return Bundle(container.bundle).read_address() != deletion.address;
+}
+
 // As it stands in the container's own bundle.
 Remains remains_in(const Bundle& bundle, const std::string& id, const Arguments& arguments) {
   Remains remains{{id, bundle.path(), {}}};
@@ -129,9 +144,11 @@ Task<> remove_from(Loop& loop, Runtime runtime, std::string id) {
   throw failure ? *failure : Error::failed_precondition("the runtime still has " + id);
 }
 
-Task<> attempt_to_remove_from(Loop& loop, Runtime runtime, std::string id, Deletion& deletion) {
+Task<> attempt_to_remove_from(Loop& loop, Runtime runtime, GroupMember container,
+                              Deletion& deletion) {
   try {
-    Task<> removing = remove_from(loop, std::move(runtime), std::move(id));
+    if (is_anothers_by_now(container, deletion)) co_return;
+    Task<> removing = remove_from(loop, std::move(runtime), container.id);
     co_await std::move(removing);
   } catch (const Error& error) {
     warn("failed to remove runc container", error.what());
@@ -143,7 +160,7 @@ Task<> remove_states(Reaper& reaper, std::vector<GroupMember> containers, Deleti
   Loop& loop = reaper.loop();
   TaskSet removing;
   for (const GroupMember& one : containers)
-    removing.spawn(attempt_to_remove_from(loop, Runtime(reaper, one.runtime), one.id, deletion),
+    removing.spawn(attempt_to_remove_from(loop, Runtime(reaper, one.runtime), one, deletion),
                    "remove " + one.id);
   Task<> ending = removing.wait_empty();
   co_await std::move(ending);
@@ -221,6 +238,11 @@ void clean(const std::vector<Remains>& all, Deletion& deletion) {
     });
   for (const Remains& one : all) {
     const Bundle bundle(one.container.bundle);
+    bool is_ours = false;
+    deletion.done &= attempt("failed to look at a bundle once more", [&] {
+      is_ours = !is_anothers_bundle_by_now(one.container, deletion);
+    });
+    if (!is_ours) continue;
     const bool had_state = std::ranges::any_of(
         known, [&](const GroupMember& member) { return member.id == one.container.id; });
     if (had_state || !exists(bundle.init_pid()))
@@ -275,9 +297,7 @@ std::vector<Remains> others_of_group(const Bundle& bundle, Deletion& deletion) {
     deletion.done &= attempt("failed to look at a recorded container", [&] {
       std::optional<GroupMember> member = read_member(bundle.path(), id);
       if (!member) return;
-      const std::optional<std::string> address = Bundle(member->bundle).read_address();
-      if (address.value_or(deletion.address) == deletion.address)
-        others.push_back({std::move(*member), true});
+      if (!is_anothers_by_now(*member, deletion)) others.push_back({std::move(*member), true});
     });
   }
   const std::string bundles = directory_of(bundle.path());

@@ -16,6 +16,7 @@
 #include "reliability/fast_shim.h"
 #include "reliability/scale.h"
 #include "runc_options.pb.h"
+#include "support/dying_process.h"
 
 namespace thinshim::test {
 namespace {
@@ -279,6 +280,41 @@ TEST_F(Pod, WhoseBundlesAreNamedByALinkKnowsItsOwn) {
   remove_bundles_of_others();
   expect_success(cleanup("sandbox"));
   expect_nothing_left(before, inits);
+}
+
+// `delete` looks at what is recorded before it waits for what the dead shim had begun.
+TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoComesBackMeanwhile) {
+  make_bundles();
+  auto shim = start_sandbox();
+  run(*shim, "sandbox");
+  const pid_t job = run(*shim, "job");
+  run(*shim, "web");
+  const std::string record = read(bundle("sandbox") / "web.member");
+  shim->end_container("web");
+  shim->end_container("sandbox");
+  std::ofstream(bundle("sandbox") / "web.member") << record;
+  kill_shim();
+  for (const char* file : {"address", "bootstrap.json", "init.pid"})
+    fs::remove(bundle("web") / file);
+  fs::rename(bundle("web"), directory_ / "web");
+
+  DyingProcess helper(bundle("sandbox"));
+  Subprocess deletion(command("sandbox", {"-bundle", bundle("sandbox"), "delete"}),
+                      surroundings("sandbox"));
+  eventually([&] { return deletion.has_ended(); }, std::chrono::milliseconds(300));
+  fs::rename(directory_ / "web", bundle("web"));
+  sandbox_.annotations = {};
+  make_bundle("web", sandbox_);
+  const Outcome started = start("web");
+  ASSERT_TRUE(started.ok()) << started;
+  auto others = connect(started.out);
+  const pid_t init = run(*others, "web");
+  helper.end();
+  expect_success(deletion.wait());
+  EXPECT_TRUE(is_alive(init));
+  EXPECT_TRUE(eventually([&] { return !is_alive(job); }));
+  others->end_container("web");
+  end_shim(*others);
 }
 
 TEST_F(Pod, WhoseRecordCannotBeReadIsNotCleanedUp) {
