@@ -61,6 +61,8 @@ class Container {
   const Bundle& bundle() const { return bundle_; }
   const ContainerSpec& spec() const { return spec_; }
   bool pausing() const { return init_->pausing(); }
+  // Whether something of a create that has failed may still be there.
+  bool is_left() const { return init_->is_left(); }
   // Init where `exec_id` is empty. Throws Error not_found.
   std::shared_ptr<Process> process(const std::string& exec_id) const;
 

@@ -67,6 +67,7 @@ Task<> InitProcess::create_container() {
   Task<> opening = open_io(settings_.io);
   co_await std::move(opening);
   Maker maker = [this](Runtime::Start start) {
+    asked_ = true;
     Runtime::Create options{settings_.bundle.path(), settings_.bundle.runtime_log(),
                             settings_.no_pivot, settings_.no_new_keyring, std::move(start)};
     return runtime_.create(settings_.container, std::move(options));
@@ -90,9 +91,10 @@ Task<bool> InitProcess::has_lost_it(Error error) {
 }
 
 // What was there before is another's, of which the runtime has told us; what came meanwhile may be.
-Task<bool> InitProcess::has_left_ours(Runtime::Knows before, Event* stop) {
+Task<std::optional<bool>> InitProcess::has_left_ours(Runtime::Knows before, Event* stop) {
   using Knows = Runtime::Knows;
-  if (before == Knows::yes || runtime_.knows(settings_.container) == Knows::no) co_return false;
+  if (!asked_ || before == Knows::yes || runtime_.knows(settings_.container) == Knows::no)
+    co_return false;
   // Which make() has removed before.
   if (::access(settings_.bundle.init_pid().c_str(), F_OK) == 0) co_return true;
   try {
@@ -103,7 +105,8 @@ Task<bool> InitProcess::has_left_ours(Runtime::Knows before, Event* stop) {
   } catch (const Error& error) {
     log::debug("whose container a failed create has left", {{"error", error.what()}});
   }
-  co_return before == Knows::no;
+  if (before == Knows::no) co_return true;
+  co_return std::nullopt;
 }
 
 // A runtime that was killed half way, or that made a container which we could not take over, leaves
@@ -114,18 +117,21 @@ Task<> InitProcess::undo_create(Runtime::Knows before) {
   TaskSet limit;
   limit.spawn(set_later(reaper_.loop(), kAsking, asked), "limit of asking for a container");
   limit.spawn(set_later(reaper_.loop(), kUndoing, over), "limit of undoing a create");
-  Task<bool> asking = has_left_ours(before, &asked);
-  const bool is_ours = co_await std::move(asking);
+  Task<std::optional<bool>> asking = has_left_ours(before, &asked);
+  const std::optional<bool> is_ours = co_await std::move(asking);
+  left_ = !is_ours;
   try {
     Task<> removing = runtime_.remove(settings_.container, true, &over);
-    if (is_ours) co_await std::move(removing);
+    if (is_ours.value_or(false)) co_await std::move(removing);
   } catch (const Error& error) {
+    left_ = runtime_.knows(settings_.container) != Runtime::Knows::no;
     log::debug("cleaning up after a failed create", {{"error", error.what()}});
   }
   try {
     Task<> unmounting = unmount(&over);
     co_await std::move(unmounting);
   } catch (const Error& error) {
+    left_ = true;
     log::warning("failed to cleanup rootfs mount",
                  {{"id", settings_.container}, {"error", error.what()}});
   }

@@ -31,8 +31,9 @@ class InitProcess : public Process {
 
   // Mounts the root file system, where there is something to mount, and has the runtime create the
   // container; where there is an image to restore, start() does that, and opens the streams. Where
-  // it throws, nothing of that is left.
+  // it throws, nothing of that is left, unless that cannot be told or done: then is_left().
   Task<> create(MountList rootfs, std::optional<Image> image);
+  bool is_left() const { return left_; }
   Task<> start();
   Task<> pause();
   // While pause() is under way.
@@ -61,8 +62,8 @@ class InitProcess : public Process {
   Task<> create_container();
   Task<> undo_create(Runtime::Knows before);
   // Whether what a failed create has left with the runtime is this container's; what the runtime
-  // knew `before`.
-  Task<bool> has_left_ours(Runtime::Knows before, Event* stop);
+  // knew `before`. Nothing where it cannot be told.
+  Task<std::optional<bool>> has_left_ours(Runtime::Knows before, Event* stop);
   // Whether the runtime has failed because it does not know the container any more: it says so, and
   // it is so.
   Task<bool> has_lost_it(Error error);
@@ -73,6 +74,8 @@ class InitProcess : public Process {
   Settings settings_;
   std::optional<Image> image_;  // as long as it is to be restored
   bool pausing_ = false;
+  bool asked_ = false;  // whether the runtime was asked to create the container
+  bool left_ = false;
 };
 
 }  // namespace thinshim

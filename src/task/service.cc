@@ -260,7 +260,7 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   being_created_.erase(id);
   if (being_created_.empty()) none_being_created_.set();
   if (failure) {
-    if (made && !exists) forget(*made);
+    if (made && !exists && !made->is_left()) forget(*made);
     work_has_gone();
     std::rethrow_exception(failure);
   }

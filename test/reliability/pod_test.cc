@@ -317,6 +317,31 @@ TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoComesBackMeanwhile) {
   end_shim(*others);
 }
 
+TEST_F(Pod, KeepsTheRecordOfAContainerOfWhichAHalfIsLeft) {
+  fs::create_directories(directory_ / "bin");
+  const fs::path runtime = directory_ / "bin/runc";
+  std::ofstream(runtime) << "#!/bin/sh\ncase \" $* \" in *' delete '*) [ ! -e "
+                         << directory_ / "refuse" << " ] || exit 1 ;; esac\n"
+                         << fast_runtime() << R"( "$@" || exit
+case " $* " in *' create '*) exit 1 ;; esac
+)";
+  fs::permissions(runtime, fs::perms::owner_all);
+  make_bundles({"sleep"});
+  const Leftovers before(namespace_);
+  auto shim = start_sandbox();
+  shim->end(shim->create_begin(fast_request("sandbox")));
+  shim->refusal_of(shim->create_begin(fast_request("web", runtime)));
+  EXPECT_EQ(members(), Lines()) << "all of it could be undone";
+  std::ofstream(directory_ / "refuse") << "";
+  shim->refusal_of(shim->create_begin(fast_request("web", runtime)));
+  EXPECT_EQ(members(), Lines{"web"});
+  kill_shim();
+  remove_bundles_of_others();
+  fs::remove(directory_ / "refuse");
+  expect_success(cleanup("sandbox"));
+  expect_nothing_left(before, {});
+}
+
 TEST_F(Pod, WhoseRecordCannotBeReadIsNotCleanedUp) {
   make_bundles({"sleep"});
   auto shim = start_sandbox();

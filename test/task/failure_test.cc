@@ -367,5 +367,20 @@ TEST_F(Failure, OfAStreamLeavesNothing) {
   expect_nothing_of("c1");
 }
 
+// The runtime may have another's container of that id.
+TEST_F(Failure, OfAStreamStartsNoRuntimeWhateverStandsInTheBundle) {
+  options.runc.set_binary_name(runtime.as_gvisor());
+  make_bundle("c1");
+  std::ofstream(directory / "c1/init.pid") << "1";
+  api::CreateTaskRequest request = create_request("c1");
+  request.set_stdout("/no/such/fifo");
+  refusal_of(create_begin(request));
+  request.set_stdout("");
+  std::filesystem::remove(directory / "c1/init.pid");
+  std::filesystem::create_directories(directory / "c1/init.pid/in-the-way");
+  refusal_of(create_begin(request));
+  EXPECT_EQ(runtime.calls(), Lines());
+}
+
 }  // namespace
 }  // namespace thinshim::test
