@@ -212,16 +212,18 @@ std::optional<RuncOptions> Bundle::read_options() const {
 void Bundle::write_exit(const Exit& exit) const { replace("exit.json", exit_to_json(exit)); }
 
 std::optional<Exit> Bundle::read_exit() const {
-  const std::string path = in("exit.json");
-  const std::optional<std::string> json = read_file(path, 4096);
-  if (!json) return std::nullopt;
-  try {
-    const Exit exit = exit_from_json(*json);
-    if (read_pid_file(init_pid()) != exit.pid) return std::nullopt;
-    return exit;
-  } catch (const Error& failure) {
-    throw failure.in("read " + path);
+  for (const char* name : {"exit.json", "exitstatus.json"}) {
+    const std::string path = in(name);
+    const std::optional<std::string> json = read_file(path, 4096);
+    if (!json) continue;
+    try {
+      const Exit exit = exit_from_json(*json);
+      if (read_pid_file(init_pid()) == exit.pid) return exit;
+    } catch (const Error& failure) {
+      throw failure.in("read " + path);
+    }
   }
+  return std::nullopt;
 }
 
 }  // namespace thinshim

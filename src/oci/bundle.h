@@ -12,6 +12,7 @@
 //   log.json                                   the OCI runtime's log
 //   criu-dump.log                              why a checkpoint or a restore failed
 //   exit.json                                  how init has ended (exit_json.h)
+//   exitstatus.json                            the same by the name of containerd's main; only read
 //   ID.member                                  each other container of the shim (group_record.h)
 #pragma once
 
@@ -66,8 +67,9 @@ class Bundle {
 
   // How init has ended, for whoever cleans up.
   void write_exit(const Exit& exit) const;
-  // Nothing where the file is missing, or speaks of another process than init.pid does: of an
-  // earlier one in the same bundle. Throws Error where it cannot be understood.
+  // By either name, our own first. Nothing where the file is missing, or speaks of another process
+  // than init.pid does: of an earlier one in the same bundle. Throws Error where it cannot be
+  // understood.
   std::optional<Exit> read_exit() const;
 
  private:

@@ -4,6 +4,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <cstdio>

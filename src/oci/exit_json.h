@@ -2,6 +2,9 @@
 // exit.json: how a container's init has ended, for `delete`, which containerd calls when the shim
 // is dead, and with whose answer it tells the exit once more (containerd#14113, #14020).
 //
+// Its name is that of the newest release, 2.4.2. containerd's main (0a95d5b, #14113) calls the same
+// thing exitstatus.json: a `delete` that may come before or after an upgrade reads both.
+//
 // The form is containerd's own (2.4.0 to 2.4.2, cmd/containerd-shim-runc-v2/runc/util.go):
 // go-runc's Exit as Go's encoding/json writes it,
 //

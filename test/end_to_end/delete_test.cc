@@ -407,17 +407,21 @@ TEST_F(Delete, AnswersWithTheExitThatWasTold) {
   }
 }
 
-// As containerd's own shim has written it (2.4.2), and as one would that was killed half way.
+// As containerd's own shim has written it (2.4.2, and main), and as one would that was killed half
+// way.
 TEST_F(Delete, AnswersWithTheExitThatAnotherShimHasTold) {
   make_bundle("c1");
   std::ofstream(bundle("c1") / "init.pid") << "4711";
-  std::ofstream(bundle("c1") / "exit.json")
-      << R"({"Timestamp":"2026-11-30T17:46:09.5+01:00","Pid":4711,"Status":3})";
-  Outcome outcome = cleanup("c1");
-  api::DeleteResponse response;
-  EXPECT_TRUE(outcome.ok() && response.ParseFromString(outcome.out)) << outcome;
-  EXPECT_EQ(response.exit_status(), 3u);
-  EXPECT_EQ(response.exited_at().seconds(), 1796057169);
+  for (const char* name : {"exit.json", "exitstatus.json"}) {
+    std::ofstream(bundle("c1") / name)
+        << R"({"Timestamp":"2026-11-30T17:46:09.5+01:00","Pid":4711,"Status":3})";
+    const Outcome outcome = cleanup("c1");
+    api::DeleteResponse response;
+    EXPECT_TRUE(outcome.ok() && response.ParseFromString(outcome.out)) << outcome;
+    EXPECT_EQ(response.exit_status(), 3u) << name;
+    EXPECT_EQ(response.exited_at().seconds(), 1796057169);
+    fs::remove(bundle("c1") / name);
+  }
   std::ofstream(bundle("c1") / "exit.json") << R"({"Timestamp":"2026-)";
   EXPECT_EQ(answer_of(cleanup("c1"), true).pid(), 4711u);
 }
