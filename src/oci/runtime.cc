@@ -155,7 +155,8 @@ Task<std::string> Runtime::call(Call call) {
 
   Output output;
   try {
-    Task<Output> running = run(reaper_, std::move(command), call.stop);
+    Task<Output> running = run(reaper_, std::move(command), call.stop,
+                               call.answers ? Stderr::apart : Stderr::with_stdout);
     output = co_await std::move(running);
   } catch (const Error& error) {
     throw call.what.empty() ? error : error.in(call.what);
@@ -165,6 +166,7 @@ Task<std::string> Runtime::call(Call call) {
     throw Error::unknown(call.what + ": runtime " + quoted(settings_.binary) +
                          " says success, and wrote no " + call.pid_file);
   }
+  output.text += output.complaints;
   if (call.stop && call.stop->is_set() && output.exit.status == 128 + SIGKILL)
     output.text = "it took too long and was killed";
   Error failure = Error::unknown(
@@ -268,6 +270,7 @@ Task<> Runtime::kill(std::string id, int signal, bool all, Event* stop) {
 
 Task<std::optional<Runtime::State>> Runtime::state(std::string id, Event* stop) {
   Call request{"", {"state", id}, {}, {}, stop};
+  request.answers = true;
   std::optional<Error> failure;
   std::string text;
   try {
@@ -278,8 +281,7 @@ Task<std::optional<Runtime::State>> Runtime::state(std::string id, Event* stop) 
   if (failure && says_there_is_none(*failure)) co_return std::nullopt;
   if (failure) throw *failure;
   StateVisitor visitor;
-  const std::size_t begin = text.find('{');  // behind what it may have to say on stderr
-  if (begin != std::string::npos) visit_json(std::string_view(text).substr(begin), visitor);
+  if (text.find('{') != std::string::npos) visit_json(text, visitor);
   if (visitor.state.status.empty())
     throw Error::unknown("runtime " + quoted(settings_.binary) +
                          " prints no state: " + quoted(std::string_view(text).substr(0, kShown)));

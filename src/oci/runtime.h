@@ -5,8 +5,8 @@
 // Every call is a child process of its own and may take as long as it likes, or until its `stop` is
 // set, by which it is killed; nothing here waits for another call. A failure carries the runtime's
 // own reason: the last error of its log, else its program, which may be no runtime at all, with its
-// exit status and what it printed. Each call but
-// create writes its log to memory, so that calls at the same time never read each other's reasons.
+// exit status and what it printed. Each call but create writes its log to memory, so that calls at
+// the same time never read each other's reasons.
 #pragma once
 
 #include <optional>
@@ -108,6 +108,7 @@ class Runtime {
     Event* stop = nullptr;
     bool for_container = false;  // which gets /dev/null for what is missing of 0, 1 and 2
     std::string pid_file = {};   // that it must have written then
+    bool answers = false;        // on stdout, whatever it says on stderr
   };
   // Returns what it printed.
   Task<std::string> call(Call call);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "base/error.h"
 
@@ -31,9 +32,29 @@ bool collect(int fd, std::string& text) {
   }
 }
 
-Task<> collect_to_end(Watch& watch, int fd, std::string& text) {
-  while (collect(fd, text)) co_await watch.readable();
-}
+// Keeps what comes from a pipe, as long as somebody waits for it.
+class Collector {
+ public:
+  Collector(Loop& loop, const Fd& pipe, std::string& text)
+      : fd_(pipe.get()), text_(text), watch_(loop, fd_) {
+    set_nonblocking(fd_, true);
+    collecting_.spawn(collect_to_end(), "collect a program's output");
+  }
+  // Takes what is there.
+  void finish() {
+    collecting_.cancel();
+    collect(fd_, text_);
+  }
+
+ private:
+  Task<> collect_to_end() {
+    while (collect(fd_, text_)) co_await watch_.readable();
+  }
+  int fd_;
+  std::string& text_;
+  Watch watch_;
+  TaskSet collecting_;
+};
 
 // Waits for the end of a child, which comes by force once `stop` is set or nobody waits any more.
 class Leash {
@@ -110,26 +131,27 @@ struct FailureHeader {
 
 }  // namespace
 
-Task<Output> run(Reaper& reaper, Command command, Event* stop) {
+Task<Output> run(Reaper& reaper, Command command, Event* stop, Stderr where) {
   Pipe pipe = make_pipe();
-  set_nonblocking(pipe.read.get(), true);
+  Pipe complaints = where == Stderr::apart ? make_pipe() : Pipe();
   if (command.fds.size() < 3) command.fds.resize(3, -1);
-  for (int standard : {1, 2})
-    if (command.fds[standard] < 0) command.fds[standard] = pipe.write.get();
+  if (command.fds[1] < 0) command.fds[1] = pipe.write.get();
+  if (command.fds[2] < 0)
+    command.fds[2] = complaints.write ? complaints.write.get() : pipe.write.get();
   Mutex::Guard turn = co_await reaper.turn();
   Child child = reaper.start_in_turn(command, std::move(turn));
   pipe.write.reset();
+  complaints.write.reset();
 
   Output output;
-  Watch watch(reaper.loop(), pipe.read.get());
-  TaskSet collecting;
-  collecting.spawn(collect_to_end(watch, pipe.read.get(), output.text),
-                   "collect the output of " + command.program);
+  Collector text(reaper.loop(), pipe.read, output.text);
+  std::optional<Collector> rest;
+  if (complaints.read) rest.emplace(reaper.loop(), complaints.read, output.complaints);
   Leash leash(reaper.loop(), child);
   Task<> ending = leash.wait(stop);
   co_await std::move(ending);
-  collecting.cancel();
-  collect(pipe.read.get(), output.text);
+  text.finish();
+  if (rest) rest->finish();
   output.exit = child.exit();
   co_return output;
 }

@@ -12,10 +12,14 @@
 
 namespace thinshim {
 
+// Where it goes: one who reads an answer wants no complaints in it.
+enum class Stderr { with_stdout, apart };
+
 struct Output {
   Exit exit;
-  // The first 64 KiB of what the program wrote to stdout and stderr.
+  // The first 64 KiB of what the program wrote to stdout and stderr, or to stdout alone.
   std::string text;
+  std::string complaints = {};  // to stderr alone, likewise
 };
 
 // Runs `command` with stdout and stderr (descriptors 1 and 2 of `command.fds`, where these are -1
@@ -27,7 +31,8 @@ struct Output {
 // Once `stop`, where there is one, is set, the program is killed; its end is waited for, but no
 // longer than two seconds, for the kernel may not let it go: then Error is thrown, and who reaps it
 // is nobody's concern. Cancelling the task kills it too.
-Task<Output> run(Reaper& reaper, Command command, Event* stop = nullptr);
+Task<Output> run(Reaper& reaper, Command command, Event* stop = nullptr,
+                 Stderr where = Stderr::with_stdout);
 
 // Runs `work` in a fork of this process with all descriptors closed, and throws the Error that it
 // threw. Throws Error where there is no fork or it dies otherwise, and says by `what` what it was

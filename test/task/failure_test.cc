@@ -178,6 +178,7 @@ TEST_F(Failure, OfCreateLeavesARunningContainerOfAnotherBundleAlone) {
   for (const std::string& binary : {runtime.binary(), runtime.as_gvisor()}) {
     options.runc.set_binary_name(binary);
     runtime.before("create", race);
+    runtime.before("state", "echo '{\"level\":\"warning\"}' >&2") /* which is no answer */;
     make_bundle("c1");
     EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
                    "OCI runtime create failed: container with given ID already exists");
