@@ -118,10 +118,18 @@ Remains remains_in(const Bundle& bundle, const std::string& id, const Arguments&
   return remains;
 }
 
+Task<bool> is_known(Runtime runtime, std::string id) {
+  const Runtime::Knows known = runtime.knows(id);
+  if (known != Runtime::Knows::unknown) co_return known == Runtime::Knows::yes;
+  Task<std::optional<Runtime::State>> asking = runtime.state(id);
+  const std::optional<Runtime::State> state = co_await std::move(asking);
+  co_return state.has_value();
+}
+
 // Throws Error where the runtime may still have it. One that does not know it need not succeed, and
 // one that fails may do so because another `delete` of the same pod is removing it just now.
 Task<> remove_from(Loop& loop, Runtime runtime, std::string id) {
-  constexpr int kLooks = 20;
+  constexpr Duration kLooking = std::chrono::milliseconds(500);
   constexpr Duration kPause = std::chrono::milliseconds(25);
   std::optional<Error> failure;
   try {
@@ -130,18 +138,20 @@ Task<> remove_from(Loop& loop, Runtime runtime, std::string id) {
   } catch (const Error& error) {
     failure = error;
   }
-  Runtime::Knows left = runtime.knows(id);
-  for (int look = 0; failure && left == Runtime::Knows::yes && look < kLooks; ++look) {
+  if (!failure && runtime.knows(id) != Runtime::Knows::yes) co_return;
+  if (!failure) failure = Error::failed_precondition("the runtime still has " + id);
+  for (const Clock::time_point end = Clock::now() + kLooking;;) {
+    bool is_left = true;
+    try {
+      Task<bool> asking = is_known(runtime, id);
+      is_left = co_await std::move(asking);
+    } catch (const Error& error) {
+      warn("failed to ask for runc container", error.what());
+    }
+    if (!is_left) co_return;
+    if (Clock::now() >= end) throw *failure;
     co_await sleep(loop, kPause);
-    left = runtime.knows(id);
   }
-  if (failure && left == Runtime::Knows::unknown) {
-    Task<std::optional<Runtime::State>> asking = runtime.state(id);
-    const std::optional<Runtime::State> state = co_await std::move(asking);
-    left = state ? Runtime::Knows::yes : Runtime::Knows::no;
-  }
-  if (left != Runtime::Knows::yes) co_return;
-  throw failure ? *failure : Error::failed_precondition("the runtime still has " + id);
 }
 
 Task<> attempt_to_remove_from(Loop& loop, Runtime runtime, GroupMember container,
@@ -327,7 +337,7 @@ std::string answer_for(const Bundle& bundle) {
   });
   Exit exit{0, 128 + SIGKILL, {}};
   clock_gettime(CLOCK_REALTIME, &exit.at);
-  // Which was told already, by a shim that died later.
+  // Which the shim has told, or was about to tell when it died.
   attempt("failed to read the exit", [&] { exit = bundle.read_exit().value_or(exit); });
   response.set_exit_status(static_cast<std::uint32_t>(exit.status));
   response.mutable_exited_at()->set_seconds(exit.at.tv_sec);

@@ -314,6 +314,12 @@ case " $* " in *' delete '*)
     echo "container $id $(cat "$place/refuse")" >&2
     exit 1
   fi ;;
+*' state '*)
+  if [ -e "$place/asked" ]; then
+    runc --root "$root.hidden" delete --force "$id" && rm -f "$state"
+  elif [ -e "$place/removing" ]; then
+    mv "$place/removing" "$place/asked"
+  fi ;;
 esac
 runc --root "$root.hidden" "$@" || exit
 case " $* " in
@@ -367,6 +373,18 @@ TEST_F(DeleteOfAnotherRuntime, SaysThatItHasFailedWhereThatStillHasTheContainer)
   EXPECT_TRUE(is_alive(pid));
   fs::remove(directory_ / "refuse");
   answer_of(cleanup("c1"));
+  expect_gone("c1", pid);
+}
+
+// By another `delete`, in this test when it is asked for the container once more.
+TEST_F(DeleteOfAnotherRuntime, IsContentWhereTheContainerIsBeingRemoved) {
+  auto shim = start_shim("c1");
+  const pid_t pid = run_by_it(*shim, "c1");
+  kill_shim();
+  refuse_to_delete("is being removed");
+  std::ofstream(directory_ / "removing") << "";
+  answer_of(cleanup("c1"));
+  EXPECT_FALSE(has_state("c1"));
   expect_gone("c1", pid);
 }
 
