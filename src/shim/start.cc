@@ -131,9 +131,11 @@ struct Place {
 };
 // Removes only the socket of a shim that is proven dead.
 Place take_place(const std::string& path, const std::string& id) {
-  constexpr int kTries =
-      4;  // one that lives may just be going, or have no room for one more client
+  // One that lives may just be going, or have no room for one more client.
+  constexpr int kTries = 4;
+  constexpr useconds_t kBetweenTries = 5000;
   for (int tries = 0; tries < kTries; ++tries) {
+    if (tries > 0) ::usleep(kBetweenTries);
     try {
       return {bind_socket(path)};
     } catch (const Error& error) {
