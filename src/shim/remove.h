@@ -3,7 +3,9 @@
 //
 // containerd calls it after every deletion, after a crash of the shim, and when it cannot reach a
 // shim after its own restart; people call it by hand. It may find all of a container or nothing,
-// and may be called again. Where nothing is left it starts no runtime.
+// and may be called again. Where nothing is left it starts no runtime; one whose layout is unknown
+// (oci/runtime.h: nvidia-container-runtime, gVisor's runsc) is asked in any case, which costs its
+// start once more for each deletion.
 #pragma once
 
 #include <string>
