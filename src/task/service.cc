@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/reserve.h"
-#include "oci/group_record.h"
 
 namespace thinshim {
 namespace {
@@ -178,22 +177,31 @@ std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& req
       request.id(),          bundle,   std::move(runtime), std::move(options), std::move(streams),
       std::move(read.stdio), &loggers_};
   auto made = std::make_shared<Container>(reaper_, events_, std::move(setup));
-  if (is_first) return made;
+  if (is_first) {  // and may have been made anew, while others run
+    for (const auto& [id, other] : members_) record(other);
+    return made;
+  }
   member.cgroups_path = made->spec().cgroups_path;
   member.root_path = made->spec().root_path;
   if (!member.root_path.starts_with('/'))
     member.root_path = join_path(bundle.path(), member.root_path);
+  record(member);
+  members_.insert_or_assign(member.id, member);
+  return made;
+}
+
+void TaskService::record(const GroupMember& member) const {
   try {
     member.write_to(settings_.first_bundle);
   } catch (const Error& error) {
     if (error.errnum() != ENOENT) throw error.in("record the container");
   }  // where that bundle is gone, so is whoever would have been asked to clean up by it
-  return made;
 }
 
 // Its record would have a later `delete` end whoever has its id by then.
-void TaskService::forget(const Container& container) const {
+void TaskService::forget(const Container& container) {
   if (settings_.first_bundle.empty()) return;
+  members_.erase(container.id());
   try {
     remove_member(settings_.first_bundle, container.id());
   } catch (const Error& error) {

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "async/sync.h"
+#include "oci/group_record.h"
 #include "task/container.h"
 #include "ttrpc/server.h"
 
@@ -119,7 +120,8 @@ class TaskService {
   Task<Response> when_created(Task<Response> (TaskService::*member)(Request), Request request);
   Task<> creation_over(std::shared_ptr<Event> over);
   std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request);
-  void forget(const Container& container) const;
+  void record(const GroupMember& member) const;
+  void forget(const Container& container);
   Task<pid_t> create_container(Process::Stop stop, api::CreateTaskRequest request);
   Task<std::shared_ptr<Process>> remove_process(Process::Stop stop,
                                                 std::shared_ptr<Container> container,
@@ -143,6 +145,7 @@ class TaskService {
   Settings settings_;
   Loggers loggers_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
+  std::map<std::string, GroupMember> members_;  // who is recorded, or would be
   std::map<std::string, Creation> being_created_;
   std::map<std::string, std::uint64_t> expected_;  // until when, by the loop's clock
   bool shutdown_asked_ = false;

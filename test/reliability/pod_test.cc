@@ -203,6 +203,29 @@ TEST_F(Pod, ThatIsDeletedInOrderLeavesNoRecord) {
   end_shim(*shim);
 }
 
+TEST_F(Pod, WhoseFirstContainerIsMadeAnewHasTheRecordsOfThoseWhoRun) {
+  make_bundles();
+  const Leftovers before(namespace_);
+  auto shim = start_sandbox();
+  run(*shim, "sandbox");
+  std::vector<pid_t> inits = {run(*shim, "web")};
+  run(*shim, "job");
+  shim->end_container("sandbox");
+  shim->end_container("job");
+  const std::string bootstrap = read(bundle("sandbox") / "bootstrap.json");
+  fs::rename(bundle("sandbox"), directory_ / "elsewhere");
+  fs::create_directory(bundle("sandbox"));
+  for (const char* file : {"config.json", "rootfs", "log"})
+    fs::rename(directory_ / "elsewhere" / file, bundle("sandbox") / file);
+  std::ofstream(bundle("sandbox") / "bootstrap.json") << bootstrap;
+  inits.push_back(run(*shim, "sandbox"));
+  EXPECT_EQ(members(), Lines{"web"});
+  kill_shim();
+  remove_bundles_of_others();
+  expect_success(cleanup("sandbox"));
+  expect_nothing_left(before, inits);
+}
+
 // Without a record a container would run that nobody ends; where the first bundle is gone, nobody
 // will ask.
 TEST_F(Pod, MakesNoContainerThatCannotBeRecorded) {
