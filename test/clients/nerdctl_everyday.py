@@ -93,10 +93,11 @@ def _(w):
 @step("cp in and out, commit, diff")
 def _(w):
     name = w.start("sleep", "1000")
-    place = world.DIRECTORY / "copied"
+    place = w.scratch / "copied"
     place.write_text("text\n")
     w.nerdctl("cp", place, f"{name}:/tmp/file")
     expect_equal(b"text\n", w.nerdctl("exec", name, "cat", "/tmp/file").stdout)
+    place.unlink()
     w.nerdctl("cp", f"{name}:/www/index.html", place)
     expect_equal("It works!\n", place.read_text())
     w.nerdctl("stop", "-t", "0", name)

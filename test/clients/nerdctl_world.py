@@ -23,6 +23,9 @@ class Nerdctl:
         self.containerd = self.make_containerd()
         self.containerd.up()
         self.registry.push_box("box", "1")
+        self.scratch = world.DIRECTORY / "scratch"  # where whoever runs nerdctl may write
+        self.scratch.mkdir()
+        self.scratch.chmod(0o777)
         self.environment = self.make_settings()
         self.numbers = itertools.count()
         self.begun = []
