@@ -172,10 +172,10 @@ def table(tables, versions):
     unlike = [(group, row) for group, rows in tables.items() for row in rows if not row[1].all or not row[2].all]
     unlike = [(group, row) for group, row in unlike if not row[1].skipped]
     if unlike:
-        lines += ["", "What does not pass on both:", "", "| | | stock shim | thinshim |", "| --- | --- | --- | --- |"]
-        for group, (name, stock, thin, _) in unlike:
-            name = name.replace("|", "\\|")
-            lines.append(f"| {TITLES[group]} | {name} | {stock} | {thin} |")
+        lines += ["", "What does not pass on both:", "", "| | | stock shim | thinshim | |", "| --- | --- | --- | --- | --- |"]
+        for group, (name, stock, thin, word) in unlike:
+            name = name.replace("|", "\\|").replace("<", "&lt;")
+            lines.append(f"| {TITLES[group]} | {name} | {stock} | {thin} | {word} |")
     return "\n".join(lines) + "\n"
 
 
