@@ -9,12 +9,21 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <cstdlib>
 #include <memory>
+#include <utility>
 
 #include "base/error.h"
 #include "base/fd.h"
 
 namespace thinshim {
+
+namespace {
+
+// ESRCH comes from /proc only, where a process has ended between two steps.
+bool is_missing(int errnum) { return errnum == ENOENT || errnum == ENOTDIR || errnum == ESRCH; }
+
+}  // namespace
 
 std::string read_all(int fd, std::size_t limit, const std::string& context) {
   std::string content;
@@ -32,24 +41,30 @@ std::string read_all(int fd, std::size_t limit, const std::string& context) {
 
 std::optional<std::string> read_file(const std::string& path, std::size_t limit, Links links) {
   Fd file = try_open(path, O_RDONLY | O_NONBLOCK | (links == Links::refuse ? O_NOFOLLOW : 0));
-  if (!file && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
+  if (!file && is_missing(errno)) return std::nullopt;
   if (!file) throw_errno("open " + path);
   return read_all(file.get(), limit, "read " + path);
 }
 
-std::string read_link(const std::string& path) {
+std::optional<std::string> read_link(const std::string& path) {
   char name[PATH_MAX];
   const ssize_t size = ::readlink(path.c_str(), name, sizeof name);
-  const bool whole = size > 0 && size < static_cast<ssize_t>(sizeof name);
-  return whole ? std::string(name, static_cast<std::size_t>(size)) : std::string();
+  if (size < 0 && (is_missing(errno) || errno == EINVAL)) return std::nullopt;
+  if (size < 0) throw_errno("read the link " + path);
+  if (size == static_cast<ssize_t>(sizeof name)) throw_errno("read the link " + path, ENAMETOOLONG);
+  return std::string(name, static_cast<std::size_t>(size));
 }
 
-std::string read_proc_file(int pid, const std::string& name) {
-  try {
-    return read_file("/proc/" + std::to_string(pid) + "/" + name).value_or("");
-  } catch (const Error&) {  // ESRCH where it ends just now
-    return "";
-  }
+std::optional<std::string> real_path(const std::string& directory) {
+  char real[PATH_MAX];
+  if (::realpath(directory.c_str(), real)) return real;
+  if (is_missing(errno)) return std::nullopt;
+  throw_errno("find " + directory);
+}
+
+bool may_exist(const std::string& path) {
+  struct stat status{};
+  return ::lstat(path.c_str(), &status) == 0 || !is_missing(errno);
 }
 
 void write_file(const std::string& path, std::string_view content, unsigned mode) {
@@ -95,7 +110,7 @@ std::string_view base_name(std::string_view path) {
 std::vector<std::string> entries_of(const std::string& directory) {
   std::vector<std::string> names;
   std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory.c_str()), ::closedir);
-  if (!open && (errno == ENOENT || errno == ENOTDIR)) return names;
+  if (!open && is_missing(errno)) return names;
   if (!open) throw_errno("open " + directory);
   for (errno = 0; dirent* entry = ::readdir(open.get()); errno = 0) {
     std::string name = entry->d_name;
@@ -106,9 +121,14 @@ std::vector<std::string> entries_of(const std::string& directory) {
 }
 
 bool is_same_file(const std::string& one, const std::string& other) {
+  if (one == other) return true;
   struct stat first{}, second{};
-  return one == other || (::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 &&
-                          first.st_dev == second.st_dev && first.st_ino == second.st_ino);
+  for (const auto& [name, status] : {std::pair{&one, &first}, std::pair{&other, &second}}) {
+    if (::stat(name->c_str(), status) == 0) continue;
+    if (is_missing(errno)) return false;
+    throw_errno("find " + *name);
+  }
+  return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 std::string working_directory() {

@@ -23,14 +23,16 @@ enum class Links { refuse, follow };
 std::optional<std::string> read_file(const std::string& path, std::size_t limit = 16u << 20,
                                      Links links = Links::refuse);
 
-// Where a symbolic link leads; empty where it is none, or longer than PATH_MAX.
-std::string read_link(const std::string& path);
+// Where a symbolic link leads; nothing where there is none. Throws Error where that cannot be told.
+std::optional<std::string> read_link(const std::string& path);
+// The path of a directory without links; nothing where it is missing. Throws Error where that
+// cannot be told.
+std::optional<std::string> real_path(const std::string& directory);
+// Whether there is something of this name, a link too. What cannot be told may be there.
+bool may_exist(const std::string& path);
 
 // Replaces the file's content in place (created with `mode`), where it is no link. Throws Error.
 void write_file(const std::string& path, std::string_view content, unsigned mode);
-
-// /proc/PID/NAME; empty where the process is gone or does not show it.
-std::string read_proc_file(int pid, const std::string& name);
 
 // The pid written in a pid file: nothing where the file is missing; throws Error on any content but
 // a positive number.
@@ -48,7 +50,7 @@ std::vector<std::string> entries_of(const std::string& directory);
 std::string working_directory();
 
 // Whether two names are of one file or directory, links followed. One that is missing is only
-// itself.
+// itself. Throws Error where that cannot be told.
 bool is_same_file(const std::string& one, const std::string& other);
 
 // mkdir -p; directories that exist keep their mode. Throws Error.

@@ -2,6 +2,7 @@
 #include "base/proc.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -62,8 +63,20 @@ Fate fate_of(pid_t pid) try {
 }
 
 pid_t parent_of(pid_t pid) {
-  const std::string stat = read_proc_file(pid, "stat");
+  const std::string stat = read_of_process(pid, "stat").value_or("");
   return static_cast<pid_t>(parse_number(stat_field(stat, kParent)).value_or(0));
+}
+
+std::vector<pid_t> own_children() {
+  const std::string thread =
+      std::to_string(::getpid());  // the main one, of whose number the process's is
+  const std::optional<std::string> text = read_file("/proc/self/task/" + thread + "/children");
+  std::vector<pid_t> pids;
+  std::string_view rest = text ? *text : std::string_view();
+  while (!rest.empty())
+    if (std::optional<std::uint64_t> pid = parse_number(cut_word(rest)))
+      pids.push_back(static_cast<pid_t>(*pid));
+  return pids;
 }
 
 }  // namespace thinshim

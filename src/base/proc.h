@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/text.h"
 
@@ -46,7 +47,10 @@ Fate fate_of(pid_t pid);
 // /proc/PID/NAME; nothing where the process is gone. Throws Error where it cannot be read.
 std::optional<std::string> read_of_process(pid_t pid, const std::string& name);
 
-// 0 where the process is gone.
+// 0 where the process is gone. Throws Error where it cannot be told.
 pid_t parent_of(pid_t pid);
+
+// All children of this process, where the kernel lists them (CONFIG_PROC_CHILDREN). Throws Error.
+std::vector<pid_t> own_children();
 
 }  // namespace thinshim

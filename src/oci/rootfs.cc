@@ -78,7 +78,7 @@ Place find_place(const std::string& rootfs, const std::string& target) {
   }
   if (!fd) throw_errno(what);
   Place place{std::move(fd), ""};
-  place.name = read_link(place.path());
+  place.name = read_link(place.path()).value_or("");
   if (!place.name.starts_with('/')) throw Error::unknown(what + ": it has no path");
   return place;
 }

@@ -62,11 +62,6 @@ std::string reason_of(const std::string& binary, const Output& output, const std
   return text.empty() ? what : what + ": " + text;
 }
 
-bool exists(const std::string& path) {
-  struct stat status{};
-  return ::lstat(path.c_str(), &status) == 0 || errno != ENOENT;
-}
-
 void append_start_options(std::vector<std::string>& arguments, const Runtime::Start& start) {
   arguments.insert(arguments.end(), {"--pid-file", start.pid_file});
   if (start.console_socket)
@@ -162,7 +157,7 @@ Task<std::string> Runtime::call(Call call) {
     throw call.what.empty() ? error : error.in(call.what);
   }
   if (output.exit.status == 0) {
-    if (call.pid_file.empty() || exists(call.pid_file)) co_return std::move(output.text);
+    if (call.pid_file.empty() || may_exist(call.pid_file)) co_return std::move(output.text);
     throw Error::unknown(call.what + ": runtime " + quoted(settings_.binary) +
                          " says success, and wrote no " + call.pid_file);
   }

@@ -50,12 +50,9 @@ std::optional<std::string> canonical(const std::string& target) {
   std::string name(base_name(target));
   if (name.empty() || name == "." || name == "..")
     throw Error::invalid_argument("unmount " + target);
-  char resolved[PATH_MAX];
-  if (!::realpath(directory_of(target).c_str(), resolved)) {
-    if (is_missing(errno)) return std::nullopt;
-    throw_errno("failed to unmount target " + target);
-  }
-  return join_path(resolved, name);
+  const std::optional<std::string> directory = real_path(directory_of(target));
+  if (!directory) return std::nullopt;
+  return join_path(*directory, name);
 }
 
 bool is_empty_directory(const std::string& path) {

@@ -126,9 +126,9 @@ Fd bind_socket(const std::string& path) {
   return socket;
 }
 
-bool is_socket(const std::string& path) {
+bool is_no_socket(const std::string& path) {
   struct stat status{};
-  return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+  return ::lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode);
 }
 
 namespace {

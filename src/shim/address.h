@@ -50,8 +50,8 @@ class SocketLock {
 // Binds a socket with mode 0600. Until somebody listens on it, it looks dead: keep it locked.
 // Throws Error, with errnum() EADDRINUSE where the path is taken.
 Fd bind_socket(const std::string& path);
-// Whether there is a socket of that name; a link to one is none.
-bool is_socket(const std::string& path);
+// Whether something else than a socket has that name; a link to one is something else.
+bool is_no_socket(const std::string& path);
 // Dead is who is proven dead: nobody listens (ECONNREFUSED), or the process that listens is being
 // ended, whose descriptors the kernel has not closed yet: containerd calls `delete` that early. A
 // listener whose queue is full is alive. Whatever else a call says (no memory, no descriptor, no

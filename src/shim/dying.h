@@ -27,7 +27,8 @@ struct ShimPlace {
 // A shim that is killed closes its socket first, which calls `delete`, and only at its very end has
 // the kernel kill the runtime and the helpers that it has started: what they still do would be done
 // behind our back. Those whose bundle says nothing of a shim, because it was removed, are waited
-// for whosever they are. Throws Error failed_precondition where they are not gone by then.
+// for whosever they are, and so is an answer of the system's. Throws Error where they are not gone,
+// or there is none, by then.
 void wait_for_the_dying(const ShimPlace& place, std::chrono::steady_clock::time_point end);
 
 // Whether a thinshim serves there that nobody has sent a signal to die. One whose bundle says
@@ -36,7 +37,7 @@ void wait_for_the_dying(const ShimPlace& place, std::chrono::steady_clock::time_
 bool has_living_server(const ShimPlace& place);
 
 // Kills the process where it makes the container of this bundle, whose root file system is `root`,
-// or is what will become its first process.
+// or is what will become its first process. One that cannot be looked at is left.
 void end_what_works_for(const std::string& bundle, const std::string& root, pid_t pid);
 
 }  // namespace thinshim

@@ -72,11 +72,6 @@ bool attempt(const std::string& what, const std::function<void()>& step) {
   }
 }
 
-bool exists(const std::string& path) {
-  struct stat status{};
-  return ::lstat(path.c_str(), &status) == 0;
-}
-
 // A container of which something may be left.
 struct Remains {
   GroupMember container;  // without what stands in its config.json, unless it is recorded
@@ -95,7 +90,7 @@ bool is_anothers_by_now(const GroupMember& container, const Deletion& deletion) 
 
 // Likewise of the bundle: one without an address is not what we knew.
 bool is_anothers_bundle_by_now(const GroupMember& container, const Deletion& deletion) {
-  if (container.id == deletion.arguments.id || !exists(container.bundle)) return false;
+  if (container.id == deletion.arguments.id || !may_exist(container.bundle)) return false;
   return Bundle(container.bundle).read_address() != deletion.address;
 }
 
@@ -185,7 +180,7 @@ void remove_groups(const Remains& remains, const Deletion& deletion) {
   std::string path = remains.container.cgroups_path;
   std::string root = remains.container.root_path;
   if (!remains.recorded) {
-    if (!exists(bundle.config())) return;
+    if (!may_exist(bundle.config())) return;
     const ContainerSpec spec = read_container_spec(bundle.config());
     path = spec.cgroups_path;
     root =
@@ -202,7 +197,7 @@ void remove_groups(const Remains& remains, const Deletion& deletion) {
 }
 
 void remove_files(const Bundle& bundle) {
-  if (!exists(bundle.config())) return;  // no bundle: its pid files are somebody else's
+  if (!may_exist(bundle.config())) return;  // no bundle: its pid files are somebody else's
   for (const std::string& name : entries_of(bundle.path())) {
     const bool exec_pid = name.ends_with(".pid") && name.size() > 4 && name != "init.pid";
     const bool console = name.starts_with("console-") && name.ends_with(".sock");
@@ -215,10 +210,12 @@ Runtime::Knows knows(const Remains& remains) {
   return Runtime::knows(remains.container.runtime, remains.container.id);
 }
 
+bool has_init_pid(const Bundle& bundle) { return ::access(bundle.init_pid().c_str(), F_OK) == 0; }
+
 // Not after every deletion: that leaves the pid and no state. A record is there only before one.
 bool may_be_half_made(const Remains& remains) {
   const Bundle bundle(remains.container.bundle);
-  return remains.recorded || (exists(bundle.config()) && !exists(bundle.init_pid()));
+  return remains.recorded || (may_exist(bundle.config()) && !has_init_pid(bundle));
 }
 
 // All of them have, or had, one shim.
@@ -255,7 +252,7 @@ void clean(const std::vector<Remains>& all, Deletion& deletion) {
     if (!is_ours) continue;
     const bool had_state = std::ranges::any_of(
         known, [&](const GroupMember& member) { return member.id == one.container.id; });
-    if (had_state || !exists(bundle.init_pid()))
+    if (had_state || !has_init_pid(bundle))
       attempt("failed to remove the container's cgroups", [&] { remove_groups(one, deletion); });
     attempt("failed to cleanup rootfs mount", [&] { unmount_all(bundle.rootfs()); });
     attempt("failed to remove the bundle's pid files", [&] { remove_files(bundle); });
@@ -265,8 +262,8 @@ void clean(const std::vector<Remains>& all, Deletion& deletion) {
 // The socket goes where nobody can be reached by it.
 Liveness remove_dead_socket(const Deletion& deletion) {
   std::optional<std::string> path = path_of_address(deletion.address);
-  if (!path || !exists(directory_of(*path))) return Liveness::unknown;
-  if (exists(*path) && !is_socket(*path))  // whatever the bundle's file was made to say
+  if (!path || !may_exist(directory_of(*path))) return Liveness::unknown;
+  if (is_no_socket(*path))  // whatever the bundle's file was made to say
     throw Error::invalid_argument(*path + " is no socket");
   const auto patience = deletion.end - kPatienceWithGroups - Clock::now();
   SocketLock lock(*path, std::chrono::duration_cast<std::chrono::milliseconds>(patience));

@@ -52,6 +52,34 @@ TEST(File, IsNotReachedThroughALink) {
   EXPECT_EQ(read_file(link, 100, Links::follow), "content");
 }
 
+TEST(File, ThatCannotBeToldOfIsNotTakenForMissing) {
+  TempDir directory;
+  const std::string loop = directory / "loop", below = loop + "/name";
+  ASSERT_EQ(::symlink(loop.c_str(), loop.c_str()), 0);
+  EXPECT_THROW(read_link(below), Error);
+  EXPECT_THROW(real_path(loop), Error);
+  EXPECT_THROW(is_same_file(below, directory.path()), Error);
+  EXPECT_THROW(read_file(below), Error);
+  EXPECT_THROW(entries_of(loop), Error);
+  EXPECT_TRUE(may_exist(below));
+}
+
+TEST(File, ThatIsMissingIsNone) {
+  TempDir directory;
+  const std::string file = directory / "file", none = directory / "none";
+  write_file(file, "", 0600);
+  for (const std::string& name : {none, file + "/below", none + "/below"}) {
+    EXPECT_EQ(read_link(name), std::nullopt);
+    EXPECT_EQ(real_path(name), std::nullopt);
+    EXPECT_FALSE(is_same_file(file, name));
+    EXPECT_FALSE(may_exist(name));
+    EXPECT_TRUE(entries_of(name).empty());
+  }
+  EXPECT_EQ(read_link(file), std::nullopt) << "is no link";
+  EXPECT_EQ(read_link("/proc/self/cwd"), working_directory());
+  EXPECT_EQ(real_path("/proc/self/cwd"), working_directory());
+}
+
 TEST(PidFile, HoldsOnePositiveNumber) {
   TempDir dir;
   for (auto [text, pid] : {std::pair{"1", 1}, {"4194304", 4194304}, {"77\n", 77}}) {

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/proc.h"
 #include "shim/config.h"
 #include "shim/options.h"
 
@@ -50,10 +51,7 @@ bool has_children() {
 }
 
 void kill_children() {
-  const std::string list =
-      read_file("/proc/self/task/" + std::to_string(::gettid()) + "/children").value_or("");
-  for (const std::string& pid : split(list, ' '))
-    if (!pid.empty()) ::kill(std::stoi(pid), SIGKILL);
+  for (pid_t pid : own_children()) ::kill(pid, SIGKILL);
 }
 
 Task<> until_childless(Loop& loop) {
@@ -66,7 +64,7 @@ Task<> until_childless(Loop& loop) {
 }  // namespace
 
 void set_up_ground() {
-  const std::string self = read_link("/proc/self/exe");
+  const std::string self = read_link("/proc/self/exe").value();
   const auto runtime = read_file(join_path(directory_of(self), "fuzz_runtime"));
   expect(runtime.has_value(), "fuzz_runtime is beside this program");
   // Before libFuzzer has threads, which would take it in the reaper's place.

@@ -130,7 +130,8 @@ TaskService::Settings Play::settings(const std::string& directory) {
   made.read_options = [directory](const wire::Any&) {
     const Config config;
     TaskService::Options options{{}, {}, signals_directly(config.task.runtime)};
-    options.runc.set_binary_name(join_path(directory_of(read_link("/proc/self/exe")), "runc"));
+    options.runc.set_binary_name(
+        join_path(directory_of(read_link("/proc/self/exe").value()), "runc"));
     options.runc.set_root(directory + "/root");
     options.stdio.pipe_size = config.task.stdio.pipe_size;
     options.stdio.drain_timeout = config.task.stdio.drain_timeout;
@@ -347,7 +348,7 @@ void Play::look_for_leftovers() {
   observer_.reset();
   server_.reset();
   service_.reset();
-  for (pid_t pid : children()) left("a child: " + read_proc_file(pid, "stat"));
+  for (pid_t pid : own_children()) left("a child: " + read_of_process(pid, "stat").value_or(""));
   if (::access((directory_ + "/root/orders/" + kContainer).c_str(), F_OK) == 0) left(kRuntimeState);
   reaper_.reset();
   stage_.reset();

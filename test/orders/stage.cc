@@ -22,7 +22,7 @@ namespace thinshim::orders {
 namespace {
 
 bool is_zombie_or_gone(pid_t pid) {
-  const std::string stat = read_proc_file(pid, "stat");
+  const std::string stat = read_of_process(pid, "stat").value_or("");
   const std::string_view state = stat_field(stat, 3);
   return state.empty() || state == "Z" || state == "X";
 }
@@ -55,18 +55,6 @@ std::string exec_id_of(Who who) {
   return who == Who::init ? "" : "e" + std::to_string(static_cast<int>(who));
 }
 int own_status_of(Who who) { return 3 + static_cast<int>(who); }
-
-std::vector<pid_t> children() {
-  const std::string name = "task/" + std::to_string(::getpid()) + "/children";
-  const std::string text = read_proc_file(::getpid(), name);
-  std::vector<pid_t> pids;
-  for (const char* rest = text.c_str(); *rest;) {
-    char* end = nullptr;
-    pids.push_back(static_cast<pid_t>(std::strtol(rest, &end, 10)));
-    rest = *end ? end + 1 : end;
-  }
-  return pids;
-}
 
 Stage::Stage(Loop& loop, Setting setting, Write write)
     : loop_(loop),
@@ -330,7 +318,7 @@ bool Stage::stands(pid_t pid) const {
 bool Stage::is_busy() {
   for (const auto& call : calls_)
     if (!call->stands) return true;
-  for (pid_t pid : children())
+  for (pid_t pid : own_children())
     if (!stands(pid) && !is_zombie_or_gone(pid)) return true;
   return false;
 }
@@ -352,8 +340,8 @@ void Stage::give_up() {
   for (const auto& call : calls_)
     std::fprintf(stderr, " %s (%d%s)", call->verb.c_str(), call->pid, call->stands ? "" : ", busy");
   std::fprintf(stderr, "; children:");
-  for (pid_t pid : children())
-    std::fprintf(stderr, " %d %s", pid, read_proc_file(pid, "stat").c_str());
+  for (pid_t pid : own_children())
+    std::fprintf(stderr, " %d %s", pid, read_of_process(pid, "stat").value_or("").c_str());
   std::fprintf(stderr, "\n");
   ::_exit(3);
 }

@@ -134,7 +134,4 @@ class Stage final : public Judge {
   TaskSet hearing_;
 };
 
-// Pids of this process's children, zombies included.
-std::vector<pid_t> children();
-
 }  // namespace thinshim::orders

@@ -6,7 +6,6 @@
 #include <sys/mount.h>
 
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -40,9 +39,8 @@ class FileOutput : public ProcessIoTest {
   // The processes that write files.
   static std::vector<int> writers() {
     std::vector<int> found;
-    std::istringstream pids(children());
-    for (int pid; pids >> pid;)
-      if (read_proc_file(pid, "comm") == "thinshim-log\n") found.push_back(pid);
+    for (pid_t pid : own_children())
+      if (read_of_process(pid, "comm").value_or("") == "thinshim-log\n") found.push_back(pid);
     return found;
   }
   int milliseconds_since(std::uint64_t began) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/proc.h"
 #include "process/reaper.h"
 #include "stdio/logger.h"
 #include "stdio/process_io.h"
@@ -35,11 +36,7 @@ class LoggersTest : public StdioTest {
     }
     return true;
   }
-  // Of this process, zombies included: "12 15 ".
-  static std::string children() {
-    return read_proc_file(::getpid(), "task/" + std::to_string(::getpid()) + "/children");
-  }
-  static bool has_children() { return !children().empty(); }
+  static bool has_children() { return !own_children().empty(); }
 
   // For a test in which pipes may not grow: a user may have no right to it (pipe(7)).
   void keep_pipes_small() { options_.pipe_size = 0; }

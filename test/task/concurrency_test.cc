@@ -41,7 +41,7 @@ TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneAtItsEnd) {
   EXPECT_EQ(sink.history(), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
   EXPECT_TRUE(creating->error.has_value());
   EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
-  EXPECT_TRUE(children().empty());
+  EXPECT_TRUE(own_children().empty());
   runtime.behave();
   run("c1");
   end_container("c1");
@@ -60,7 +60,7 @@ TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneBeforeTheShimsEnd) {
   loop.run(service_under_test->creates_finished());
   EXPECT_FALSE(runtime.knows("test", "c1"));
   EXPECT_NE(::kill(container, 0), 0) << "it has been reaped";
-  until([] { return children().empty(); });  // what the script had started itself
+  until([] { return own_children().empty(); });  // what the script had started itself
 }
 
 TEST_F(Concurrency, ACreateThatFailsWithoutItsClientLeavesNothing) {
@@ -73,7 +73,7 @@ TEST_F(Concurrency, ACreateThatFailsWithoutItsClientLeavesNothing) {
   EXPECT_EQ(mounts().size(), 1u);
   hang_up(*other);
   runtime.open("create");
-  until([&] { return mounts().empty() && children().empty(); });
+  until([&] { return mounts().empty() && own_children().empty(); });
   EXPECT_EQ(sink.history(), Lines());
   runtime.behave();
   create("c1");
@@ -96,7 +96,7 @@ TEST_F(Concurrency, ACreateWhoseTimeIsOverIsUndoneAtItsEnd) {
   until([&] { return sink.count(kTopicDelete) == 1 && idle_calls > 0; });
   EXPECT_EQ(sink.history(), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
   EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
-  EXPECT_TRUE(children().empty());
+  EXPECT_TRUE(own_children().empty());
   runtime.behave();
   run("c1");
   end_container("c1");
@@ -443,8 +443,8 @@ TEST_F(Concurrency, TheServicesEndInTheMiddleOfEverythingLeaksNothing) {
   serving.cancel();
   server.reset();
   service_under_test.reset();
-  for (pid_t pid : children()) ::kill(pid, SIGKILL);
-  until([] { return children().empty(); });
+  for (pid_t pid : own_children()) ::kill(pid, SIGKILL);
+  until([] { return own_children().empty(); });
 }
 
 }  // namespace

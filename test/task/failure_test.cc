@@ -68,7 +68,7 @@ class Failure : public TaskTest {
     EXPECT_REFUSED(state_begin(id), not_found, "container not created: not found");
     EXPECT_FALSE(runtime.knows("test", id));
     EXPECT_EQ(mounts(), Lines());
-    until([] { return children().empty(); });
+    until([] { return own_children().empty(); });
   }
 };
 
@@ -198,7 +198,7 @@ TEST_F(Failure, OfCreateUndoesWhatItHasMadeWhateverTheRuntimesLayout) {
     make_bundle("c1");
     refusal_of(create_begin(create_request("c1")));
     EXPECT_FALSE(runtime.knows("test", "c1")) << how;
-    until([] { return children().empty(); });
+    until([] { return own_children().empty(); });
     runtime.behave();
   }
 }

@@ -62,7 +62,7 @@ TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
                    "OCI runtime exec failed: signal 9: it took too long and was killed");
     EXPECT_EQ(sink.history_of(id).back(), "exit " + id + " 137");
     EXPECT_EQ(sink.history_of(id).size(), 4u) << "the exec never ran";
-    until([] { return children().empty(); });
+    until([] { return own_children().empty(); });
     remove(id, "e1");
     remove(id);
   }
@@ -175,7 +175,8 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   runtime.behave();
 
   until([&] {
-    return mounts().empty() && children().size() == 4 && service_under_test->being_created() == 0;
+    return mounts().empty() && own_children().size() == 4 &&
+           service_under_test->being_created() == 0;
   });
   create("c6");
   EXPECT_EQ(end(pids_begin("c1")).processes_size(), 1) << "the exec was killed";
@@ -216,7 +217,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
   runtime.behave();
 
   EXPECT_EQ(end(again).exit_status(), 137u);
-  until([&] { return mounts().empty() && children().empty(); });
+  until([&] { return mounts().empty() && own_children().empty(); });
   EXPECT_EQ(sink.history_of("c2"), Lines()) << "it never was";
   EXPECT_REFUSED(state_begin("c2"), not_found, "container not created: not found");
   run("c2");
@@ -251,8 +252,8 @@ TEST_F(Patience, WithAnExitEndsAtTheDeletion) {
   const api::DeleteResponse removed = remove("c1");
   EXPECT_EQ(removed.exit_status(), 137u);
   EXPECT_EQ(sink.history(), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
-  for (pid_t child : children()) ::kill(child, SIGKILL);
-  until([] { return children().empty(); });
+  for (pid_t child : own_children()) ::kill(child, SIGKILL);
+  until([] { return own_children().empty(); });
   EXPECT_EQ(sink.history().size(), 3u) << "only once";
 }
 
@@ -282,7 +283,7 @@ TEST_F(LimitOfDeletion, CountsTheWaitForAVerbThatHangsOnALivingContainer) {
   EXPECT_FALSE(updating->done.is_set()) << "it has its own limits";
   kill("c1", SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
-  for (pid_t child : children()) ::kill(child, SIGKILL);
+  for (pid_t child : own_children()) ::kill(child, SIGKILL);
   refusal_of(updating);
   remove("c1");
 }
@@ -297,7 +298,7 @@ TEST_F(LimitOfDeletion, EndsThatOfACreateWhoseClientHasGone) {
   other->close();
   runtime.open("create");
   until([&] { return service_under_test->being_created() == 0; });
-  for (pid_t child : children()) ::kill(child, SIGKILL);
+  for (pid_t child : own_children()) ::kill(child, SIGKILL);
 }
 
 }  // namespace

@@ -71,8 +71,8 @@ TaskTest::TaskTest(Duration deletion) : TaskCalls(loop, socket), options(default
 
 void TaskTest::TearDown() {
   // What a test has not ended itself goes first, as long as somebody reaps it.
-  for (pid_t pid : children()) ::kill(pid, SIGKILL);
-  until([] { return children().empty(); });
+  for (pid_t pid : own_children()) ::kill(pid, SIGKILL);
+  until([] { return own_children().empty(); });
   calls.cancel();
   client.close();
   pass(1ms);
@@ -147,13 +147,6 @@ pid_t TaskTest::run_exec(const std::string& id, const std::string& exec_id,
 }
 std::unique_ptr<Client> TaskTest::another_client() {
   return std::make_unique<Client>(loop, socket);
-}
-
-std::vector<pid_t> TaskTest::children() {
-  std::vector<pid_t> found;
-  std::ifstream list("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-  for (pid_t pid; list >> pid;) found.push_back(pid);
-  return found;
 }
 
 std::vector<std::string> TaskTestGround::descriptors() {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "async/loop.h"
+#include "base/proc.h"
 #include "process/reaper.h"
 #include "runc_options.pb.h"
 #include "support/fake_runtime.h"
@@ -92,8 +93,6 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   pid_t run_exec(const std::string& id, const std::string& exec, const std::string& shell);
   std::unique_ptr<Client> another_client();
 
-  // What is there below this process, zombies included.
-  static std::vector<pid_t> children();
   Lines mounts() const;
 
   FakeRuntime runtime;

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/dying.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "oci/bundle.h"
+#include "support/dying_process.h"
+#include "support/eventually.h"
+#include "support/temp_dir.h"
+
+namespace {
+
+int links_read = 0;
+int failing = 0;  // which of them fails; 0 for none
+
+}  // namespace
+
+// Every reading of a link by this program, of which one may find no memory.
+extern "C" ssize_t readlink(const char* path, char* buffer, std::size_t size) noexcept {
+  if (++links_read != failing) return ::syscall(SYS_readlink, path, buffer, size);
+  errno = ENOMEM;
+  return -1;
+}
+
+namespace thinshim {
+namespace {
+
+class Dying : public ::testing::Test {
+ protected:
+  Dying() {
+    ::mkdir(place_.bundle.c_str(), 0700);
+    Bundle(place_.bundle).write_address(place_.address);
+  }
+  ~Dying() override { failing = 0; }
+
+  static auto now() { return std::chrono::steady_clock::now(); }
+
+  // Once for every link that `look` reads, of which that one cannot be read.
+  template <class Look>
+  static void with_each_link_unread(Look look) {
+    failing = links_read = 0;
+    look();
+    const int all = links_read;
+    EXPECT_GT(all, 2);
+    for (int one = 1; one <= all; ++one) {
+      SCOPED_TRACE("link " + std::to_string(one));
+      links_read = 0;
+      failing = one;
+      look();
+    }
+  }
+
+  const test::TempDir dir_;
+  const ShimPlace place_{"unix:///run/thinshim-test", dir_ / "pod"};
+};
+
+// As a shim is to be seen from without.
+class ServingProcess {
+ public:
+  explicit ServingProcess(const std::string& bundle) {
+    int input[2];
+    check(::pipe2(input, O_CLOEXEC), "pipe");
+    Fd read_end(input[0]);
+    held_ = Fd(input[1]);
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    ::dup2(read_end.get(), 0);
+    if (::chdir(bundle.c_str()) == 0)
+      ::execl("/bin/sh", "sh", "-c", "read -r _", "sh", "-task-api=3", nullptr);
+    ::_exit(1);
+  }
+  ~ServingProcess() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  ServingProcess(const ServingProcess&) = delete;
+  ServingProcess& operator=(const ServingProcess&) = delete;
+
+ private:
+  Fd held_;
+  pid_t pid_;
+};
+
+TEST_F(Dying, AreWaitedForUntilTheyAreGone) {
+  test::DyingProcess process(place_.bundle);
+  EXPECT_THROW(wait_for_the_dying(place_, now()), Error);
+  process.end();
+  EXPECT_NO_THROW(wait_for_the_dying(place_, now()));
+}
+
+TEST_F(Dying, AreWaitedForWhatCannotBeReadOfThem) {
+  test::DyingProcess process(place_.bundle);
+  with_each_link_unread([&] { EXPECT_THROW(wait_for_the_dying(place_, now()), Error); });
+}
+
+TEST_F(Dying, AreNotTakenForGoneWhereTheirPlaceCannotBeFound) {
+  const std::string loop = dir_ / "loop";
+  ASSERT_EQ(::symlink(loop.c_str(), loop.c_str()), 0);
+  EXPECT_THROW(wait_for_the_dying({place_.address, loop + "/pod"}, now()), Error);
+  EXPECT_THROW(has_living_server({place_.address, loop + "/pod"}), Error);
+  EXPECT_NO_THROW(wait_for_the_dying({place_.address, dir_ / "none/pod"}, now()));
+  EXPECT_FALSE(has_living_server({place_.address, dir_ / "none/pod"}));
+}
+
+TEST_F(Dying, IsNoServerThatLivesWhateverCannotBeReadOfIt) {
+  EXPECT_FALSE(has_living_server(place_));
+  const ServingProcess server(place_.bundle);
+  ASSERT_TRUE(test::eventually([&] { return has_living_server(place_); }));
+  with_each_link_unread([&] {
+    bool answer = true;
+    try {
+      answer = has_living_server(place_);
+    } catch (const Error&) {  // which says that it cannot be told
+    }
+    EXPECT_TRUE(answer);
+  });
+}
+
+}  // namespace
+}  // namespace thinshim
