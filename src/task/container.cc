@@ -16,14 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 namespace events = containerd::events;
 
-// How long killing what is left of a shared pid namespace may hold back the news of init's exit.
-constexpr Duration kKillAllLimit = 10s;
-// How long execs may hold it back: first whatever they do, then once they were given up or killed.
-constexpr Duration kExecsLimit = 5s;
 // How long the exit of an init that is being deleted before it was started may take to arrive.
 constexpr Duration kLastExitLimit = 5s;
-// 0001-01-01 in seconds since 1970.
-constexpr std::int64_t kGoZeroTime = -62135596800;
 
 InitProcess::Settings init_settings(const Container::Setup& setup, const ContainerSpec& spec) {
   const RuncOptions& options = setup.options;
@@ -49,33 +43,6 @@ Error init_is_not_running(const std::string& id) {
 
 }  // namespace
 
-void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit) {
-  timestamp->set_seconds(exit ? exit->at.tv_sec : kGoZeroTime);
-  timestamp->set_nanos(exit ? static_cast<std::int32_t>(exit->at.tv_nsec) : 0);
-}
-
-class Container::Exiting {
- public:
-  Exiting(Container& container, std::shared_ptr<Process> process, const Exit& exit,
-          bool announced = true)
-      : container_(container), process_(std::move(process)), exit_(exit), announced_(announced) {}
-  ~Exiting() {
-    if (announced_)
-      container_.publish_exit(*process_, exit_);
-    else if (!process_->exit())
-      process_->set_exited(exit_);
-    if (process_ != container_.init_) container_.exec_is_over();
-  }
-  Exiting(const Exiting&) = delete;
-  Exiting& operator=(const Exiting&) = delete;
-
- private:
-  Container& container_;
-  std::shared_ptr<Process> process_;
-  Exit exit_;
-  bool announced_;  // whether clients know that it was started
-};
-
 Container::Container(Reaper& reaper, EventSink& sink, Setup setup)
     : reaper_(reaper),
       events_(sink),
@@ -84,7 +51,8 @@ Container::Container(Reaper& reaper, EventSink& sink, Setup setup)
       spec_(read_container_spec(bundle_.config())),
       init_settings_(init_settings(setup, spec_)),
       init_(std::make_shared<InitProcess>(reaper, Runtime(reaper, std::move(setup.runtime)),
-                                          init_settings_, std::move(setup.streams))) {}
+                                          init_settings_, std::move(setup.streams))),
+      exits_(reaper, sink, execs_, {id_, bundle_, spec_.own_pid_namespace, init_}) {}
 
 std::shared_ptr<Process> Container::process(const std::string& exec_id) const {
   if (exec_id.empty()) return init_;
@@ -118,35 +86,10 @@ Task<> Container::create(Process::Stop stop, api::CreateTaskRequest request) {
 void Container::take_charge() {
   try {
     cgroup_ = Cgroup::of_process(init_->pid());
-    oom_.emplace(reaper_.loop(), cgroup_);
-    watches_.spawn(watch_memory(), "watch the memory of " + id_);
   } catch (const Error& error) {
-    log::debug("nobody watches the container's memory", {{"id", id_}, {"error", error.what()}});
+    log::debug("the container's cgroup is not known", {{"id", id_}, {"error", error.what()}});
   }
-  watches_.spawn(watch_init(), "watch the init of " + id_);
-}
-
-Task<> Container::watch_memory() {
-  for (;;) {
-    Task<> waiting = oom_->next();
-    co_await std::move(waiting);
-    publish_oom();
-  }
-}
-
-void Container::publish_last_oom() {
-  try {
-    if (oom_ && oom_->look()) publish_oom();
-  } catch (const std::exception& error) {
-    log::error("failed to ask for kills for want of memory",
-               {{"id", id_}, {"error", error.what()}});
-  }
-}
-
-void Container::publish_oom() {
-  events::TaskOOM event;
-  event.set_container_id(id_);
-  events_.publish(kTopicOom, event);
+  exits_.watch_init(cgroup_);
 }
 
 Task<pid_t> Container::start(Process::Stop stop, std::string exec_id) {
@@ -173,7 +116,7 @@ Task<pid_t> Container::start(Process::Stop stop, std::string exec_id) {
 
 Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
   if (init_->dead()) throw init_is_not_running(id_);
-  ++execs_in_flight_;
+  exits_.exec_begins();
   std::exception_ptr failure;
   try {
     Task<> running = exec->start();
@@ -182,7 +125,7 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
     failure = std::current_exception();
   }
   if (failure) {
-    exec_is_over();
+    exits_.exec_is_over();
     std::rethrow_exception(failure);
   }
   // A runtime that hung for so long was killed, but it may have been done by then.
@@ -195,7 +138,7 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
     event.set_pid(static_cast<std::uint32_t>(exec->pid()));
     events_.publish(kTopicExecStarted, event);
   }
-  watches_.spawn(watch_exec(exec, !too_late), "watch exec " + exec->id() + " of " + id_);
+  exits_.watch_exec(exec, !too_late);
   // It was not there yet when init's companions were killed.
   if (too_late || (init_->dead() && !spec_.own_pid_namespace)) exec->kill_at_once();
   if (too_late) throw init_is_not_running(id_);
@@ -305,10 +248,10 @@ Task<> Container::remove_init() {
   if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
   for (const auto& [id, exec] : execs_) {
     exec->kill_at_once();  // the runtime may have hung that was to end them with init
-    if (exec->published_state() == State::running) publish_exit(*exec, exec->last_exit());
+    if (exec->published_state() == State::running) exits_.publish(*exec, exec->last_exit());
     exec->let_go();  // those that were never started
   }
-  if (!told) publish_exit(*init_, init_->last_exit());
+  if (!told) exits_.publish(*init_, init_->last_exit());
   init_->let_go();  // one that was never restored
   events::TaskDelete event;
   event.set_container_id(id_);
@@ -398,87 +341,6 @@ Task<> Container::checkpoint(Process::Stop stop, std::string path, CheckpointOpt
   event.set_container_id(id_);
   event.set_checkpoint(path);
   events_.publish(kTopicCheckpointed, event);
-}
-
-Task<> Container::watch_init() {
-  Exit exit = co_await init_->wait_dead();
-  Exiting exiting(*this, init_, exit);
-  Task<> ending = end_execs();
-  co_await std::move(ending);
-  Task<> announcing = init_->wait_announced();
-  co_await std::move(announcing);
-  Task<> reading = init_->wait_read();
-  co_await std::move(reading);
-}
-
-// Init is dead. With a pid namespace of its own the kernel has killed all others by now.
-Task<> Container::end_execs() {
-  if (!spec_.own_pid_namespace) {
-    try {
-      Task<> killing = init_->kill_all();
-      bool killed = co_await within(reaper_.loop(), kKillAllLimit, std::move(killing));
-      if (!killed) log::error("killing a container's processes takes too long", {{"id", id_}});
-    } catch (const Error& error) {
-      log::error("failed to kill init's children", {{"id", id_}, {"error", error.what()}});
-    }
-    for (const auto& [id, exec] : execs_)
-      if (exec->published_state() == State::running) exec->kill_at_once();
-  }
-  bool over = co_await execs_end_within(kExecsLimit);
-  if (over) co_return;
-  log::error("execs outlive their container", {{"id", id_}});
-  for (const auto& [id, exec] : execs_) exec->give_up();
-  over = co_await execs_end_within(kExecsLimit);
-  if (!over) log::error("execs that cannot be killed: their exits will be late", {{"id", id_}});
-}
-
-Task<bool> Container::execs_end_within(Duration limit) {
-  if (execs_in_flight_ == 0) co_return true;
-  execs_over_.clear();
-  co_return co_await TimedWait(reaper_.loop(), execs_over_, limit);
-}
-
-void Container::publish_exits() {
-  for (const auto& [id, exec] : execs_)
-    if (exec->dead() && exec->published_state() == State::running)
-      publish_exit(*exec, exec->last_exit());
-  if (init_->state() == State::exited) publish_exit(*init_, init_->last_exit());
-}
-
-Task<> Container::watch_exec(std::shared_ptr<ExecProcess> exec, bool announced) {
-  Exit exit = co_await exec->wait_dead();
-  Exiting exiting(*this, exec, exit, announced);
-  Task<> announcing = exec->wait_announced();
-  co_await std::move(announcing);
-  Task<> reading = exec->wait_read();
-  co_await std::move(reading);
-}
-
-void Container::exec_is_over() {
-  if (--execs_in_flight_ == 0) execs_over_.set();
-}
-
-// For `delete`, should the shim die before the container is deleted.
-void Container::record_exit(const Exit& exit) const {
-  try {
-    bundle_.write_exit(exit);
-  } catch (const std::exception& error) {
-    log::error("failed to record an exit", {{"id", id_}, {"error", error.what()}});
-  }
-}
-
-void Container::publish_exit(Process& process, const Exit& exit) {
-  if (process.exit()) return;  // a deletion did not wait for it
-  publish_last_oom();
-  if (&process == init_.get()) record_exit(exit);
-  process.set_exited(exit);
-  events::TaskExit event;
-  event.set_container_id(id_);
-  event.set_id(process.id());
-  event.set_pid(static_cast<std::uint32_t>(process.pid()));
-  event.set_exit_status(static_cast<std::uint32_t>(exit.status));
-  set_timestamp(event.mutable_exited_at(), exit);
-  events_.publish(kTopicExit, event);
 }
 
 }  // namespace thinshim

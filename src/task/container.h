@@ -2,23 +2,14 @@
 // One container: its init, its execs, and the promises about the order of their events.
 //
 // - A process's exit is told after its start, an exec's start after it was added, the deletion last
-//   of all.
-// - Every exec's exit is told before init's. Once init is dead no exec is started any more, and
-//   execs that run in a pid namespace that outlives init are killed with it (containerd issues
-//   9719, 9999, 10603).
-// - What killed a process for want of memory is told before its exit.
-// - Each process that was started has exactly one exit; one that could not be started has none. A
-//   watch publishes it when it ends, whatever has failed in it.
+//   of all. How exits come is said in exits.h.
+// - Once init is dead no exec is started any more. One that could not be started has no exit.
 // - An event of a verb comes before the exit, or not at all.
-//
-// - A runtime that hangs holds back nobody's exit: it is waited for, but not for long. An exec that
-//   is still being started when init is dead is given up after a while.
 //
 // The verbs must not stop half way: whoever calls them runs them to their end, holding the
 // container. By `stop` they can be made to end soon (process.h).
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,7 +17,6 @@
 
 #include "async/sync.h"
 #include "cgroup/cgroup.h"
-#include "cgroup/oom.h"
 #include "cgroup/stats.h"
 #include "oci/spec.h"
 #include "process/reaper.h"
@@ -34,6 +24,7 @@
 #include "task.pb.h"
 #include "task/events.h"
 #include "task/exec_process.h"
+#include "task/exits.h"
 #include "task/init_process.h"
 
 namespace thinshim {
@@ -73,7 +64,7 @@ class Container {
   void exec(const api::ExecProcessRequest& request);
   // Publishes the exits of those that are dead, without waiting for anything any more: for the
   // shim's end.
-  void publish_exits();
+  void publish_exits() { exits_.publish_all(); }
   // Returns the process, which then has its last state. A second call joins the first.
   Task<std::shared_ptr<Process>> remove(Process::Stop stop, std::string exec_id);
   Task<> pause(Process::Stop stop);
@@ -99,25 +90,13 @@ class Container {
 
  private:
   void take_charge();
-  Task<> watch_memory();
-  void publish_oom();
   Task<> start_exec(std::shared_ptr<ExecProcess> exec);
   Task<> remove_init();
   Task<> remove_exec(std::shared_ptr<ExecProcess> exec);
-  // Publishes an exit when it goes: as a local of a watch, whatever way that ends.
-  class Exiting;
-  Task<> watch_init();
-  Task<> watch_exec(std::shared_ptr<ExecProcess> exec, bool announced);
   Task<> send_signal(std::shared_ptr<Process> process, Process::Stop stop, int signal, bool all);
   bool is_frozen() const;
   bool reaches_init(int signal) const;
-  Task<> end_execs();
-  Task<bool> execs_end_within(Duration limit);
-  void exec_is_over();
   void tell_at_once(Process& process);
-  void record_exit(const Exit& exit) const;
-  void publish_exit(Process& process, const Exit& exit);
-  void publish_last_oom();
 
   Reaper& reaper_;
   EventSink& events_;
@@ -126,17 +105,10 @@ class Container {
   ContainerSpec spec_;
   InitProcess::Settings init_settings_;
   std::shared_ptr<InitProcess> init_;
-  std::map<std::string, std::shared_ptr<ExecProcess>> execs_;
+  Execs execs_;
   Cgroup cgroup_;
   std::optional<StatsReader> stats_;
-  std::optional<OomWatch> oom_;
-  // Execs that were started, or are being started, and whose exit has not been told.
-  int execs_in_flight_ = 0;
-  Event execs_over_;
-  TaskSet watches_;
+  Exits exits_;
 };
-
-// Of an exit; for one that has not happened, Go's zero time (year 1), as the stock shim writes it.
-void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit);
 
 }  // namespace thinshim

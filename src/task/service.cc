@@ -58,7 +58,8 @@ TaskService::TaskService(Reaper& reaper, EventSink& events, Settings settings)
     : reaper_(reaper),
       events_(events),
       settings_(std::move(settings)),
-      loggers_(reaper, settings_.containerd_namespace) {}
+      loggers_(reaper, settings_.containerd_namespace),
+      records_(settings_.first_bundle) {}
 
 void TaskService::serve(Server& server) {
   for (const char* name : {"containerd.task.v2.Task", "containerd.task.v3.Task"}) {
@@ -170,44 +171,12 @@ std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& req
   bundle.write_address(settings_.address);
   bundle.write_options(options);
   bundle.write_runtime(options.binary_name());
-  const bool is_first =
-      settings_.first_bundle.empty() || is_same_file(settings_.first_bundle, bundle.path());
-  GroupMember member{request.id(), bundle.path(), runtime};
   Container::Setup setup{
-      request.id(),          bundle,   std::move(runtime), std::move(options), std::move(streams),
+      request.id(),          bundle,   runtime, std::move(options), std::move(streams),
       std::move(read.stdio), &loggers_};
   auto made = std::make_shared<Container>(reaper_, events_, std::move(setup));
-  if (is_first) {  // and may have been made anew, while others run
-    for (const auto& [id, other] : members_) record(other);
-    return made;
-  }
-  member.cgroups_path = made->spec().cgroups_path;
-  member.root_path = made->spec().root_path;
-  if (!member.root_path.starts_with('/'))
-    member.root_path = join_path(bundle.path(), member.root_path);
-  record(member);
-  members_.insert_or_assign(member.id, member);
+  records_.add(request.id(), bundle, runtime, made->spec());
   return made;
-}
-
-void TaskService::record(const GroupMember& member) const {
-  try {
-    member.write_to(settings_.first_bundle);
-  } catch (const Error& error) {
-    if (error.errnum() != ENOENT) throw error.in("record the container");
-  }  // where that bundle is gone, so is whoever would have been asked to clean up by it
-}
-
-// Its record would have a later `delete` end whoever has its id by then.
-void TaskService::forget(const Container& container) {
-  if (settings_.first_bundle.empty()) return;
-  members_.erase(container.id());
-  try {
-    remove_member(settings_.first_bundle, container.id());
-  } catch (const Error& error) {
-    log::error("a deleted container stays recorded",
-               {{"id", container.id()}, {"error", error.what()}});
-  }
 }
 
 Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request) {
@@ -268,7 +237,7 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   being_created_.erase(id);
   if (being_created_.empty()) none_being_created_.set();
   if (failure) {
-    if (made && !exists && !made->is_left()) forget(*made);
+    if (made && !exists && !made->is_left()) records_.remove(id);
     work_has_gone();
     std::rethrow_exception(failure);
   }
@@ -311,7 +280,7 @@ Task<std::shared_ptr<Process>> TaskService::remove_process(Process::Stop stop,
   std::shared_ptr<Process> process = co_await std::move(removing);
   auto entry = containers_.find(container->id());
   if (whole && entry != containers_.end() && entry->second == container) {
-    forget(*container);
+    records_.remove(container->id());
     containers_.erase(entry);
     work_has_gone();
   }

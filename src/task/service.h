@@ -15,8 +15,8 @@
 #include <string>
 
 #include "async/sync.h"
-#include "oci/group_record.h"
 #include "task/container.h"
+#include "task/group_records.h"
 #include "ttrpc/server.h"
 
 namespace thinshim {
@@ -120,8 +120,6 @@ class TaskService {
   Task<Response> when_created(Task<Response> (TaskService::*member)(Request), Request request);
   Task<> creation_over(std::shared_ptr<Event> over);
   std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request);
-  void record(const GroupMember& member) const;
-  void forget(const Container& container);
   Task<pid_t> create_container(Process::Stop stop, api::CreateTaskRequest request);
   Task<std::shared_ptr<Process>> remove_process(Process::Stop stop,
                                                 std::shared_ptr<Container> container,
@@ -144,8 +142,8 @@ class TaskService {
   EventSink& events_;
   Settings settings_;
   Loggers loggers_;
+  GroupRecords records_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
-  std::map<std::string, GroupMember> members_;  // who is recorded, or would be
   std::map<std::string, Creation> being_created_;
   std::map<std::string, std::uint64_t> expected_;  // until when, by the loop's clock
   bool shutdown_asked_ = false;

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "task/exits.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "task_events.pb.h"
+
+namespace thinshim {
+namespace {
+
+using namespace std::chrono_literals;
+namespace events = containerd::events;
+
+// How long killing what is left of a shared pid namespace may hold back the news of init's exit.
+constexpr Duration kKillAllLimit = 10s;
+// How long execs may hold it back: first whatever they do, then once they were given up or killed.
+constexpr Duration kExecsLimit = 5s;
+// 0001-01-01 in seconds since 1970.
+constexpr std::int64_t kGoZeroTime = -62135596800;
+
+}  // namespace
+
+void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit) {
+  timestamp->set_seconds(exit ? exit->at.tv_sec : kGoZeroTime);
+  timestamp->set_nanos(exit ? static_cast<std::int32_t>(exit->at.tv_nsec) : 0);
+}
+
+class Exits::Exiting {
+ public:
+  Exiting(Exits& exits, std::shared_ptr<Process> process, const Exit& exit, bool announced = true)
+      : exits_(exits), process_(std::move(process)), exit_(exit), announced_(announced) {}
+  ~Exiting() {
+    if (announced_)
+      exits_.publish(*process_, exit_);
+    else if (!process_->exit())
+      process_->set_exited(exit_);
+    if (process_ != exits_.setup_.init) exits_.exec_is_over();
+  }
+  Exiting(const Exiting&) = delete;
+  Exiting& operator=(const Exiting&) = delete;
+
+ private:
+  Exits& exits_;
+  std::shared_ptr<Process> process_;
+  Exit exit_;
+  bool announced_;  // whether clients know that it was started
+};
+
+Exits::Exits(Reaper& reaper, EventSink& sink, const Execs& execs, Setup setup)
+    : reaper_(reaper), events_(sink), execs_(execs), setup_(std::move(setup)) {}
+
+void Exits::watch_init(const Cgroup& cgroup) {
+  try {
+    oom_.emplace(reaper_.loop(), cgroup);
+    watches_.spawn(watch_memory(), "watch the memory of " + setup_.id);
+  } catch (const Error& error) {
+    log::debug("nobody watches the container's memory",
+               {{"id", setup_.id}, {"error", error.what()}});
+  }
+  watches_.spawn(until_init_has_ended(), "watch the init of " + setup_.id);
+}
+
+void Exits::watch_exec(std::shared_ptr<ExecProcess> exec, bool announced) {
+  watches_.spawn(until_exec_has_ended(exec, announced),
+                 "watch exec " + exec->id() + " of " + setup_.id);
+}
+
+Task<> Exits::watch_memory() {
+  for (;;) {
+    Task<> waiting = oom_->next();
+    co_await std::move(waiting);
+    publish_oom();
+  }
+}
+
+Task<> Exits::until_init_has_ended() {
+  Exit exit = co_await setup_.init->wait_dead();
+  Exiting exiting(*this, setup_.init, exit);
+  Task<> ending = end_execs();
+  co_await std::move(ending);
+  Task<> announcing = setup_.init->wait_announced();
+  co_await std::move(announcing);
+  Task<> reading = setup_.init->wait_read();
+  co_await std::move(reading);
+}
+
+// Init is dead. With a pid namespace of its own the kernel has killed all others by now.
+Task<> Exits::end_execs() {
+  if (!setup_.own_pid_namespace) {
+    try {
+      Task<> killing = setup_.init->kill_all();
+      bool killed = co_await within(reaper_.loop(), kKillAllLimit, std::move(killing));
+      if (!killed)
+        log::error("killing a container's processes takes too long", {{"id", setup_.id}});
+    } catch (const Error& error) {
+      log::error("failed to kill init's children", {{"id", setup_.id}, {"error", error.what()}});
+    }
+    for (const auto& [id, exec] : execs_)
+      if (exec->published_state() == State::running) exec->kill_at_once();
+  }
+  bool over = co_await execs_end_within(kExecsLimit);
+  if (over) co_return;
+  log::error("execs outlive their container", {{"id", setup_.id}});
+  for (const auto& [id, exec] : execs_) exec->give_up();
+  over = co_await execs_end_within(kExecsLimit);
+  if (!over)
+    log::error("execs that cannot be killed: their exits will be late", {{"id", setup_.id}});
+}
+
+Task<bool> Exits::execs_end_within(Duration limit) {
+  if (execs_in_flight_ == 0) co_return true;
+  execs_over_.clear();
+  co_return co_await TimedWait(reaper_.loop(), execs_over_, limit);
+}
+
+void Exits::publish_all() {
+  for (const auto& [id, exec] : execs_)
+    if (exec->dead() && exec->published_state() == State::running)
+      publish(*exec, exec->last_exit());
+  if (setup_.init->state() == State::exited) publish(*setup_.init, setup_.init->last_exit());
+}
+
+Task<> Exits::until_exec_has_ended(std::shared_ptr<ExecProcess> exec, bool announced) {
+  Exit exit = co_await exec->wait_dead();
+  Exiting exiting(*this, exec, exit, announced);
+  Task<> announcing = exec->wait_announced();
+  co_await std::move(announcing);
+  Task<> reading = exec->wait_read();
+  co_await std::move(reading);
+}
+
+void Exits::exec_is_over() {
+  if (--execs_in_flight_ == 0) execs_over_.set();
+}
+
+// For `delete`, should the shim die before the container is deleted.
+void Exits::record(const Exit& exit) const {
+  try {
+    setup_.bundle.write_exit(exit);
+  } catch (const std::exception& error) {
+    log::error("failed to record an exit", {{"id", setup_.id}, {"error", error.what()}});
+  }
+}
+
+void Exits::publish(Process& process, const Exit& exit) {
+  if (process.exit()) return;  // a deletion did not wait for it
+  publish_last_oom();
+  if (&process == setup_.init.get()) record(exit);
+  process.set_exited(exit);
+  events::TaskExit event;
+  event.set_container_id(setup_.id);
+  event.set_id(process.id());
+  event.set_pid(static_cast<std::uint32_t>(process.pid()));
+  event.set_exit_status(static_cast<std::uint32_t>(exit.status));
+  set_timestamp(event.mutable_exited_at(), exit);
+  events_.publish(kTopicExit, event);
+}
+
+void Exits::publish_last_oom() {
+  try {
+    if (oom_ && oom_->look()) publish_oom();
+  } catch (const std::exception& error) {
+    log::error("failed to ask for kills for want of memory",
+               {{"id", setup_.id}, {"error", error.what()}});
+  }
+}
+
+void Exits::publish_oom() {
+  events::TaskOOM event;
+  event.set_container_id(setup_.id);
+  events_.publish(kTopicOom, event);
+}
+
+}  // namespace thinshim
