@@ -17,6 +17,8 @@
 
 namespace thinshim {
 
+Error already_finished() { return Error::not_found("process already finished"); }
+
 struct Child::State {
   Reaper& reaper;
   pid_t pid;
@@ -45,7 +47,7 @@ TimedWait Child::wait(Duration limit) {
 const Exit& Child::exit() const { return state_->exit; }
 
 void Child::signal(int number) const {
-  if (exited()) throw Error::not_found("process already finished");
+  if (exited()) throw already_finished();
   if (::kill(pid(), number) < 0) throw_errno("kill process " + std::to_string(pid()));
 }
 

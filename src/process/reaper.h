@@ -26,6 +26,7 @@
 #include "async/loop.h"
 #include "async/signals.h"
 #include "async/sync.h"
+#include "base/error.h"
 #include "process/command.h"
 
 namespace thinshim {
@@ -38,6 +39,10 @@ struct Exit {
   // Wall clock, when it was reaped.
   timespec at{};
 };
+
+// not_found "process already finished": what Go says of a signal for a process that has ended
+// (os.ErrProcessDone), and clients look for.
+Error already_finished();
 
 class Reaper;
 
@@ -56,7 +61,7 @@ class Child {
   // The same for a while: whether it has exited.
   TimedWait wait(Duration limit);
   const Exit& exit() const;
-  // Sends a signal. Throws Error not_found "process already finished" where it has exited.
+  // Sends a signal. Throws already_finished() where it has exited.
   void signal(int number) const;
   // Sends SIGKILL where it has not exited, and goes on where the kernel refuses that (a security
   // module may): the log has the reason. For whoever must not stop half way.

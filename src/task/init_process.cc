@@ -29,7 +29,7 @@ bool contains(const Error& error, const char* words) {
 Error kill_error(const Error& error) {
   if (contains(error, "os: process already finished") || contains(error, "container not running") ||
       contains(error, "no such process"))
-    return Error::not_found("process already finished");
+    return already_finished();
   return error.in("unknown error after kill");
 }
 
@@ -267,7 +267,7 @@ void InitProcess::signal_directly(int number) const {
 
 Task<> InitProcess::kill(int signal, bool all, bool thaw) {
   require(kInitRules, Verb::kill);
-  if (dead() && !all) throw Error::not_found("process already finished");
+  if (dead() && !all) throw already_finished();
   Task<> killing = runtime_.kill(settings_.container, signal, all, stop());
   std::optional<Error> failure;
   try {

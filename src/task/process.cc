@@ -105,6 +105,7 @@ Task<Process::Turn> Process::take_turn(Stop stop, Event* enough) {
   if (!guard && enough) waiting.spawn(set_with(*enough, over), "stop waiting for a turn");
   co_await over.wait();
   waiting.cancel();
+  if (!guard && enough && dead()) throw already_finished();
   if (!guard)
     throw Error(Code::deadline_exceeded, "another operation on " + id_ + " did not end in time");
   stop_ = std::move(stop);
@@ -113,21 +114,13 @@ Task<Process::Turn> Process::take_turn(Stop stop, Event* enough) {
 
 Task<Process::Turn> Process::take_turn_alive(Stop stop) {
   const auto is_finished = [this] { return dead() && state_ != State::deleted; };
-  if (is_finished()) throw Error::not_found("process already finished");
+  if (is_finished()) throw already_finished();
   Event died;
   TaskSet deaths;
   deaths.spawn(set_when_dead(died), "stop waiting for a turn");
-  std::exception_ptr failure;
-  std::optional<Turn> turn;
-  try {
-    Turn taken = co_await take_turn(std::move(stop), &died);
-    turn.emplace(std::move(taken));
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  if (is_finished()) throw Error::not_found("process already finished");
-  if (failure) std::rethrow_exception(failure);
-  co_return std::move(*turn);
+  Turn turn = co_await take_turn(std::move(stop), &died);
+  if (is_finished()) throw already_finished();
+  co_return turn;
 }
 
 Task<> Process::set_when_dead(Event& event) {

@@ -285,6 +285,20 @@ TEST_F(Concurrency, AStartBehindADeleteIsRefused) {
   EXPECT_REFUSED(killing, not_found, "process already finished: not found");
 }
 
+TEST_F(Concurrency, AKillBehindADeleteIsRefusedWhereTheDeathComesLast) {
+  options.direct_signals = false;
+  runtime.before("delete", runtime.wait_for("delete") + "\nexit 0");
+  const pid_t pid = create("c1");
+  auto removing = remove_begin("c1");
+  until_called("delete c1");
+  auto killing = kill_begin("c1", SIGKILL);
+  runtime.open("delete");
+  until([&] { return own_children() == std::vector<pid_t>{pid}; });
+  ::kill(pid, SIGKILL);
+  end(removing);
+  EXPECT_REFUSED(killing, not_found, "process already finished: not found");
+}
+
 TEST_F(Concurrency, DeletionLetsGoWhoeverWaitsForAnExecThatNeverRan) {
   run("c1");
   exec("c1", "e1", "true");
