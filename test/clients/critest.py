@@ -73,7 +73,7 @@ def main():
                 f"--ginkgo.junit-report={report}",
                 f"--ginkgo.timeout={LIMIT}s",
             ],
-            env=w.environment,
+            env=w.crictl.environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the clients run: a containerd of the newest version with the shim under test first on its PATH, a registry, and
-namespaces of their own for all that a client may touch. Inside in_own_namespaces, which has the processes and the mounts.
+"""Where the clients run: a containerd of the newest version with the shim under test first on its PATH, and namespaces of
+their own for all that a client may touch. Inside in_own_namespaces, which has the processes and the mounts.
 """
 
 import ctypes
 import os
 import pathlib
-import signal
 import subprocess
 
 import registry
 import world
-from steps import Failed, shorten
+from client import PATH
 
 PROGRAMS = pathlib.Path(os.environ["CLIENTS_PROGRAMS"])  # the clients
 CONTAINERD = pathlib.Path(os.environ["CLIENTS_CONTAINERD"])  # containerd, ctr, and the shim of the same version
 CNI = "/usr/lib/cni"
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
+TASKS = "io.containerd.runtime.v2.task"  # below containerd's state
+PODS = (
+    '{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipMasq": false, '
+    '"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}]}}, '
+    '{"type": "portmap", "capabilities": {"portMappings": true}}]}'
+)
 NEW_CGROUP, NEW_UTS, NEW_IPC, NEW_NET = 0x02000000, 0x04000000, 0x08000000, 0x40000000
 
 
@@ -62,11 +67,11 @@ def hierarchies():
 
 def _own_cgroups():
     """in_own_namespaces removes them at the end, by their name."""
-    for place, _ in hierarchies():
+    for place, options in hierarchies():
         ours = place / world.NAME
         ours.mkdir()
         for name in ("cpuset.cpus", "cpuset.mems"):
-            if (place / name).exists() and "cgroup2" not in _:
+            if (place / name).exists() and "cgroup2" not in options:
                 (ours / name).write_text((place / name).read_text())
         (ours / "cgroup.procs").write_text(str(os.getpid()))
 
@@ -86,46 +91,35 @@ def overlay(place):
     subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", place], check=True)
 
 
-def run(*command, input=b"", limit=30, check=True, **options):
-    """Runs a program whose end is part of what is checked: a Failed where it takes too long, or ends badly."""
-    words = list(map(str, command))
-    options.setdefault("stdout", subprocess.PIPE)
-    options.setdefault("stderr", subprocess.PIPE)
-    if "stdin" not in options:
-        options["input"] = input
-    try:
-        done = subprocess.run(words, timeout=limit, **options)
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"{spell(words)}: not over after {limit} s; it said {shorten(error.stdout)}") from None
-    if check and done.returncode != 0:
-        raise Failed(f"{spell(words)}: exit code {done.returncode}: {shorten(done.stderr or done.stdout, 600)}")
-    return done
-
-
-def spell(words):
-    """Of a program that is run as another user, only the program."""
-    words = words[words.index("--") + 1 :] if words[0] == "setpriv" else words
-    return shorten(" ".join([pathlib.Path(words[0]).name, *words[1:]]))
+def configuration(place, state, socket):
+    """containerd's, for one that keeps in `place` what outlives the machine."""
+    return f"""version = 3
+root = '{place}/root'
+state = '{state}'
+[grpc]
+address = '{socket}'
+[plugins.'io.containerd.internal.v1.opt']
+path = '{place}/opt'
+[plugins.'io.containerd.internal.v1.restart']
+interval = '1s'
+"""
 
 
 class Containerd(world.Daemon):
-    """`more` is text for its configuration."""
+    """With its CRI service, and a pair of devices for each pod."""
 
-    def __init__(self, more=""):
-        super().__init__("containerd", f"{CONTAINERD}:/usr/sbin:/usr/bin:/sbin:/bin")
+    shim = world.SHIM
+
+    def __init__(self):
+        super().__init__("containerd", f"{CONTAINERD}:{PATH}")
         registry.certificates(self.directory / "registries")
         images, runtime = ("[plugins.'io.containerd.cri.v1." + name for name in ("images'", "runtime'"))
-        self.network = self.directory / "net.d"
-        self.network.mkdir()
-        (self.directory / "config.toml").write_text(f"""version = 3
-root = '{self.directory}/root'
-state = '{self.directory}/state'
-[grpc]
-address = '{self.socket}'
-[plugins.'io.containerd.internal.v1.opt']
-path = '{self.directory}/opt'
-[plugins.'io.containerd.internal.v1.restart']
-interval = '1s'
+        network = self.directory / "net.d"
+        network.mkdir()
+        (network / "10-pods.conflist").write_text(PODS)
+        self.state = self.directory / "state"
+        self.configuration = self.directory / "config.toml"
+        self.configuration.write_text(f"""{configuration(self.directory, self.state, self.socket)}
 {images}.pinned_images]
 sandbox = '{registry.PAUSE}'
 {images}.registry]
@@ -133,28 +127,21 @@ config_path = '{self.directory}/registries'
 {runtime}]
 restrict_oom_score_adj = true
 {runtime}.cni]
-conf_dir = '{self.network}'
+conf_dir = '{network}'
 bin_dirs = ['{CNI}']
-{more}""")
+""")
 
     def up(self):
-        self.start(CONTAINERD / "containerd", "-c", self.directory / "config.toml", answers=self._answers)
-
-    def down(self, number=signal.SIGTERM):
-        self.end(number)
-
-    def write_pod_network(self):
-        """For CRI: a pair of devices for each pod."""
-        (self.network / "10-pods.conflist").write_text(
-            '{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipMasq": false, '
-            '"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}]}}, '
-            '{"type": "portmap", "capabilities": {"portMappings": true}}]}'
-        )
+        self.start(CONTAINERD / "containerd", "-c", self.configuration, answers=self._answers)
 
     def _answers(self):
         return (
             subprocess.run([CONTAINERD / "ctr", "-a", self.socket, "version"], capture_output=True, timeout=10).returncode == 0
         )
+
+    def places(self, namespace):
+        """Directories that have an entry for each container, or what is left of one."""
+        return [self.state / TASKS / namespace]
 
 
 class Traces(world.Leftovers):
@@ -163,11 +150,3 @@ class Traces(world.Leftovers):
     def traces(self, spared=()):
         groups = {f"cgroup {place}" for place, _, _ in os.walk(CGROUPS)}
         return super().traces(spared) | groups
-
-
-def check_shims(wanted=world.SHIM):
-    """Fails where another than the shim under test serves."""
-    for pid in world.shims():
-        found = pathlib.Path(os.readlink(f"/proc/{pid}/exe"))
-        if found != wanted:
-            raise Failed(f"the shim that serves is {found}")

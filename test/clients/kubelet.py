@@ -8,54 +8,59 @@ import time
 import kubelet_everyday  # noqa: F401 its checks come first
 import steps
 import world
-from kubelet_everyday import FOREVER, exec_probe, shell
+from kubelet_everyday import FOREVER, alive_until_told, exec_probe, fail_probe, shell
 from kubelet_world import Kubelet
-from steps import Failed, expect, expect_equal, step
+from steps import Failed, expect_equal, step
+from talk import expect_growth
+
+
+def run_until_told(w, word):
+    """A pod of one run that ends when it is told; its name and its process."""
+    name = w.name(word)
+    w.run_pod(name, {"command": shell(w.until_told(name))}, restartPolicy="Never")
+    return name, w.pid(name)
+
+
+def sleepers():
+    """The processes of pods that run_sleepers made."""
+    return {pid for pid, words in world.processes().items() if words[0] == "sleep" and words[-1].startswith("424")}
+
+
+def run_sleepers(w, word, count):
+    name = w.name(word)
+    w.run_pod(name, *({"name": f"c{number}", "command": ["sleep", f"424{number}"]} for number in range(count)))
+    expect_equal(count, len(sleepers()), "processes")
+    return name
+
+
+def expect_others(w, old, limit=60):
+    """As many as the old ones, and none of those beside them."""
+    w.until(lambda: len(sleepers() - old) == len(old), "the pod does not come back", limit)
+    # It has had all that time; what lives now lives on.
+    if not world.eventually(lambda: not old & sleepers(), 5):
+        raise Failed(f"{len(old & sleepers())} of {len(old)} old processes run beside the new ones")
 
 
 @step("the kubelet is killed and comes back: the same containers, probes go on")
 def _(w):
     name = w.name("restart")
-    w.run_pod(
-        name,
-        {
-            "name": "c",
-            "command": FOREVER,
-            "livenessProbe": exec_probe("test", "!", "-f", f"/shared/{name}", failureThreshold=1),
-        },
-    )
+    w.run_pod(name, alive_until_told(name))
     pid = w.pid(name)
     w.down()
     time.sleep(1)
     w.up()
     w.until(lambda: w.is_ready(name), "it is not ready")
     expect_equal((pid, 0), (w.pid(name), w.status(name)["restartCount"]))
-    (w.shared / name).touch()
-    w.until(lambda: w.status(name)["restartCount"] >= 1, "it is not started again")
-    (w.shared / name).unlink()
+    fail_probe(w, name)
 
 
 @step("a container ends while the kubelet is away: its exit code is known")
 def _(w):
-    name = w.name("unseen")
-    w.run_pod(
-        name,
-        {"name": "c", "command": shell(f"while [ ! -f /shared/{name} ]; do sleep 0.1; done; exit 33")},
-        restartPolicy="Never",
-    )
-    pid = w.pid(name)
+    name, pid = run_until_told(w, "unseen")
     w.down()
-    (w.shared / name).touch()
-    expect(world.eventually(lambda: pid not in world.processes(), 10), "it does not end")
+    w.tell(name, pid)
     w.up()
     expect_equal(33, w.ended(name)["exitCode"])
-
-
-def containerd_again(w, meanwhile=lambda: None):
-    w.containerd.down(signal.SIGKILL)
-    meanwhile()
-    w.containerd.up()
-    w.crictl.until_it_answers()
 
 
 @step("containerd is killed and comes back: the same containers, exec, logs go on")
@@ -64,93 +69,62 @@ def _(w):
     w.run_pod(
         name,
         {
-            "name": "c",
             "command": shell("while :; do echo tick; sleep 0.1; done"),
             "livenessProbe": exec_probe("true", failureThreshold=20),
         },
     )
     pid, shims = w.pid(name), world.shims()
-    containerd_again(w)
+    w.restart_containerd()
     w.until(lambda: w.is_ready(name), "it is not ready")
     expect_equal((pid, shims, 0), (w.pid(name), world.shims(), w.status(name)["restartCount"]))
     expect_equal(b"hello\n", w.stream("exec", f"{name}-node", "c", "echo", "hello").stdout)
-    count = len(w.logs(name))
-    w.until(lambda: len(w.logs(name)) > count, "its log stands still")
+    expect_growth(lambda: w.logs(name), 30)
 
 
 @step("a container ends while containerd is away: its exit code is known", times=3, promised=True)
 def _(w):
-    name = w.name("away")
-    w.run_pod(
-        name,
-        {"name": "c", "command": shell(f"while [ ! -f /shared/{name} ]; do sleep 0.1; done; echo last words; exit 33")},
-        restartPolicy="Never",
-    )
-    pid = w.pid(name)
-
-    def meanwhile():
-        (w.shared / name).touch()
-        expect(world.eventually(lambda: pid not in world.processes(), 10), "it does not end")
-
-    containerd_again(w, meanwhile)
+    name, pid = run_until_told(w, "away")
+    w.restart_containerd(lambda: w.tell(name, pid))
     ended = w.ended(name)
     expect_equal((33, "Error"), (ended["exitCode"], ended["reason"]))
     expect_equal(["last words"], w.logs(name))
 
 
-def processes_of(*seconds):
-    return {
-        pid
-        for pid, words in world.processes().items()
-        if words[:1] == ["sleep"] and words[1:] in [[str(number)] for number in seconds]
-    }
-
-
 @step("the shim is killed: the pod comes back, and no old container runs beside it", times=3, promised=True, limit=90)
 def _(w):
-    name = w.name("shim")
-    w.run_pod(name, *({"name": f"c{number}", "command": ["sleep", f"424{number}"]} for number in range(3)))
-    old = processes_of(4240, 4241, 4242)
-    expect_equal(3, len(old), "processes")
-    for shim in world.shims():
-        os.kill(shim, signal.SIGKILL)
-    w.until(lambda: len(processes_of(4240, 4241, 4242) - old) == 3, "the pod does not come back")
-    # It has had all that time; what lives now lives on.
-    if not world.eventually(lambda: not old & processes_of(4240, 4241, 4242), 5):
-        raise Failed(f"{len(old & processes_of(4240, 4241, 4242))} of 3 old processes run beside the new ones")
+    name = run_sleepers(w, "shim", 3)
+    old = sleepers()
+    w.kill_shims()
+    expect_others(w, old, 30)
     w.until(lambda: w.is_ready(name), "it is not ready")
 
 
 @step("pause is killed: the pod comes back, and nothing old runs beside it", limit=90)
 def _(w):
-    name = w.name("pause")
-    w.run_pod(name, *({"name": f"c{number}", "command": ["sleep", f"424{number}"]} for number in range(2)))
-    old = processes_of(4240, 4241)
+    run_sleepers(w, "pause", 2)
+    old = sleepers()
     pod = w.crictl.lines("pods", "-q", "--state", "ready")[0]
     os.kill(w.crictl.json("inspectp", pod)["info"]["pid"], signal.SIGKILL)
-    w.until(lambda: len(processes_of(4240, 4241) - old) == 2, "the pod does not come back", 60)
-    expect(world.eventually(lambda: not old & processes_of(4240, 4241), 5), "old processes run beside the new ones")
+    expect_others(w, old)
 
 
 @step("kubelet, containerd and the shim are killed together: the pod comes back, and nothing old runs beside it", limit=120)
 def _(w):
-    name = w.name("all")
-    w.run_pod(name, *({"name": f"c{number}", "command": ["sleep", f"424{number}"]} for number in range(2)))
-    old = processes_of(4240, 4241)
+    run_sleepers(w, "all", 2)
+    old = sleepers()
     w.down()
-    containerd_again(w, lambda: [os.kill(shim, signal.SIGKILL) for shim in world.shims()])
+    w.restart_containerd(w.kill_shims)
     w.up()
-    w.until(lambda: len(processes_of(4240, 4241) - old) == 2, "the pod does not come back", 60)
-    expect(world.eventually(lambda: not old & processes_of(4240, 4241), 5), "old processes run beside the new ones")
+    expect_others(w, old)
 
 
 @step("kubelet and containerd are killed together: the same containers")
 def _(w):
     name = w.name("both")
-    w.run_pod(name, {"name": "c", "command": FOREVER})
+    w.run_pod(name, {"command": FOREVER})
     pid = w.pid(name)
     w.down()
-    containerd_again(w)
+    w.restart_containerd()
     w.up()
     w.until(lambda: w.is_ready(name), "it is not ready")
     expect_equal((pid, 0), (w.pid(name), w.status(name)["restartCount"]))
@@ -162,8 +136,7 @@ def _(w):
         w.run_pod(name, *({"name": f"c{number}", "command": FOREVER} for number in range(2)))
     w.remove_pods()
     w.until(lambda: not w.crictl.lines("pods", "-q"), "there are sandboxes", 100)
-    if left := w.traces.after({w.containerd.process.pid, w.process.pid}):
-        raise Failed("\n".join(left))
+    w.expect_nothing_left()
 
 
 if __name__ == "__main__":

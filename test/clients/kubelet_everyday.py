@@ -6,8 +6,9 @@ import re
 import time
 
 import world
+from registry import WEB_SERVER
 from steps import expect, expect_equal, step
-from talk import fetch, read_until
+from talk import expect_echo, expect_gone, expect_page, read_until
 
 FOREVER = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 
@@ -20,21 +21,32 @@ def exec_probe(*command, **more):
     return {"exec": {"command": list(command)}, "periodSeconds": 1, "timeoutSeconds": 5, **more}
 
 
+def alive_until_told(name):
+    """A container whose probe fails once its file is there."""
+    return {"command": FOREVER, "livenessProbe": exec_probe("test", "!", "-f", f"/shared/{name}", failureThreshold=1)}
+
+
+def fail_probe(w, name):
+    """Until the container is started again."""
+    (w.shared / name).touch()
+    w.until(lambda: w.status(name)["restartCount"] >= 1, "it is not started again")
+    (w.shared / name).unlink()
+
+
 # --- a pod's life
 
 
 @step("a pod runs, and its web server answers")
 def _(w):
     name = w.name("web")
-    w.run_pod(name, {"name": "c", "command": ["httpd", "-f", "-p", "80", "-h", "/www"]})
-    address = w.pod(name)["status"]["podIP"]
-    expect(world.eventually(lambda: fetch(80, address) == b"It works!\n", 10), "no answer")
+    w.run_pod(name, {"command": WEB_SERVER})
+    expect_page(80, w.pod(name)["status"]["podIP"])
 
 
 @step("its log, by the kubelet and in the file")
 def _(w):
     name = w.name("log")
-    w.run_pod(name, {"name": "c", "command": shell("echo out; echo err >&2; exec sleep 1000")})
+    w.run_pod(name, {"command": shell("echo out; echo err >&2; exec sleep 1000")})
     expect(world.eventually(lambda: sorted(w.logs(name)) == ["err", "out"], 10), "not in the file")
     expect_equal([b"err", b"out"], sorted((w.ask(f"/containerLogs/default/{name}-node/c") or b"").split()), "the kubelet")
 
@@ -55,7 +67,7 @@ def _(w):
     (w.shared / name).mkdir()
     w.write_pod(
         name,
-        {"name": "c", "command": shell(f"cd /shared/{name}; touch $(ls | wc -l); [ $(ls | wc -l) -ge 3 ]")},
+        {"command": shell(f"cd /shared/{name}; touch $(ls | wc -l); [ $(ls | wc -l) -ge 3 ]")},
         restartPolicy="OnFailure",
     )
     w.until(lambda: w.pod(name) and w.pod(name)["status"]["phase"] == "Succeeded", "it does not succeed")
@@ -65,7 +77,7 @@ def _(w):
 @step("restartPolicy Always: three restarts, each with its exit code", limit=90)
 def _(w):
     name = w.name("crash")
-    w.write_pod(name, {"name": "c", "command": shell("echo run; sleep 0.2; exit 9")})
+    w.write_pod(name, {"command": shell("echo run; sleep 0.2; exit 9")})
     w.until(lambda: w.status(name)["restartCount"] >= 3, "not three restarts", 60)
     last = w.status(name)["lastState"].get("terminated") or w.status(name)["state"].get("terminated")
     expect_equal((9, "Error"), (last["exitCode"], last["reason"]))
@@ -77,7 +89,7 @@ def _(w):
     log = f"/shared/{name}"
     w.write_pod(
         name,
-        {"name": "c", "command": shell(f"echo main >>{log}; sleep 1; echo over >>{log}")},
+        {"command": shell(f"echo main >>{log}; sleep 1; echo over >>{log}")},
         restartPolicy="Never",
         initContainers=[
             {"name": "i1", "command": shell(f"sleep 0.5; echo one >>{log}")},
@@ -103,7 +115,7 @@ def _(w):
     name = w.name("initfails")
     w.run_pod(
         name,
-        {"name": "c", "command": FOREVER},
+        {"command": FOREVER},
         initContainers=[{"name": "i", "command": shell(f"[ -f /shared/{name} ] || {{ touch /shared/{name}; exit 3; }}")}],
     )
     expect_equal(1, w.status(name, "i")["restartCount"], "restarts")
@@ -116,7 +128,6 @@ def _(w):
     w.run_pod(
         name,
         {
-            "name": "c",
             "command": shell(f"trap 'echo term >>/shared/{name}; exit 0' TERM; while :; do sleep 0.1; done"),
             "lifecycle": {
                 "postStart": {"exec": {"command": shell(f"echo post >>/shared/{name}")}},
@@ -135,14 +146,13 @@ def _(w):
     w.run_pod(
         names["kind"],
         {
-            "name": "c",
-            "command": shell(f"trap 'sleep 2; echo bye >/shared/{names['kind']}; exit 0' TERM; " "while :; do sleep 0.1; done"),
+            "command": shell(f"trap 'sleep 2; echo bye >/shared/{names['kind']}; exit 0' TERM; while :; do sleep 0.1; done"),
         },
         terminationGracePeriodSeconds=20,
     )
     w.run_pod(
         names["hard"],
-        {"name": "c", "command": shell("trap '' TERM; while :; do sleep 0.1; done")},
+        {"command": shell("trap '' TERM; while :; do sleep 0.1; done")},
         terminationGracePeriodSeconds=3,
     )
     hard = w.container_id(names["hard"])
@@ -158,8 +168,8 @@ def _(w):
 @step("a changed manifest: the old pod goes, the new one comes")
 def _(w):
     name = w.name("changed")
-    w.run_pod(name, {"name": "c", "command": ["sleep", "4242"]})
-    w.write_pod(name, {"name": "c", "command": ["sleep", "4243"]})
+    w.run_pod(name, {"command": ["sleep", "4242"]})
+    w.write_pod(name, {"command": ["sleep", "4243"]})
     w.until(lambda: ["sleep", "4243"] in world.processes().values(), "the new one does not come")
     expect(["sleep", "4242"] not in world.processes().values(), "the old one lives")
 
@@ -170,7 +180,6 @@ def _(w):
     w.write_pod(
         name,
         {
-            "name": "c",
             "command": shell(f"[ -f /shared/{name} ] && exec sleep 1000; touch /shared/{name}; exec tail /dev/zero"),
             "resources": {"limits": {"memory": "32Mi"}},
         },
@@ -185,11 +194,10 @@ def _(w):
 @step("probes each second of four kinds: ready when they say so, and no restart in half a minute", limit=120)
 def _(w):
     name = w.name("probes")
-    server = {"command": ["httpd", "-f", "-p", "80", "-h", "/www"]}
+    server = {"command": WEB_SERVER}
     w.write_pod(
         name,
         {
-            "name": "c",
             "command": FOREVER,
             "readinessProbe": exec_probe("cat", f"/shared/{name}"),
             "livenessProbe": exec_probe("true", failureThreshold=2),
@@ -214,17 +222,8 @@ def _(w):
 @step("a liveness probe that fails: it is ended and started again")
 def _(w):
     name = w.name("live")
-    w.run_pod(
-        name,
-        {
-            "name": "c",
-            "command": FOREVER,
-            "livenessProbe": exec_probe("test", "!", "-f", f"/shared/{name}", failureThreshold=1),
-        },
-    )
-    (w.shared / name).touch()
-    w.until(lambda: w.status(name)["restartCount"] >= 1, "it is not started again")
-    (w.shared / name).unlink()
+    w.run_pod(name, alive_until_told(name))
+    fail_probe(w, name)
     expect_equal(0, w.restarted(name)["exitCode"])
 
 
@@ -234,17 +233,14 @@ def _(w):
     w.run_pod(
         name,
         {
-            "name": "c",
             "command": FOREVER,
             "livenessProbe": exec_probe(
                 "sh", "-c", f"[ ! -f /shared/{name} ] || exec sleep 4242", timeoutSeconds=1, failureThreshold=1
             ),
         },
     )
-    (w.shared / name).touch()
-    w.until(lambda: w.status(name)["restartCount"] >= 1, "it is not started again")
-    (w.shared / name).unlink()
-    w.until(lambda: ["sleep", "4242"] not in world.processes().values(), "the probe's process lives")
+    fail_probe(w, name)
+    expect_gone("sleep", "4242", limit=30)
 
 
 @step("eight pods of three containers, each with a probe each second", limit=150)
@@ -273,7 +269,7 @@ def _(w):
 @step("exec: output, exit code, input, a megabyte")
 def _(w):
     name = w.name("exec")
-    w.run_pod(name, {"name": "c", "command": FOREVER})
+    w.run_pod(name, {"command": FOREVER})
     done = w.stream("exec", f"{name}-node", "c", "sh", "-c", "echo out; echo err >&2; exit 5", check=False)
     expect_equal((5, b"out\n", b"err\n"), (done.returncode, done.stdout, done.stderr))
     expect_equal(b"hi\n", w.stream("exec", "-i", f"{name}-node", "c", "cat", input=b"hi\n").stdout)
@@ -283,7 +279,7 @@ def _(w):
 @step("exec: who reads five bytes of a megabyte ends", times=5)
 def _(w):
     name = w.name("five")
-    w.run_pod(name, {"name": "c", "command": FOREVER})
+    w.run_pod(name, {"command": FOREVER})
     expect_equal(
         b"\0" * 5, w.stream("exec", "-i", f"{name}-node", "c", "head", "-c", "5", input=bytes(1 << 20), limit=10).stdout
     )
@@ -292,23 +288,20 @@ def _(w):
 @step("attach: what goes in comes out")
 def _(w):
     name = w.name("attach")
-    w.run_pod(name, {"name": "c", "command": ["cat"], "stdin": True})
-    process = w.begin("attach", "-i", f"{name}-node", "c")
-    for line in (b"one\n", b"two\n"):
-        process.stdin.write(line)
-        process.stdin.flush()
-        read_until(process, line)
+    w.run_pod(name, {"command": ["cat"], "stdin": True})
+    process = w.stream.begin("attach", "-i", f"{name}-node", "c")
+    expect_echo(process, b"one\n", b"two\n")
     expect(world.eventually(lambda: w.logs(name) == ["one", "two"], 10), "not in the log")
 
 
 @step("port-forward")
 def _(w):
     name = w.name("forward")
-    w.run_pod(name, {"name": "c", "command": ["httpd", "-f", "-p", "80", "-h", "/www"]})
-    process = w.begin("port-forward", f"{name}-node", "8080:80")
+    w.run_pod(name, {"command": WEB_SERVER})
+    process = w.stream.begin("port-forward", f"{name}-node", "8080:80")
     read_until(process, b"Forwarding from")
     for _ in range(5):
-        expect(world.eventually(lambda: fetch(8080) == b"It works!\n", 10), "no answer")
+        expect_page(8080)
 
 
 @step("rotated logs: two hundred thousand lines are whole and in order", limit=120)
@@ -317,7 +310,6 @@ def _(w):
     w.write_pod(
         name,
         {
-            "name": "c",
             "command": shell("for i in $(seq 0 19); do seq $((i*10000+1)) $((i*10000+10000)); sleep 1; done; echo END"),
         },
         restartPolicy="Never",
@@ -332,7 +324,7 @@ def _(w):
 @step("metrics of the container and the pod")
 def _(w):
     name = w.name("metrics")
-    w.run_pod(name, {"name": "c", "command": shell("while :; do :; done")})
+    w.run_pod(name, {"command": shell("while :; do :; done")})
 
     def has_metrics():
         text = (w.ask("/metrics/resource") or b"").decode()

@@ -3,7 +3,6 @@
 
 import gzip
 import http.client
-import itertools
 import json
 import pathlib
 import signal
@@ -12,10 +11,10 @@ import subprocess
 
 import ground
 import world
-from cri_world import Crictl
-from ground import PROGRAMS, run
-from registry import BOX, Registry
-from steps import Failed, expect
+from client import Client
+from cri_world import CriWorld
+from registry import BOX
+from steps import Failed
 
 CONFIGURATION = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -40,71 +39,42 @@ CONFIGURATION = {
 }
 
 
-class Kubelet:
+class Kubelet(CriWorld):
     def __init__(self):
-        ground.enter()
+        super().__init__()
         ground.cover_settings()
-        self.registry = Registry(world.DIRECTORY)
-        for name in ("box", "pause"):
-            self.registry.push_box(name, "1", command=("tail", "-f", "/dev/null"))
-        self.containerd = ground.Containerd()
-        self.containerd.write_pod_network()
-        self.containerd.up()
-        self.crictl = Crictl(self.containerd.socket)
-        self.crictl.until_it_answers()
-        self.crictl.run("pull", BOX)
+        self.stream = Client(ground.PROGRAMS / "stream")
         self.directory = world.DIRECTORY / "kubelet"
         self.manifests = self.directory / "manifests"
-        self.shared = self.directory / "shared"  # with the containers: /shared there
-        for path in (self.manifests, self.shared):
-            path.mkdir(parents=True)
-        (self.directory / "config.json").write_text(
-            json.dumps(
-                {
-                    **CONFIGURATION,
-                    "staticPodPath": str(self.manifests),
-                    "containerRuntimeEndpoint": f"unix://{self.containerd.socket}",
-                }
-            )
-        )
+        self.manifests.mkdir(parents=True)
+        own = {
+            "staticPodPath": str(self.manifests),
+            "containerRuntimeEndpoint": f"unix://{self.containerd.socket}",
+        }
+        (self.directory / "config.json").write_text(json.dumps({**CONFIGURATION, **own}))
         self.log = self.directory / "log"
-        self.numbers = itertools.count()
-        self.begun = []
         self.up()
         # One of each class, whose control groups stay.
-        self.run_pod("first", {"name": "c", "command": ["sleep", "1000"]})
-        self.run_pod("second", {"name": "c", "command": ["sleep", "1000"], "resources": {"limits": {"memory": "32Mi"}}})
-        self.run_pod("third", {"name": "c", "command": ["sleep", "1000"], "resources": {"requests": {"memory": "32Mi"}}})
-        ground.check_shims()
-        expect(world.shims(), "no shim serves")
+        for name, resources in (
+            ("first", {}),
+            ("second", {"limits": {"memory": "32Mi"}}),
+            ("third", {"requests": {"memory": "32Mi"}}),
+        ):
+            self.run_pod(name, {"command": ["sleep", "1000"], "resources": resources})
+        self.check_shims()
         self.remove_pods()
         self.crictl.remove_all()
-        world.eventually(lambda: not world.shims())
-        self.traces = ground.Traces(self.containerd.directory / "state/io.containerd.runtime.v2.task/k8s.io")
+        self.remember("k8s.io")
 
     # --- itself
 
     def up(self):
+        command = [ground.PROGRAMS / "kubelet", "--hostname-override", "node"]
+        command += ["--config", self.directory / "config.json", "--root-dir", self.directory / "root"]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    PROGRAMS / "kubelet",
-                    "--config",
-                    self.directory / "config.json",
-                    "--root-dir",
-                    self.directory / "root",
-                    "--hostname-override",
-                    "node",
-                ],
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        if (
-            not world.eventually(lambda: self.process.poll() is not None or self.ask("/pods") is not None, 60)
-            or self.process.poll() is not None
-        ):
+            self.process = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        world.eventually(lambda: self.process.poll() is not None or self.ask("/pods") is not None, 60)
+        if self.ask("/pods") is None:
             raise RuntimeError(f"the kubelet does not start:\n{self.log.read_text(errors='replace')[-3000:]}")
 
     def down(self, number=signal.SIGKILL):
@@ -126,12 +96,14 @@ class Kubelet:
 
     # --- pods
 
-    def name(self, word):
-        return f"{word}{next(self.numbers)}"
-
     def write_pod(self, name, *containers, **spec):
-        """Puts it there, or replaces it. Each container is as a manifest has it, with what all of them have."""
-        common = {"image": BOX, "imagePullPolicy": "IfNotPresent", "volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}
+        """Puts it there, or replaces it. Each container is as a manifest has it, with what all of them have; one is "c"."""
+        common = {
+            "name": "c",
+            "image": BOX,
+            "imagePullPolicy": "IfNotPresent",
+            "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
+        }
         spec = {
             "terminationGracePeriodSeconds": 5,
             "volumes": [{"name": "shared", "hostPath": {"path": str(self.shared)}}],
@@ -150,8 +122,11 @@ class Kubelet:
         self.write_pod(name, *containers, **spec)
         self.until(lambda: self.is_ready(name), f"{name} is not ready", limit)
 
+    def pods(self):
+        return json.loads(self.ask("/pods") or '{"items": null}')["items"] or []
+
     def pod(self, name):
-        for pod in json.loads(self.ask("/pods") or '{"items": null}')["items"] or []:
+        for pod in self.pods():
             if pod["metadata"]["name"] == f"{name}-node":
                 return pod
         return None
@@ -175,8 +150,9 @@ class Kubelet:
     def restarted(self, name, container="c", times=1, limit=30):
         """How the run before this one ended."""
         self.until(
-            lambda: self.status(name, container)["restartCount"] >= times
-            and "running" in self.status(name, container)["state"],
+            lambda: (
+                self.status(name, container)["restartCount"] >= times and "running" in self.status(name, container)["state"]
+            ),
             f"{name} is not started again",
             limit,
         )
@@ -185,10 +161,7 @@ class Kubelet:
     def until(self, condition, text, limit=30):
         answer = world.eventually(condition, limit)
         if not answer:
-            said = [
-                (pod["metadata"]["name"], pod["status"])
-                for pod in json.loads(self.ask("/pods") or '{"items": null}')["items"] or []
-            ]
+            said = [(pod["metadata"]["name"], pod["status"]) for pod in self.pods()]
             raise Failed(f"{text}: {json.dumps(said)[:1500]}")
         return answer
 
@@ -208,16 +181,6 @@ class Kubelet:
     def pid(self, name, container="c"):
         return self.crictl.json("inspect", self.container_id(name, container))["info"]["pid"]
 
-    def stream(self, verb, *words, **options):
-        return run(PROGRAMS / "stream", verb, *words, **options)
-
-    def begin(self, *words):
-        process = subprocess.Popen(
-            [PROGRAMS / "stream", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        self.begun.append(process)
-        return process
-
     # --- afterwards
 
     def remove_pods(self, limit=40):
@@ -228,13 +191,11 @@ class Kubelet:
         )
         self.until(lambda: not self.crictl.lines("ps", "-q"), "there are containers", limit)
 
+    def expect_nothing_left(self):
+        super().expect_nothing_left(self.process.pid)
+
     def clean(self):
-        for process in self.begun:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                stream.close()
-        self.begun = []
+        self.stream.kill_begun()
         if self.containerd.process.poll() is not None:
             self.containerd.up()
         if self.process.poll() is not None:
@@ -242,5 +203,4 @@ class Kubelet:
         self.remove_pods()
         # The kubelet takes away what is stopped once a minute.
         self.crictl.remove_all()
-        if left := self.traces.after({self.containerd.process.pid, self.process.pid}):
-            raise Failed("\n".join(left))
+        self.expect_nothing_left()

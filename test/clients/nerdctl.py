@@ -4,7 +4,6 @@
 import os
 import signal
 
-import ground
 import nerdctl_streams  # noqa: F401 its checks come first, then those of the next
 import nerdctl_everyday  # noqa: F401
 import steps
@@ -12,6 +11,7 @@ import world
 from nerdctl_world import Nerdctl
 from registry import BOX
 from steps import expect, expect_equal, step
+from talk import expect_growth
 
 
 def only_shim():
@@ -31,32 +31,26 @@ def _(w):
     missing = w.nerdctl("run", "--rm", "--runtime", "io.containerd.runc.v2-missing", BOX, "true", check=False)
     expect(missing.returncode != 0, "any name will do")
     name = w.start("sleep", "1000", options=("--runtime", "io.containerd.runc.v2-thin"))
-    ground.check_shims()
+    w.check_shims()
     expect_equal(b"hello\n", w.nerdctl("exec", name, "echo", "hello").stdout)
 
 
 @step("stats and update")
 def _(w):
     name = w.start("sleep", "1000", options=("--memory", "64m"))
-    expect(any("64MiB" in line for line in w.lines("stats", "--no-stream", name)), "no limit of 64 MiB")
+    expect(any("64MiB" in line for line in w.nerdctl.lines("stats", "--no-stream", name)), "no limit of 64 MiB")
     w.nerdctl("update", "--memory", "48m", name)
-    expect(any("48MiB" in line for line in w.lines("stats", "--no-stream", name)), "no limit of 48 MiB")
+    expect(any("48MiB" in line for line in w.nerdctl.lines("stats", "--no-stream", name)), "no limit of 48 MiB")
 
 
 # --- outages of containerd
-
-
-def restart_containerd(w, meanwhile=lambda: None, number=signal.SIGKILL):
-    w.containerd.down(number)
-    meanwhile()
-    w.containerd.up()
 
 
 @step("containerd is killed and comes back: the container runs on, exec, stop")
 def _(w):
     name = w.start("sh", "-c", "trap 'exit 4' TERM; while :; do echo tick; sleep 0.1; done")
     pid, shim = w.pid(name), only_shim()
-    restart_containerd(w)
+    w.restart_containerd()
     expect_equal((pid, shim), (w.pid(name), only_shim()))
     expect_equal(b"hello\n", w.nerdctl("exec", name, "echo", "hello").stdout)
     w.nerdctl("stop", name)
@@ -68,40 +62,25 @@ def _(w):
     name = w.start("sh", "-c", "while :; do echo tick; sleep 0.1; done")
     # nerdctl's logger reads no further when its Wait fails, over any shim. Until it waits, it takes the outage for a start
     # that is late.
-    expect(world.eventually(lambda: len(w.lines("logs", name)) > 30, 20), "it says nothing")
-    restart_containerd(w)
-    count = len(w.lines("logs", name))
-    expect(world.eventually(lambda: len(w.lines("logs", name)) > count, 10), "it stands still")
+    expect(world.eventually(lambda: len(w.nerdctl.lines("logs", name)) > 30, 20), "it says nothing")
+    w.restart_containerd()
+    expect_growth(lambda: w.nerdctl.lines("logs", name))
 
 
 @step("containerd is restarted in peace")
 def _(w):
     name = w.start("sleep", "1000")
     pid = w.pid(name)
-    restart_containerd(w, number=signal.SIGTERM)
+    w.restart_containerd(number=signal.SIGTERM)
     expect_equal(("running", pid), (w.state(name)["Status"], w.pid(name)))
 
 
 @step("a container ends while containerd is away: its exit code is known", times=3, promised=True)
 def _(w):
-    fifo = world.DIRECTORY / "volume2"
-    fifo.mkdir(exist_ok=True)
-    name = w.start(
-        "sh",
-        "-c",
-        "while [ ! -f /volume/end ]; do sleep 0.1; done; echo last words; exit 33",
-        options=("-v", f"{fifo}:/volume"),
-    )
+    file = w.name("away")
+    name = w.start("sh", "-c", w.until_told(file), options=("-v", f"{w.shared}:/shared"))
     pid = w.pid(name)
-
-    def meanwhile():
-        (fifo / "end").touch()
-        expect(world.eventually(lambda: pid not in world.processes()), "it does not end")
-
-    try:
-        restart_containerd(w, meanwhile)
-    finally:
-        (fifo / "end").unlink(missing_ok=True)
+    w.restart_containerd(lambda: w.tell(file, pid))
     w.until_state(name, "exited")
     expect_equal(33, w.state(name)["ExitCode"])
 
@@ -115,16 +94,16 @@ def _(w):
         os.kill(before, signal.SIGKILL)
         expect(world.eventually(lambda: before not in world.processes()), "it does not end")
 
-    restart_containerd(w, meanwhile)
-    expect(world.eventually(lambda: w.state(name)["Status"] == "running" and w.pid(name) not in (0, before), 30), "it does not")
+    w.restart_containerd(meanwhile)
+    w.until_restarted(name, before)
 
 
 @step("a client waits while containerd is killed: it ends")
 def _(w):
-    process = w.begin("run", "--rm", "--name", "held", BOX, "sleep", "1000")
+    process = w.nerdctl.begin("run", "--rm", "--name", "held", BOX, "sleep", "1000")
     expect(world.eventually(lambda: world.shims(), 20), "nothing runs")
     w.until_state("held", "running")
-    restart_containerd(w)
+    w.restart_containerd()
     process.wait(30)
 
 
@@ -135,9 +114,7 @@ def _(w):
 def _(w):
     name = w.start("sleep", "4242")
     os.kill(only_shim(), signal.SIGKILL)
-    expect(world.eventually(lambda: ["sleep", "4242"] not in world.processes().values(), 15), "the process runs on")
-    expect(world.eventually(lambda: w.state(name)["Status"] != "running", 15), "it is said to run")
-    w.nerdctl("rm", "-f", name)
+    w.expect_over(name)
     w.nerdctl("run", "-d", "--name", name, BOX, "sleep", "1000")
     w.until_state(name, "running")
 
@@ -153,7 +130,7 @@ def _(w):
 
 @step("the shim is killed under a client in the foreground: it ends with an error")
 def _(w):
-    process = w.begin("run", "--name", "fallen", BOX, "sleep", "1000")
+    process = w.nerdctl.begin("run", "--name", "fallen", BOX, "sleep", "1000")
     expect(world.eventually(lambda: world.shims(), 20), "nothing runs")
     w.until_state("fallen", "running")
     os.kill(only_shim(), signal.SIGKILL)
@@ -165,7 +142,7 @@ def _(w):
     name = w.start("sleep", "1000", options=("--restart", "always"))
     before = w.pid(name)
     os.kill(only_shim(), signal.SIGKILL)
-    expect(world.eventually(lambda: w.state(name)["Status"] == "running" and w.pid(name) not in (0, before), 30), "it does not")
+    w.until_restarted(name, before)
     expect(before not in world.processes(), "the old process runs beside the new one")
 
 
@@ -173,10 +150,8 @@ def _(w):
 def _(w):
     name = w.start("sleep", "4242")
     shim = only_shim()
-    restart_containerd(w, lambda: os.kill(shim, signal.SIGKILL))
-    expect(world.eventually(lambda: ["sleep", "4242"] not in world.processes().values(), 15), "the process runs on")
-    expect(world.eventually(lambda: w.state(name)["Status"] != "running", 15), "it is said to run")
-    w.nerdctl("rm", "-f", name)
+    w.restart_containerd(lambda: os.kill(shim, signal.SIGKILL))
+    w.expect_over(name)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import subprocess
 import time
 
 import world
-from registry import BOX
+from registry import BOX, PAGE, WEB_SERVER
 from steps import expect, expect_equal, step
-from talk import end_of, fetch, without_complaints
+from talk import end_of, expect_page, without_complaints
 
 
 @step("stop lets it end, and kills it after its time")
@@ -18,7 +18,7 @@ def _(w):
     hard = w.start("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
     w.nerdctl("stop", "-t", "10", kind)
     expect_equal(2, w.state(kind)["ExitCode"])
-    expect(world.eventually(lambda: w.lines("logs", kind) == ["bye"], 5), "its last words are lost")
+    expect(world.eventually(lambda: w.nerdctl.lines("logs", kind) == ["bye"], 5), "its last words are lost")
     w.nerdctl("stop", "-t", "1", hard)
     expect_equal(137, w.state(hard)["ExitCode"])
 
@@ -26,9 +26,9 @@ def _(w):
 @step("kill with a signal")
 def _(w):
     name = w.start("sh", "-c", "trap 'echo caught; exit 5' USR1; echo ready; while :; do sleep 0.1; done")
-    expect(world.eventually(lambda: w.lines("logs", name) == ["ready"], 10), "it is not ready")
+    expect(world.eventually(lambda: w.nerdctl.lines("logs", name) == ["ready"], 10), "it is not ready")
     w.nerdctl("kill", "-s", "USR1", name)
-    expect_equal(["5"], w.lines("wait", name))
+    expect_equal(["5"], w.nerdctl.lines("wait", name))
 
 
 @step("start, stop, start again, start -a, restart")
@@ -45,7 +45,7 @@ def _(w):
     done = w.nerdctl("start", "-a", "later", check=False)
     expect_equal(b"hello\n", done.stdout)
     expect(done.returncode != 0, "it says success")
-    expect_equal(["3"], w.lines("wait", "later"))
+    expect_equal(["3"], w.nerdctl.lines("wait", "later"))
 
 
 @step("pause and unpause")
@@ -54,18 +54,18 @@ def _(w):
     w.nerdctl("pause", name)
     expect_equal("paused", w.state(name)["Status"])
     time.sleep(0.5)  # for who writes the log
-    count = len(w.lines("logs", name))
+    count = len(w.nerdctl.lines("logs", name))
     time.sleep(0.5)
-    expect_equal(count, len(w.lines("logs", name)), "lines of one that is paused")
+    expect_equal(count, len(w.nerdctl.lines("logs", name)), "lines of one that is paused")
     w.nerdctl("unpause", name)
     w.until_state(name, "running")
-    expect(world.eventually(lambda: len(w.lines("logs", name)) > count, 10), "it stands still")
+    expect(world.eventually(lambda: len(w.nerdctl.lines("logs", name)) > count, 10), "it stands still")
 
 
 @step("rm -f of one that runs")
 def _(w):
     w.nerdctl("rm", "-f", w.start("sleep", "1000"))
-    expect_equal([], w.lines("ps", "-aq"))
+    expect_equal([], w.nerdctl.lines("ps", "-aq"))
 
 
 @step("rm -f of one that is paused")
@@ -73,18 +73,20 @@ def _(w):
     name = w.start("sleep", "1000")
     w.nerdctl("pause", name)
     w.nerdctl("rm", "-f", name)
-    expect_equal([], w.lines("ps", "-aq"))
+    expect_equal([], w.nerdctl.lines("ps", "-aq"))
 
 
 @step("top")
 def _(w):
-    expect(any("sleep 1000" in line for line in w.lines("top", w.start("sleep", "1000"))), "it does not name the process")
+    expect(
+        any("sleep 1000" in line for line in w.nerdctl.lines("top", w.start("sleep", "1000"))), "it does not name the process"
+    )
 
 
 @step("ps, inspect, rename")
 def _(w):
     name = w.start("sleep", "1000")
-    expect_equal([name], w.lines("ps", "--format", "{{.Names}}"))
+    expect_equal([name], w.nerdctl.lines("ps", "--format", "{{.Names}}"))
     expect(os.path.exists(f"/proc/{w.pid(name)}"), "no such process")
     w.nerdctl("rename", name, "other")
     expect_equal("running", w.state("other")["Status"])
@@ -93,13 +95,13 @@ def _(w):
 @step("cp in and out, commit, diff")
 def _(w):
     name = w.start("sleep", "1000")
-    place = w.scratch / "copied"
+    place = w.shared / "copied"
     place.write_text("text\n")
     w.nerdctl("cp", place, f"{name}:/tmp/file")
     expect_equal(b"text\n", w.nerdctl("exec", name, "cat", "/tmp/file").stdout)
     place.unlink()
     w.nerdctl("cp", f"{name}:/www/index.html", place)
-    expect_equal("It works!\n", place.read_text())
+    expect_equal(PAGE, place.read_text())
     w.nerdctl("stop", "-t", "0", name)
     w.nerdctl("commit", name, "committed:1")
     expect_equal(b"text\n", w.nerdctl("run", "--rm", "committed:1", "cat", "/tmp/file").stdout)
@@ -108,8 +110,6 @@ def _(w):
 
 @step("--init, --user, --read-only, --tmpfs, -v, -e, --hostname, --entrypoint")
 def _(w):
-    place = world.DIRECTORY / "volume"
-    place.mkdir(exist_ok=True)
     done = w.nerdctl(
         "run",
         "--rm",
@@ -119,7 +119,7 @@ def _(w):
         "--tmpfs",
         "/scratch",
         "-v",
-        f"{place}:/volume:ro",
+        f"{w.shared}:/shared:ro",
         "-e",
         "A=b",
         "--hostname",
@@ -128,7 +128,7 @@ def _(w):
         "sh",
         BOX,
         "-c",
-        "echo $A $(id -u) $(hostname); touch /x; touch /volume/x",
+        "echo $A $(id -u) $(hostname); touch /x; touch /shared/x",
         check=False,
     )
     expect_equal(b"b 65534 me\n", done.stdout)
@@ -137,14 +137,14 @@ def _(w):
 
 @step("publish a port")
 def _(w):
-    w.start("httpd", "-f", "-p", "80", "-h", "/www", options=("-p", "127.0.0.1:8080:80"))
-    expect(world.eventually(lambda: fetch(8080) == b"It works!\n", 10), "no answer")
+    w.start(*WEB_SERVER, options=("-p", "127.0.0.1:8080:80"))
+    expect_page(8080)
 
 
 @step("many at once: ten containers in the foreground", limit=120)
 def _(w):
     processes = [
-        w.begin("run", "--rm", BOX, "sh", "-c", f"echo {number}; exit {number}", stdin=subprocess.DEVNULL)
+        w.nerdctl.begin("run", "--rm", BOX, "sh", "-c", f"echo {number}; exit {number}", stdin=subprocess.DEVNULL)
         for number in range(10)
     ]
     for number, process in enumerate(processes):
@@ -160,21 +160,21 @@ def _(w):
     name = w.start("sleep", "1000", options=("--restart", "always"))
     before = w.pid(name)
     os.kill(before, signal.SIGKILL)
-    expect(world.eventually(lambda: w.state(name)["Status"] == "running" and w.pid(name) not in (0, before), 30), "it does not")
+    w.until_restarted(name, before)
 
 
 @step("--restart always: its log goes on")
 def _(w):
     name = w.start("sh", "-c", "echo begun; sleep 0.5", options=("--restart", "always"))
-    expect(world.eventually(lambda: len(w.lines("logs", name)) >= 3, 30), "no third beginning in the log")
+    expect(world.eventually(lambda: len(w.nerdctl.lines("logs", name)) >= 3, 30), "no third beginning in the log")
 
 
 @step("--restart on-failure:2: three runs, then no more")
 def _(w):
     name = w.start("sh", "-c", "echo begun; exit 1", options=("--restart", "on-failure:2"))
-    expect(world.eventually(lambda: len(w.lines("logs", name)) >= 3, 30), "no third run")
+    expect(world.eventually(lambda: len(w.nerdctl.lines("logs", name)) >= 3, 30), "no third run")
     time.sleep(3)  # three turns of who restarts
-    expect_equal(3, len(w.lines("logs", name)), "runs")
+    expect_equal(3, len(w.nerdctl.lines("logs", name)), "runs")
     expect_equal(1, w.state(name)["ExitCode"], "exit code")
 
 

@@ -6,7 +6,7 @@ import subprocess
 import world
 from registry import BOX
 from steps import Failed, expect, expect_equal, step
-from talk import MEGABYTE, end_of, read_until, without_complaints
+from talk import MEGABYTE, end_of, expect_echo, expect_megabyte, expect_numbers, expect_shell, read_until, without_complaints
 
 # --- stdin
 
@@ -19,8 +19,7 @@ def _(w):
 
 @step("run -i: a megabyte through cat", times=3)
 def _(w):
-    done = w.nerdctl("run", "--rm", "-i", BOX, "cat", input=MEGABYTE, limit=10)
-    expect(done.stdout == MEGABYTE, f"{len(done.stdout)} of {len(MEGABYTE)} bytes came back")
+    expect_megabyte(w.nerdctl("run", "--rm", "-i", BOX, "cat", input=MEGABYTE, limit=10).stdout)
 
 
 @step("run -i </dev/null: cat ends", times=3)
@@ -40,18 +39,15 @@ def _(w):
 
 @step("run -i, kept open: each line comes back, the end of input ends it")
 def _(w):
-    process = w.begin("run", "--rm", "-i", BOX, "cat")
-    for line in (b"one\n", b"two\n"):
-        process.stdin.write(line)
-        process.stdin.flush()
-        read_until(process, line)
+    process = w.nerdctl.begin("run", "--rm", "-i", BOX, "cat")
+    expect_echo(process, b"one\n", b"two\n")
     code, said = end_of(process)
     expect_equal((0, b""), (code, without_complaints(said)))
 
 
 @step("run -i, kept open: it ends with the container")
 def _(w):
-    process = w.begin("run", "--rm", "-i", BOX, "sh", "-c", "echo done; exit 4")
+    process = w.nerdctl.begin("run", "--rm", "-i", BOX, "sh", "-c", "echo done; exit 4")
     read_until(process, b"done\n")
     try:
         expect_equal(4, process.wait(20))
@@ -66,7 +62,7 @@ def _(w):
 
 @step("run -it: a shell on a terminal")
 def _(w):
-    with w.terminal("run", "--rm", "-it", BOX, "sh") as terminal:
+    with w.nerdctl.terminal("run", "--rm", "-it", BOX, "sh") as terminal:
         terminal.until("#")
         terminal.send("tty; stty size; echo $((6*7))\n")
         terminal.until("/dev/pts/")
@@ -78,14 +74,14 @@ def _(w):
 
 @step("run -it: control-C and control-D are the container's")
 def _(w):
-    with w.terminal(
+    with w.nerdctl.terminal(
         "run",
         "--rm",
         "-it",
         BOX,
         "sh",
         "-c",
-        "trap 'echo caught; cat; echo over; exit 0' INT; echo ready; " "while :; do sleep 0.1; done",
+        "trap 'echo caught; cat; echo over; exit 0' INT; echo ready; while :; do sleep 0.1; done",
     ) as terminal:
         terminal.until("ready")
         terminal.send("\x03")
@@ -97,10 +93,8 @@ def _(w):
 
 @step("run -i: the client is killed, the container goes on")
 def _(w):
-    process = w.begin("run", "-i", "--name", "orphan", BOX, "sh", "-c", "cat; while :; do sleep 1; done")
-    process.stdin.write(b"hello\n")
-    process.stdin.flush()
-    read_until(process, b"hello\n")
+    process = w.nerdctl.begin("run", "-i", "--name", "orphan", BOX, "sh", "-c", "cat; while :; do sleep 1; done")
+    expect_echo(process, b"hello\n")
     process.kill()
     process.wait()
     expect_equal(b"hello\n", w.nerdctl("exec", "orphan", "echo", "hello").stdout)
@@ -127,14 +121,13 @@ def _(w):
 
 @step("run: two hundred thousand lines in the foreground", times=5)
 def _(w):
-    lines = w.lines("run", "--rm", BOX, "sh", "-c", "seq 1 200000; echo END", limit=10)
-    expect_equal((200001, "END"), (len(lines), lines[-1] if lines else None), "lines and the last of them")
+    expect_numbers(w.nerdctl.lines("run", "--rm", BOX, "sh", "-c", "seq 1 200000; echo END", limit=10))
 
 
 @step("run --rm: nothing is listed afterwards")
 def _(w):
     w.nerdctl("run", "--rm", "--name", "gone", BOX, "true")
-    expect_equal([], w.lines("ps", "-aq"))
+    expect_equal([], w.nerdctl.lines("ps", "-aq"))
 
 
 # --- logs
@@ -153,15 +146,14 @@ def _(w):
     name = w.start("sh", "-c", "seq 1 200000; echo END")
     w.nerdctl("wait", name, limit=60)
     # The logger writes the file: it has until its input has ended.
-    world.eventually(lambda: w.lines("logs", "--tail", "1", name) == ["END"], 10)
-    lines = w.lines("logs", name)
-    expect_equal((200001, "END"), (len(lines), lines[-1] if lines else None), "lines and the last of them")
+    world.eventually(lambda: w.nerdctl.lines("logs", "--tail", "1", name) == ["END"], 10)
+    expect_numbers(w.nerdctl.lines("logs", name))
 
 
 @step("logs -f ends with the container and has its last words")
 def _(w):
     name = w.start("sh", "-c", "for i in 1 2 3; do echo line $i; sleep 0.3; done; echo last words")
-    process = w.begin("logs", "-f", name, stdin=subprocess.DEVNULL)
+    process = w.nerdctl.begin("logs", "-f", name, stdin=subprocess.DEVNULL)
     said = read_until(process, b"last words\n")
     expect_equal(b"line 1\nline 2\nline 3\nlast words\n", said)
     expect_equal(0, end_of(process)[0], "exit code")
@@ -171,9 +163,9 @@ def _(w):
 def _(w):
     name = w.start("seq", "1", "100")
     w.nerdctl("wait", name)
-    world.eventually(lambda: len(w.lines("logs", name)) == 100)
-    expect_equal(["99", "100"], w.lines("logs", "--tail", "2", name))
-    expect(w.lines("logs", "--tail", "1", "--timestamps", name)[0].startswith("20"), "no time")
+    world.eventually(lambda: len(w.nerdctl.lines("logs", name)) == 100)
+    expect_equal(["99", "100"], w.nerdctl.lines("logs", "--tail", "2", name))
+    expect(w.nerdctl.lines("logs", "--tail", "1", "--timestamps", name)[0].startswith("20"), "no time")
 
 
 # --- exec
@@ -210,8 +202,7 @@ def _(w):
 @step("exec -i: a megabyte through cat", times=3)
 def _(w):
     name = w.start("sleep", "1000")
-    done = w.nerdctl("exec", "-i", name, "cat", input=MEGABYTE)
-    expect(done.stdout == MEGABYTE, f"{len(done.stdout)} of {len(MEGABYTE)} bytes came back")
+    expect_megabyte(w.nerdctl("exec", "-i", name, "cat", input=MEGABYTE).stdout)
 
 
 @step("exec -i </dev/null: cat ends", times=3)
@@ -223,23 +214,15 @@ def _(w):
 @step("exec -i, kept open")
 def _(w):
     name = w.start("sleep", "1000")
-    process = w.begin("exec", "-i", name, "cat")
-    process.stdin.write(b"hello\n")
-    process.stdin.flush()
-    read_until(process, b"hello\n")
+    process = w.nerdctl.begin("exec", "-i", name, "cat")
+    expect_echo(process, b"hello\n")
     expect_equal((0, b""), end_of(process))
 
 
 @step("exec -it: a shell on a terminal")
 def _(w):
     name = w.start("sleep", "1000")
-    with w.terminal("exec", "-it", name, "sh") as terminal:
-        terminal.until("#")
-        terminal.send("echo $((6*7))\n")
-        terminal.until("42")
-        terminal.send("exit 6\n")
-        terminal.until("exit code 6")
-        expect(terminal.wait() != 0, "it says success")
+    expect_shell(w.nerdctl.terminal("exec", "-it", name, "sh"))
 
 
 @step("exec -d: it runs after the client")
@@ -254,10 +237,10 @@ def _(w):
 @step("exec: the container ends under it")
 def _(w):
     name = w.start("sh", "-c", "while [ ! -f /tmp/end ]; do sleep 0.1; done; exit 3")
-    process = w.begin("exec", name, "sh", "-c", "echo ready; touch /tmp/end; sleep 1000", stdin=subprocess.DEVNULL)
+    process = w.nerdctl.begin("exec", name, "sh", "-c", "echo ready; touch /tmp/end; sleep 1000", stdin=subprocess.DEVNULL)
     read_until(process, b"ready\n")
     expect(end_of(process)[0] != 0, "exec says success")
-    expect_equal(["3"], w.lines("wait", name))
+    expect_equal(["3"], w.nerdctl.lines("wait", name))
 
 
 @step("exec: fifty, eight at a time", limit=120)
@@ -265,7 +248,7 @@ def _(w):
     name = w.start("sleep", "1000")
     waiting = []
     for number in range(50):
-        waiting.append((number, w.begin("exec", name, "echo", str(number), stdin=subprocess.DEVNULL)))
+        waiting.append((number, w.nerdctl.begin("exec", name, "echo", str(number), stdin=subprocess.DEVNULL)))
         if len(waiting) == 8 or number == 49:
             for number, process in waiting:
                 expect_equal((0, f"{number}\n".encode()), end_of(process))
@@ -277,18 +260,18 @@ def _(w):
 
 @step("run -it, detach by keys, attach, detach, attach again")
 def _(w):
-    with w.terminal("run", "-it", "--name", "shell", BOX, "sh") as terminal:
+    with w.nerdctl.terminal("run", "-it", "--name", "shell", BOX, "sh") as terminal:
         terminal.until("#")
         terminal.send("\x10\x11")  # control-P, control-Q
         terminal.wait()
     for product in (42, 49):
         expect_equal("running", w.state("shell")["Status"])
-        with w.terminal("attach", "shell") as terminal:
+        with w.nerdctl.terminal("attach", "shell") as terminal:
             terminal.send(f"echo $((7*{product // 7}))\n")
             terminal.until(f"\n{product}")
             terminal.send("\x10\x11")
             terminal.wait()
-    with w.terminal("attach", "shell") as terminal:
+    with w.nerdctl.terminal("attach", "shell") as terminal:
         terminal.send("exit 9\n")
         terminal.wait()
-    expect_equal(["9"], w.lines("wait", "shell"))
+    expect_equal(["9"], w.nerdctl.lines("wait", "shell"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's docker-registry on loopback, and images of a busybox that are pushed to it."""
+"""Debian's docker-registry on loopback, and images of a busybox that are pushed to it: BOX and PAUSE first of all."""
 
 import hashlib
 import io
@@ -16,6 +16,8 @@ PORT = 5000
 HOST = f"localhost:{PORT}"
 BOX = f"{HOST}/box:1"
 PAUSE = f"{HOST}/pause:1"
+WEB_SERVER = ("httpd", "-f", "-p", "80", "-h", "/www")  # of the box, whose page says PAGE
+PAGE = "It works!\n"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -58,12 +60,14 @@ class Registry:
         for name in ("var", "www", "home"):
             (tree / name).mkdir()
         (tree / "tmp").chmod(0o1777)
-        (tree / "www/index.html").write_text("It works!\n")
+        (tree / "www/index.html").write_text(PAGE)
         for name, text in SCRIPTS.items():
             (tree / "bin" / name).unlink(missing_ok=True)
             (tree / "bin" / name).write_text(text)
             (tree / "bin" / name).chmod(0o755)
         self.box = archive_of(tree)
+        for name in ("box", "pause"):
+            self.push_box(name, "1", command=("tail", "-f", "/dev/null"))
 
     def push_box(self, name, tag, command=("/bin/sh",), files=(), **config):
         """An image of the busybox, and of a layer of `files` (name, data, and mode where it is not 755) above; `config` as in

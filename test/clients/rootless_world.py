@@ -10,7 +10,8 @@ import subprocess
 
 import ground
 import world
-from nerdctl_world import Nerdctl
+from client import PATH, Client
+from nerdctl_world import Nerdctl, write_settings
 
 USER = 54321  # nobody else
 NAME = "somebody"
@@ -31,67 +32,39 @@ exec "$@"
 class RootlessContainerd(world.Daemon):
     """As nerdctl's own containerd-rootless.sh has it."""
 
-    def __init__(self, home, programs):
-        super().__init__("containerd", f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin")
-        self.home = home
-        # What the user cannot reach from here may be anywhere else on the machine.
-        (self.programs / "containerd-shim-runc-v2").unlink()
-        shutil.copy(world.SHIM, self.programs / "containerd-shim-runc-v2")
-        self.runtime = home / "run"  # XDG_RUNTIME_DIR
-        self.state = self.runtime / "containerd-rootless"
+    def __init__(self):
+        super().__init__("containerd", PATH)
+        self._copy_programs()
+        self.home = world.DIRECTORY / "home"
+        self.runtime = self.home / "run"  # XDG_RUNTIME_DIR
+        self.kit = self.runtime / "containerd-rootless"  # of rootlesskit
+        self.state = self.runtime / "containerd"
+        self.home.mkdir()
         self.runtime.mkdir(mode=0o700)
-        child = home / "child"
+        child = self.home / "child"
         child.write_text(CHILD)
         child.chmod(0o755)
         self.socket = "/run/containerd/containerd.sock"  # in there, where nerdctl expects it
-        (home / "config.toml").write_text(f"""version = 3
-root = '{home}/containerd'
-state = '{self.runtime}/containerd'
-[grpc]
-address = '{self.socket}'
-[plugins.'io.containerd.internal.v1.opt']
-path = '{home}/opt'
-[plugins.'io.containerd.internal.v1.restart']
-interval = '1s'
-""")
-        self.environment.update(XDG_RUNTIME_DIR=str(self.runtime), HOME=str(home), USER=NAME)
+        self.configuration = self.home / "config.toml"
+        self.configuration.write_text(ground.configuration(self.home, self.state, self.socket))
+        subprocess.run(["chown", "-R", f"{USER}:{USER}", self.home], check=True)
+        self.user = {"XDG_RUNTIME_DIR": str(self.runtime), "HOME": str(self.home), "USER": NAME}
+        self.environment.update(self.user)
+        self._make_user()
 
-    def up(self):
-        self.start(
-            *AS_USER,
-            "rootlesskit",
-            f"--state-dir={self.state}",
-            *ROOTLESSKIT,
-            self.home / "child",
-            "containerd",
-            "-c",
-            self.home / "config.toml",
-        )
+    def _copy_programs(self):
+        """What the user cannot reach from here may be anywhere else on the machine."""
+        self.shim = self.programs / "containerd-shim-runc-v2"
+        self.shim.unlink()
+        shutil.copy(world.SHIM, self.shim)
+        shutil.copy(ground.CONTAINERD / "containerd", self.programs)
+        for name in ("nerdctl", "rootlesskit", "rootlessctl"):
+            shutil.copy(ground.PROGRAMS / name, self.programs)
 
-    def _listens(self):
-        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
-            return client.connect_ex(f"{self.root()}{self.socket}") == 0
-
-    def root(self):
-        """Their root directory, seen from here."""
-        return pathlib.Path("/proc", (self.state / "child_pid").read_text().strip(), "root")
-
-
-class Rootless(Nerdctl):
-    def make_containerd(self):
-        home = world.DIRECTORY / "home"
-        home.mkdir()
-        self.programs = world.DIRECTORY / "programs"
-        self.programs.mkdir()
-        for path in (
-            ground.CONTAINERD / "containerd",
-            *(ground.PROGRAMS / name for name in ("nerdctl", "rootlesskit", "rootlessctl")),
-        ):
-            shutil.copy(path, self.programs)
-        containerd = RootlessContainerd(home, self.programs)
-        # In /etc as it is seen here only.
+    def _make_user(self):
+        """In /etc as it is seen here only."""
         with open("/etc/passwd", "a") as passwd, open("/etc/group", "a") as group:
-            passwd.write(f"{NAME}:x:{USER}:{USER}::{home}:/bin/sh\n")
+            passwd.write(f"{NAME}:x:{USER}:{USER}::{self.home}:/bin/sh\n")
             group.write(f"{NAME}:x:{USER}:\n")
         for name in ("subuid", "subgid"):
             pathlib.Path("/etc", name).write_text(f"{NAME}:100000:65536\n")
@@ -100,31 +73,28 @@ class Rootless(Nerdctl):
         os.mknod(tun, 0o20666, os.makedev(10, 200))
         tun.chmod(0o666)
         subprocess.run(["mount", "--bind", tun, "/dev/net/tun"], check=True)
-        subprocess.run(["chown", "-R", f"{USER}:{USER}", home], check=True)
-        return containerd
 
-    def make_settings(self):
-        place = self.containerd.home / "nerdctl.toml"
-        place.write_text(f"""data_root = "{self.containerd.home}/nerdctl"
-cni_path = "{ground.CNI}"
-cni_netconfpath = "{self.containerd.home}/net.d"
-""")
-        return {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": str(self.containerd.home),
-            "USER": NAME,
-            "NERDCTL_TOML": str(place),
-            "XDG_RUNTIME_DIR": str(self.containerd.runtime),
-        }
+    def up(self):
+        kit = ("rootlesskit", f"--state-dir={self.kit}", *ROOTLESSKIT)
+        self.start(*AS_USER, *kit, self.home / "child", "containerd", "-c", self.configuration)
 
-    def command(self, *words):
-        return [*AS_USER, self.programs / "nerdctl", *words]
+    def _listens(self):
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+            return client.connect_ex(f"{self.root()}{self.socket}") == 0
 
-    def check_shims(self):
-        ground.check_shims(self.containerd.programs / "containerd-shim-runc-v2")
+    def root(self):
+        """Their root directory, seen from here."""
+        return pathlib.Path("/proc", (self.kit / "child_pid").read_text().strip(), "root")
 
-    def make_traces(self):
-        return ground.Traces(
-            self.containerd.root() / "run/containerd/s",
-            self.containerd.runtime / "containerd/io.containerd.runtime.v2.task/default",
-        )
+    def places(self, namespace):
+        return [self.root() / "run/containerd/s", self.state / ground.TASKS / namespace]
+
+
+class Rootless(Nerdctl):
+    def __init__(self):
+        super().__init__(RootlessContainerd)
+
+    def make_client(self):
+        settings = write_settings(self.containerd.home)
+        nerdctl = self.containerd.programs / "nerdctl"
+        return Client(nerdctl, before=AS_USER, NERDCTL_TOML=settings, **self.containerd.user)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listening to programs that run, and to what they serve."""
+"""Speaking with programs that run, and looking at what came of it."""
 
 import contextlib
 import http.client
@@ -8,7 +8,9 @@ import select
 import subprocess
 import time
 
-from steps import Failed, shorten
+import world
+from registry import PAGE
+from steps import Failed, expect, expect_equal, shorten
 
 MEGABYTE = b"0123456789abcde\n" * 65536
 
@@ -26,6 +28,23 @@ def read_until(process, text, limit=20):
     return said
 
 
+def expect_echo(process, *texts):
+    """Each comes back before the next is said."""
+    for text in texts:
+        process.stdin.write(text)
+        process.stdin.flush()
+        read_until(process, text)
+
+
+def expect_shell(terminal):
+    """That of an exec: it answers, and its exit code is told."""
+    with terminal:
+        terminal.until("#")
+        terminal.compute_and_exit()
+        terminal.until("exit code 6")
+        expect(terminal.wait() != 0, "it says success")
+
+
 def end_of(process, limit=20):
     """The exit code, and the rest of what it says."""
     try:
@@ -35,7 +54,7 @@ def end_of(process, limit=20):
         raise Failed(f"it does not end; it said {shorten(error.stdout)}") from None
 
 
-def fetch(port, address="127.0.0.1"):
+def fetch(port, address):
     """A page, or nothing."""
     connection = http.client.HTTPConnection(address, port, timeout=5)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
@@ -43,6 +62,34 @@ def fetch(port, address="127.0.0.1"):
         return connection.getresponse().read()
 
 
+def expect_page(port, address="127.0.0.1"):
+    expect(world.eventually(lambda: fetch(port, address) == PAGE.encode(), 10), "no answer")
+
+
 def without_complaints(said):
     """Without nerdctl's own lines: it passes SIGCHLD on, too, to a container that may be over."""
     return b"".join(line for line in said.splitlines(True) if not line.startswith(b'time="'))
+
+
+def expect_megabyte(said):
+    expect(said == MEGABYTE, f"{len(said)} of {len(MEGABYTE)} bytes")
+
+
+def expect_numbers(lines):
+    """Of `seq 1 200000; echo END`."""
+    expect_equal((200001, "END"), (len(lines), lines[-1] if lines else None), "lines and the last of them")
+
+
+def expect_growth(lines, limit=10):
+    """A log does not stand still; `lines` is asked again and again."""
+    count = len(lines())
+    expect(world.eventually(lambda: len(lines()) > count, limit), "the log stands still")
+
+
+def expect_gone(*words, limit=15):
+    """Processes with this command line."""
+
+    def count():
+        return list(world.processes().values()).count(list(words))
+
+    expect(world.eventually(lambda: not count(), limit), f"{count()} processes {' '.join(words)} live on")

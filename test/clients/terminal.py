@@ -41,6 +41,12 @@ class Terminal:
                 raise Failed(f"no {text!r} on the terminal, but {shorten(self.text)}")
         self.text = self.text.split(text.encode(), 1)[1]
 
+    def compute_and_exit(self):
+        """A shell on it does, with exit code 6."""
+        self.send("echo $((6*7))\n")
+        self.until("42")
+        self.send("exit 6\n")
+
     def wait(self, limit=20):
         """The exit code."""
         end = time.monotonic() + limit
