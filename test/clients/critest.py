@@ -41,18 +41,15 @@ def push_images(registry):
             ("etc/group", "root:x:0:\nwww-data:x:33:\nusers:x:100:\nuser:x:1000:\ngroup-defined-in-image:x:50000:user\n"),
         ]
         registry.push_box(ours + "test-image-" + name, "latest", files=accounts, User=user)
-    for name, tag in (
-        ("latest", "latest"),
-        ("tag", "test"),
-        ("tag", "all"),
-        ("digest", "latest"),
-        ("1", "latest"),
-        ("2", "latest"),
-        ("3", "latest"),
-    ):
+    for image in ("latest:latest", "tag:test", "tag:all", "digest:latest", "1:latest", "2:latest", "3:latest"):
+        name, tag = image.split(":")
         registry.push_box(f"{ours}test-image-{name}", tag, files=[(f"{name}-{tag}", "")])
     for tag in "123":
         registry.push_box(ours + "test-image-tags", tag, files=[("same", "")])
+
+
+def report(step, passed=True, text="", left="", **more):
+    steps.report(step=step, passed=passed, text=text, left=left, times=1, promised=False, **more)
 
 
 def main():
@@ -61,7 +58,7 @@ def main():
     steps.report(begun="critest runs")
     w = Cri()
     push_images(w.registry)
-    report = world.DIRECTORY / "junit.xml"
+    found = world.DIRECTORY / "junit.xml"
     with open(place / "critest.log", "wb") as log:
         # The suite's own limit for a spec is ginkgo's hour.
         subprocess.run(
@@ -70,7 +67,7 @@ def main():
                 f"--runtime-endpoint=unix://{w.containerd.socket}",
                 "--ginkgo.no-color",
                 "--ginkgo.v",
-                f"--ginkgo.junit-report={report}",
+                f"--ginkgo.junit-report={found}",
                 f"--ginkgo.timeout={LIMIT}s",
             ],
             env=w.crictl.environment,
@@ -79,21 +76,18 @@ def main():
             stderr=log,
             timeout=LIMIT + 60,
         )
-    specs = [case for case in tree.parse(report).iter("testcase") if case.get("name").startswith("[It]")]
-    steps.report(step="critest runs", passed=bool(specs), times=1, promised=False, text="", left="")
+    specs = [case for case in tree.parse(found).iter("testcase") if case.get("name").startswith("[It]")]
+    report("critest runs", passed=bool(specs))
     for case in specs:
         failures = [*case.iter("failure"), *case.iter("error")]
-        steps.report(
-            step=case.get("name").removeprefix("[It] [k8s.io] "),
+        report(
+            case.get("name").removeprefix("[It] [k8s.io] "),
             passed=not failures,
-            times=1,
-            promised=False,
-            left="",
-            skipped=case.find("skipped") is not None,
             text="\n".join(failure.text or "" for failure in failures),
+            skipped=case.find("skipped") is not None,
         )
     if left := steps.attempt(lambda w: w.clean(), w, 60):
-        steps.report(step="critest is over", passed=True, times=1, promised=False, text="", left=left)
+        report("critest is over", left=left)
     (place / "containerd.log").write_bytes(w.containerd.log.read_bytes())
     steps.report(end=True)
 

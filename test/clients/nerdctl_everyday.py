@@ -110,27 +110,9 @@ def _(w):
 
 @step("--init, --user, --read-only, --tmpfs, -v, -e, --hostname, --entrypoint")
 def _(w):
-    done = w.nerdctl(
-        "run",
-        "--rm",
-        "--user",
-        "nobody",
-        "--read-only",
-        "--tmpfs",
-        "/scratch",
-        "-v",
-        f"{w.shared}:/shared:ro",
-        "-e",
-        "A=b",
-        "--hostname",
-        "me",
-        "--entrypoint",
-        "sh",
-        BOX,
-        "-c",
-        "echo $A $(id -u) $(hostname); touch /x; touch /shared/x",
-        check=False,
-    )
+    options = f"--user nobody --read-only --tmpfs /scratch -v {w.shared}:/shared:ro -e A=b --hostname me --entrypoint sh"
+    text = "echo $A $(id -u) $(hostname); touch /x; touch /shared/x"
+    done = w.nerdctl("run", "--rm", *options.split(), BOX, "-c", text, check=False)
     expect_equal(b"b 65534 me\n", done.stdout)
     expect_equal(1, done.returncode, "exit code")
 

@@ -74,15 +74,8 @@ def _(w):
 
 @step("run -it: control-C and control-D are the container's")
 def _(w):
-    with w.nerdctl.terminal(
-        "run",
-        "--rm",
-        "-it",
-        BOX,
-        "sh",
-        "-c",
-        "trap 'echo caught; cat; echo over; exit 0' INT; echo ready; while :; do sleep 0.1; done",
-    ) as terminal:
+    text = "trap 'echo caught; cat; echo over; exit 0' INT; echo ready; while :; do sleep 0.1; done"
+    with w.nerdctl.terminal("run", "--rm", "-it", BOX, "sh", "-c", text) as terminal:
         terminal.until("ready")
         terminal.send("\x03")
         terminal.until("caught")
@@ -174,20 +167,8 @@ def _(w):
 @step("exec: its output, its code, user, directory, environment")
 def _(w):
     name = w.start("sleep", "1000")
-    done = w.nerdctl(
-        "exec",
-        "-u",
-        "nobody",
-        "-w",
-        "/tmp",
-        "-e",
-        "A=b",
-        name,
-        "sh",
-        "-c",
-        "echo $A $(id -u) $PWD; echo err >&2; exit 5",
-        check=False,
-    )
+    text = "echo $A $(id -u) $PWD; echo err >&2; exit 5"
+    done = w.nerdctl("exec", *"-u nobody -w /tmp -e A=b".split(), name, "sh", "-c", text, check=False)
     expect_equal(b"b 65534 /tmp\n", done.stdout)
     expect(b"err\n" in done.stderr, "stderr is lost")
     expect(done.returncode != 0 and b"exit code 5" in done.stderr, f"its code is not told: {done.returncode} {done.stderr}")
