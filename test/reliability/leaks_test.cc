@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/file.h"
 #include "bench/costs.h"
 #include "reliability/fast_shim.h"
 #include "reliability/scale.h"

@@ -11,7 +11,6 @@
 // Anything else is a program, by its path. `kill --all` reaches the first process only. It knows no
 // pause, update or checkpoint.
 #include <fcntl.h>
-#include <rapidjson/document.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -26,7 +25,12 @@
 #include <string>
 #include <vector>
 
+#include "oci/json.h"
+
 namespace {
+
+using thinshim::JsonPath;
+using thinshim::JsonValue;
 
 struct Call {
   std::string root, log, bundle, pid_file, process, console_socket, verb, id, signal;
@@ -68,12 +72,35 @@ struct Program {
   bool terminal = false;
 };
 
-Program program_of(const rapidjson::Value& process) {
-  if (!process.IsObject() || !process.HasMember("args")) fail("process has no args");
+// `place` leads to the process.
+class ProgramVisitor final : public thinshim::JsonVisitor {
+ public:
+  explicit ProgramVisitor(const JsonPath& place) : args_(place), terminal_(place) {
+    args_.insert(args_.end(), {"args", "*"});
+    terminal_.push_back("terminal");
+  }
   Program program;
-  for (const auto& arg : process["args"].GetArray()) program.args.emplace_back(arg.GetString());
-  program.terminal = process.HasMember("terminal") && process["terminal"].IsTrue();
-  return program;
+
+  Step value(const JsonPath& path, const JsonValue& value) override {
+    if (path == args_) program.args.emplace_back(value.text);
+    if (path == terminal_) program.terminal = value.text == "true";
+    const bool elsewhere = path.size() == 1 && path[0] != args_[0] && path[0] != terminal_[0];
+    return elsewhere ? Step::skip : Step::go_on;
+  }
+
+ private:
+  JsonPath args_, terminal_;
+};
+
+Program read_program(const std::string& file, const JsonPath& place) {
+  ProgramVisitor visitor(place);
+  try {
+    thinshim::visit_json(read_file(file), visitor);
+  } catch (const std::exception& error) {
+    fail(error.what());
+  }
+  if (visitor.program.args.empty()) fail("process has no args");
+  return visitor.program;
 }
 
 void write_lines(long kilobytes) {
@@ -172,10 +199,7 @@ bool is_alive(pid_t pid) {
 }
 
 void create() {
-  rapidjson::Document config;
-  config.Parse(read_file(call.bundle + "/config.json").c_str());
-  if (config.HasParseError() || !config.IsObject()) fail("config.json cannot be read");
-  const Program program = program_of(config["process"]);
+  const Program program = read_program(call.bundle + "/config.json", {"process"});
   ::mkdir(call.root.c_str(), 0711);
   if (::mkdir(call.state().c_str(), 0700) < 0)
     errno == EEXIST ? fail("container with given ID already exists") : fail_of("mkdir");
@@ -200,10 +224,7 @@ void start() {
 
 void exec() {
   if (!is_alive(init_pid())) fail("cannot exec in a stopped container");
-  rapidjson::Document process;
-  process.Parse(read_file(call.process).c_str());
-  if (process.HasParseError()) fail("the process cannot be read");
-  const Launch launched(program_of(process), [] {});
+  const Launch launched(read_program(call.process, {}), [] {});
   write_file(call.pid_file, launched.pid());
   launched.go_on();
 }
