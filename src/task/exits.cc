@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "task/exits.h"
 
+#include <utility>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "task_events.pb.h"
@@ -76,6 +78,7 @@ Task<> Exits::watch_memory() {
 Task<> Exits::until_init_has_ended() {
   Exit exit = co_await setup_.init->wait_dead();
   Exiting exiting(*this, setup_.init, exit);
+  record(exit);
   Task<> ending = end_execs();
   co_await std::move(ending);
   Task<> announcing = setup_.init->wait_announced();
@@ -134,7 +137,8 @@ void Exits::exec_is_over() {
 }
 
 // For `delete`, should the shim die before the container is deleted.
-void Exits::record(const Exit& exit) const {
+void Exits::record(const Exit& exit) {
+  if (std::exchange(recorded_, true)) return;
   try {
     setup_.bundle.write_exit(exit);
   } catch (const std::exception& error) {

@@ -7,6 +7,8 @@
 //   are killed with it, and one that is still being started then is given up after a while
 //   (containerd issues 9719, 9999, 10603). Nobody is waited for for long.
 // - What killed a process for want of memory is told before its exit.
+// - Init's exit stands in the bundle as soon as it is known, for a shim that dies before it is
+// told.
 // - What a process has written is read before its exit is told, within limits (process.h).
 #pragma once
 
@@ -61,7 +63,7 @@ class Exits {
   Task<> until_exec_has_ended(std::shared_ptr<ExecProcess> exec, bool announced);
   Task<> end_execs();
   Task<bool> execs_end_within(Duration limit);
-  void record(const Exit& exit) const;
+  void record(const Exit& exit);
   void publish_oom();
   void publish_last_oom();
 
@@ -72,6 +74,7 @@ class Exits {
   std::optional<OomWatch> oom_;
   // Execs that were started, or are being started, and whose exit has not been told.
   int execs_in_flight_ = 0;
+  bool recorded_ = false;  // init's exit
   Event execs_over_;
   TaskSet watches_;
 };

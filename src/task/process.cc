@@ -136,21 +136,23 @@ Task<> Process::lock_turn(std::optional<Mutex::Guard>& guard, Event& over) {
 }
 
 void Process::hurry() {
-  if (!stop_ || deleting_ || hurried_ == stop_) return;
-  hurried_ = stop_;
-  hurrying_.cancel();
-  hurrying_.spawn(give_up_later(stop_), "give up a verb");
+  if (hurrying_.empty()) hurrying_.spawn(hurry_verbs(), "hurry");
+}
+
+// The next verb has its turn before this goes on.
+Task<> Process::hurry_verbs() {
+  while (stop_) {
+    turn_over_.clear();
+    const bool over = co_await TimedWait(reaper_.loop(), turn_over_, kHurriedLimit);
+    if (!over && !deleting_) give_up();
+    co_await yield(reaper_.loop());
+  }
 }
 
 Task<> Process::hurry_when_dead() {
   if (!child_) co_return;
   co_await child_->wait();
   hurry();
-}
-
-Task<> Process::give_up_later(Stop verb) {
-  co_await sleep(reaper_.loop(), kHurriedLimit);
-  if (verb == stop_) give_up();
 }
 
 void Process::close_stdin() {

@@ -98,6 +98,7 @@ class Process {
     ~Turn() {
       if (!process_) return;
       process_->stop_.reset();
+      process_->turn_over_.set();
       process_->deleting_ = false;
     }
     // hurry() leaves it alone: a deletion has a limit of its own, and others join it.
@@ -114,8 +115,8 @@ class Process {
   // The same for what only concerns a process that lives: throws Error not_found "process already
   // finished" where it is dead, or dies before the turn has come.
   Task<Turn> take_turn_alive(Stop stop);
-  // The verb that is under way now, if any, has 10 s more, then it is given up: something waits for
-  // the end of this process.
+  // Something waits for the end of this process: the verb that is under way now, if any, has 10 s
+  // more, then it is given up, and so has each that waits behind it.
   void hurry();
   // The same once the process is dead. For a TaskSet that ends before.
   Task<> hurry_when_dead();
@@ -144,7 +145,7 @@ class Process {
   State state_ = State::created;  // of which clients were told
 
  private:
-  Task<> give_up_later(Stop verb);
+  Task<> hurry_verbs();
   Task<Turn> take_turn(Stop stop, Event* enough);
   Task<> set_when_dead(Event& event);
   Task<> lock_turn(std::optional<Mutex::Guard>& guard, Event& over);
@@ -164,8 +165,8 @@ class Process {
   Event read_enough_;
   Event announced_;
   Mutex turns_;
-  Stop stop_;     // of the verb that is under way
-  Stop hurried_;  // of the last one that was told to hurry
+  Stop stop_;  // of the verb that is under way
+  Event turn_over_;
   bool deleting_ = false;
   TaskSet hurrying_;
 };

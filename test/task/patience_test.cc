@@ -96,6 +96,21 @@ TEST_F(Patience, WithAHungVerbDoesNotHoldBackInitsExit) {
             (Lines{"create c2", "start c2", "exit c2 137", "delete c2 137"}));
 }
 
+// A shim that is killed meanwhile has lost it otherwise, and `delete` says 137.
+TEST_F(Patience, WithAnExitThatIsNotToldYetKeepsItInTheBundle) {
+  runtime.before("pause", "exec sleep 60");
+  const pid_t pid = run("c1");
+  auto pausing = pause_begin("c1");
+  until_called("pause c1");
+  const std::string file = state("c1").bundle() + "/exit.json";
+  ::kill(pid, SIGTERM);
+  until([&] { return std::filesystem::exists(file); });
+  EXPECT_EQ(sink.history_of("c1"), (Lines{"create c1", "start c1"})) << "it waits for the pause";
+  EXPECT_EQ(wait("c1"), 143u);
+  remove("c1");
+  refusal_of(pausing);
+}
+
 // A start, a pause and a resume that succeed long after their process has died.
 TEST_F(Patience, WithALateVerbHasNoEventBehindTheExit) {
   const pid_t pid = create("c1");
@@ -240,6 +255,29 @@ TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
     EXPECT_REFUSED(call, unknown,
                    "OCI runtime start failed: signal 9: it took too long and was killed");
   for (const char* id : {"c1", "c3"}) {
+    EXPECT_EQ(wait(id), 137u);
+    remove(id);
+  }
+}
+
+// So it is where one verb waits behind the other.
+TEST_F(Patience, OfSigkillEndsAllThatIsInItsWay) {
+  for (const char* id : {"c1", "c2", "c3"}) runtime.set_program(id, "exec sleep 600");
+  run("c1");
+  options.direct_signals = false;
+  run("c2");
+  run("c3");
+  for (const char* verb : {"pause", "update"}) runtime.before(verb, "exec sleep 600");
+  std::vector<CallPtr<Empty>> hanging = {pause_begin("c1"), update_begin("c2", "{}"),
+                                         update_begin("c3", "{}")};
+  until_called("pause c1");
+  for (const char* id : {"c2", "c3"}) until_called(std::string("update ") + id);
+  for (const char* id : {"c1", "c2", "c3"}) hanging.push_back(update_begin(id, "{}"));
+  std::vector<CallPtr<Empty>> killing = {kill_begin("c1", SIGKILL), kill_begin("c2", SIGKILL),
+                                         kill_begin("c3", SIGKILL, "", true)};
+  for (auto& call : killing) end(call);
+  for (auto& call : hanging) refusal_of(call);
+  for (const char* id : {"c1", "c2", "c3"}) {
     EXPECT_EQ(wait(id), 137u);
     remove(id);
   }
