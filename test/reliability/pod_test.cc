@@ -163,6 +163,37 @@ TEST_F(Pod, OfManyContainersIsCleanedUpBeforeContainerdGivesUp) {
   expect_nothing_left(before, inits);
 }
 
+// Its process may be one that the kernel does not let go, for which runc waits 10 s. containerd
+// ends `delete` before, and does not come back until it is started again.
+TEST_F(Pod, OfWhichTheSandboxCannotBeRemovedLeavesNoneOfTheOthersRunning) {
+  const fs::path runtime = directory_ / "hangs" / "runc";
+  fs::create_directories(runtime.parent_path());
+  std::ofstream(runtime) << "#!/bin/sh\n"
+                            "case \" $* \" in *' delete '*' sandbox ') exec sleep 60 ;; esac\n"
+                            "exec "
+                         << fast_runtime() << " \"$@\"\n";
+  fs::permissions(runtime, fs::perms::owner_all);
+  make_bundles({"sleep"});
+  auto shim = start_sandbox();
+  std::vector<pid_t> inits;
+  for (const std::string& id : Lines{"sandbox"} + kOthers) {
+    shim->end(shim->create_begin(fast_request(id, runtime)));
+    inits.push_back(shim->start(id));
+  }
+  kill_shim();
+  remove_bundles_of_others();
+  Subprocess deletion(command("sandbox", {"-bundle", bundle("sandbox"), "delete"}),
+                      surroundings("sandbox"));
+  for (std::size_t i = 1; i < inits.size(); ++i)
+    EXPECT_TRUE(eventually([&] { return !is_alive(inits[i]); })) << kOthers[i - 1];
+  EXPECT_TRUE(is_alive(inits[0]));
+  ::kill(deletion.pid(), SIGKILL);
+  deletion.wait();
+  for (const pid_t init : inits) ::kill(init, SIGKILL);
+  std::ofstream(runtime) << "#!/bin/sh\nexec " << fast_runtime() << " \"$@\"\n";
+  expect_success(cleanup("sandbox"), true);
+}
+
 // containerd 2.4 calls `delete` for each of them, and removes what each succeeded for.
 TEST_F(Pod, WhoseContainersAreAllAskedForAtOnceIsCleanedUpOnceForAll) {
   for (int round = 0; round < scaled(5, 50) && !HasFailure(); ++round) {
