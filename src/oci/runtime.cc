@@ -85,10 +85,13 @@ bool keeps_state_by_id(const std::string& binary) {
 }
 
 // A runtime's own words for a container that it does not know: "container does not exist" (runc,
-// youki), "container `x` does not exist" (crun), "file does not exist" (gVisor). That its program
-// is missing says who starts it, and is no answer.
-bool says_there_is_none(const Error& error) {
-  return ::strcasestr(error.what(), "does not exist") != nullptr;
+// youki), "container `x` does not exist" and "error opening file `ROOT/x/status`: No such file or
+// directory" (crun), "file does not exist" (gVisor). That its program is missing says who starts
+// it, and is no answer.
+bool says_there_is_none(const Error& error, const std::string& id) {
+  const std::string cruns_words = "/" + id + "/status`: No such file or directory";
+  return ::strcasestr(error.what(), "does not exist") != nullptr ||
+         ::strstr(error.what(), cruns_words.c_str()) != nullptr;
 }
 
 class StateVisitor final : public JsonVisitor {
@@ -273,7 +276,7 @@ Task<std::optional<Runtime::State>> Runtime::state(std::string id, Event* stop) 
   } catch (const Error& error) {
     failure = error;
   }
-  if (failure && says_there_is_none(*failure)) co_return std::nullopt;
+  if (failure && says_there_is_none(*failure, id)) co_return std::nullopt;
   if (failure) throw *failure;
   StateVisitor visitor;
   if (text.find('{') != std::string::npos) visit_json(text, visitor);

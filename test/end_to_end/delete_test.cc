@@ -316,6 +316,10 @@ case " $* " in *' delete '*)
     exit 1
   fi ;;
 *' state '*)
+  if [ -e "$place/crun" ]; then
+    echo "error opening file \`$root/$id/status\`: No such file or directory" >&2
+    exit 1
+  fi
   if [ -e "$place/asked" ]; then
     runc --root "$root.hidden" delete --force "$id" && rm -f "$state"
   elif [ -e "$place/removing" ]; then
@@ -401,6 +405,16 @@ TEST_F(DeleteOfAnotherRuntime, IsContentWhereTheContainerIsBeingRemoved) {
   answer_of(cleanup("c1"));
   EXPECT_FALSE(has_state("c1"));
   expect_gone("c1", pid);
+}
+
+TEST_F(DeleteOfAnotherRuntime, IsContentWhereThatKnowsNoSuchContainerInCrunsWords) {
+  auto shim = start_shim("c1");
+  run_by_it(*shim, "c1");
+  shim->end_container("c1");
+  end_shim(*shim);
+  refuse_to_delete("does not exist");
+  std::ofstream(directory_ / "crun") << "";
+  EXPECT_EQ(cleanup("c1").exit_code, 0);
 }
 
 TEST_F(DeleteOfAnotherRuntime, IsContentWhereThatKnowsNoSuchContainer) {
