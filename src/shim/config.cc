@@ -203,7 +203,12 @@ StdioConfig read_stdio(const Value& value) {
 
 TaskConfig read_task(const Value& value) {
   constexpr Limits kIdleTimeout{1000, 24 * 3'600'000, "1s to 24h"};
+  constexpr Limits kSignalDelay{0, 10'000, "0s to 10s"};
   TaskConfig task;
+  auto signal_delay = [&](const Value& v) {
+    task.signal_delay = std::chrono::milliseconds(
+        read_amount(v, kTimes, "a duration such as 500ms or 4s", kSignalDelay));
+  };
   auto idle_timeout = [&](const Value& v) {
     task.idle_timeout = std::chrono::milliseconds(
         read_amount(v, kTimes, "a duration such as 500ms or 4s", kIdleTimeout));
@@ -211,6 +216,7 @@ TaskConfig read_task(const Value& value) {
   auto allow = [&](const Value& v) { task.allowed_loggers = read_list(v); };
   read_map(value, {{"runtime", [&](const Value& v) { task.runtime = read_runtime(v); }},
                    {"stdio", [&](const Value& v) { task.stdio = read_stdio(v); }},
+                   {"signal_delay", signal_delay},
                    {"idle_timeout", idle_timeout},
                    {"binary_logger", [&](const Value& v) { read_map(v, {{"allow", allow}}); }}});
   return task;

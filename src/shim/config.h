@@ -40,6 +40,7 @@ struct StdioConfig {
 struct TaskConfig {
   RuntimeConfig runtime;
   StdioConfig stdio;
+  std::chrono::milliseconds signal_delay{30};  // see Process::wait_for_handlers()
   std::chrono::milliseconds idle_timeout{30000};
   std::optional<std::vector<std::string>> allowed_loggers;
 

@@ -159,7 +159,8 @@ void apply_toml_options(const std::string& text, RuncOptions& options) {
 
 TaskService::Options task_options(const Settings& settings) {
   const TaskConfig& task = settings.config.task;
-  TaskService::Options options{settings.options, {}, signals_directly(task.runtime)};
+  TaskService::Options options{
+      settings.options, {}, signals_directly(task.runtime), task.signal_delay};
   options.stdio.pipe_size = task.stdio.pipe_size;
   options.stdio.drain_timeout = task.stdio.drain_timeout;
   if (task.allowed_loggers)

@@ -52,6 +52,7 @@ Container::Container(Reaper& reaper, EventSink& sink, Setup setup)
       init_settings_(init_settings(setup, spec_)),
       init_(std::make_shared<InitProcess>(reaper, Runtime(reaper, std::move(setup.runtime)),
                                           init_settings_, std::move(setup.streams))),
+      signal_delay_(setup.signal_delay),
       exits_(reaper, sink, execs_, {id_, bundle_, spec_.own_pid_namespace, init_}) {}
 
 std::shared_ptr<Process> Container::process(const std::string& exec_id) const {
@@ -171,12 +172,26 @@ Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
 
 Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop stop, int signal,
                               bool all) {
-  if (process == init_ && !all && reaches_init(signal)) {
+  const bool is_direct = process == init_ && !all && reaches_init(signal);
+  if (is_direct && signal == SIGKILL) {
     init_->signal_directly(signal);
     co_return;
   }
-  Task<Process::Turn> waiting = all ? process->take_turn(stop) : process->take_turn_alive(stop);
-  Process::Turn turn = co_await std::move(waiting);
+  // Of a start: a signal that comes during one must not reach the runtime's half-made process.
+  std::optional<Process::Turn> turn;
+  if (!is_direct || init_->is_starting()) {
+    Task<Process::Turn> waiting = all ? process->take_turn(stop) : process->take_turn_alive(stop);
+    Process::Turn mine = co_await std::move(waiting);
+    turn.emplace(std::move(mine));
+  }
+  if (signal != SIGKILL) {
+    Task<> waiting = process->wait_for_handlers(signal_delay_);
+    co_await std::move(waiting);
+  }
+  if (is_direct) {
+    init_->signal_directly(signal);
+    co_return;
+  }
   if (process != init_) {
     std::static_pointer_cast<ExecProcess>(process)->kill(signal);
     co_return;

@@ -42,6 +42,7 @@ class Container {
     Streams streams;
     StdioOptions stdio;
     Loggers* loggers = nullptr;
+    Duration signal_delay{};  // Process::wait_for_handlers()
   };
   // Reads config.json; throws Error where it cannot.
   Container(Reaper& reaper, EventSink& events, Setup setup);
@@ -108,6 +109,7 @@ class Container {
   Execs execs_;
   Cgroup cgroup_;
   std::optional<StatsReader> stats_;
+  const Duration signal_delay_;
   Exits exits_;
 };
 

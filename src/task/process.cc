@@ -194,6 +194,18 @@ Task<> Process::wait_read() {
   co_await std::move(reading);
 }
 
+void Process::set_started() {
+  state_ = State::running;
+  started_ = reaper_.loop().now();
+}
+
+Task<> Process::wait_for_handlers(Duration delay) {
+  if (!started_ || dead()) co_return;
+  const Duration left = delay - Duration(reaper_.loop().now() - *started_);
+  if (left <= Duration(0)) co_return;
+  co_await child_->wait(left);
+}
+
 void Process::set_exited(const Exit& exit) {
   exit_ = exit;
   exit_recorded_ = reaper_.loop().now();

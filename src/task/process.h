@@ -69,7 +69,15 @@ class Process {
   // Somebody would rather know of its exit.
   void read_enough() { read_enough_.set(); }
   // Clients are told that it runs.
-  void set_started() { state_ = State::running; }
+  void set_started();
+  // While a Start is under way.
+  bool is_starting() const { return state_ == State::created && !announced_.is_set(); }
+  // A program needs some milliseconds after its start to set its signal handlers. A signal that
+  // comes before kills it; where it is the first process of its pid namespace, the kernel drops the
+  // signal (pid_namespaces(7)), and whoever sent it waits in vain. Clients never saw that: the
+  // stock shim runs the runtime's `kill`, which takes 25 ms. So this waits until `delay` has passed
+  // since the start, or until the process is dead; not at all before a start.
+  Task<> wait_for_handlers(Duration delay);
   // Records the exit and lets go everyone who waits for it.
   void set_exited(const Exit& exit);
   // Lets them go where there will be no exit.
@@ -155,8 +163,9 @@ class Process {
   pid_t pid_ = 0;
   std::optional<Exit> exit_;
   Duration drain_timeout_{};
-  std::uint64_t died_ = 0;           // by the loop's clock
-  std::uint64_t exit_recorded_ = 0;  // likewise
+  std::uint64_t died_ = 0;                // by the loop's clock
+  std::uint64_t exit_recorded_ = 0;       // likewise
+  std::optional<std::uint64_t> started_;  // likewise
   std::optional<Child> child_;
   std::unique_ptr<ProcessIo> io_;
   bool stdin_closed_ = false;

@@ -172,8 +172,8 @@ std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& req
   bundle.write_options(options);
   bundle.write_runtime(options.binary_name());
   Container::Setup setup{
-      request.id(),          bundle,   runtime, std::move(options), std::move(streams),
-      std::move(read.stdio), &loggers_};
+      request.id(),          bundle,    runtime,          std::move(options), std::move(streams),
+      std::move(read.stdio), &loggers_, read.signal_delay};
   auto made = std::make_shared<Container>(reaper_, events_, std::move(setup));
   records_.add(request.id(), bundle, runtime, made->spec());
   return made;

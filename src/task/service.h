@@ -32,7 +32,8 @@ class TaskService {
   struct Options {
     RuncOptions runc;
     StdioOptions stdio;
-    bool direct_signals;  // oci/runtime.h
+    bool direct_signals;    // oci/runtime.h
+    Duration signal_delay;  // Process::wait_for_handlers()
   };
   struct Settings {
     // Of containerd: part of the runtime's root directory.

@@ -22,6 +22,8 @@ void check_config(const Config& config) {
   const StdioConfig& stdio = config.task.stdio;
   expect(stdio.pipe_size >= 4096 && stdio.pipe_size <= 1u << 30, "pipe_size is in its range");
   expect(stdio.drain_timeout >= 0ms && stdio.drain_timeout <= 1h, "drain_timeout is in its range");
+  expect(config.task.signal_delay >= 0ms && config.task.signal_delay <= 10s,
+         "signal_delay is in its range");
   expect(config.task.idle_timeout >= 1s && config.task.idle_timeout <= 24h,
          "idle_timeout is in its range");
   expect(config.publisher.max_queued >= 1 && config.publisher.max_queued <= 1u << 24,

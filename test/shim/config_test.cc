@@ -47,6 +47,7 @@ plugins:
       systemd_cgroup: true
       direct_signals: [my-runc]
     stdio: {pipe_size: 64KiB, drain_timeout: 1m30s500ms}
+    signal_delay: 50ms
     idle_timeout: 2m
     binary_logger:
       allow:
@@ -66,6 +67,7 @@ TEST(Config, HasDefaults) {
     EXPECT_FALSE(config.task.runtime.systemd_cgroup);
     EXPECT_EQ(config.task.stdio.pipe_size, 1048576u);
     EXPECT_EQ(config.task.stdio.drain_timeout, milliseconds(4000));
+    EXPECT_EQ(config.task.signal_delay, milliseconds(30));
     EXPECT_EQ(config.task.idle_timeout, milliseconds(30000));
     EXPECT_FALSE(config.task.allowed_loggers);
     EXPECT_EQ(config.task.stdio.pipe_size, StdioOptions().pipe_size) << "the tests of stdio's";
@@ -84,6 +86,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(config.task.runtime.direct_signals, Names{"my-runc"});
   EXPECT_EQ(config.task.stdio.pipe_size, 65536u);
   EXPECT_EQ(config.task.stdio.drain_timeout, milliseconds(90500));
+  EXPECT_EQ(config.task.signal_delay, milliseconds(50));
   EXPECT_EQ(config.task.idle_timeout, milliseconds(120000));
   EXPECT_EQ(config.task.allowed_loggers, (Names{"/usr/local/bin/*", "/opt/log?"}));
   EXPECT_EQ(config.publisher.max_queued, 10u);

@@ -29,6 +29,81 @@ TEST_F(DirectSignal, EndsAContainerWithoutTheRuntime) {
   EXPECT_EQ(runtime_kills(), 0u);
 }
 
+// A shell that has just been started has no trap yet; as the first of its pid namespace it would
+// not even notice the signal.
+TEST_F(DirectSignal, BehindAStartFindsAProcessThatHasHadTimeToSetItsHandlers) {
+  for (const bool direct : {true, false}) {
+    options.direct_signals = direct;
+    create("c1");
+    const std::uint64_t began = loop.now();
+    start("c1");
+    auto first = kill_begin("c1", SIGURG);
+    auto second = kill_begin("c1", SIGTERM);
+    EXPECT_EQ(state("c1").status(), types::RUNNING) << "nobody waits meanwhile but they";
+    end(first);
+    EXPECT_GE(loop.now() - began, 30u);
+    end(second);
+    EXPECT_EQ(wait("c1"), 143u);
+    remove("c1");
+  }
+}
+
+TEST_F(DirectSignal, ToAnExecThatWasJustStartedFindsOneThatHasHadTimeToSetItsHandlers) {
+  run("c1");
+  exec("c1", "e1", "sleep 60");
+  const std::uint64_t began = loop.now();
+  start("c1", "e1");
+  kill("c1", SIGTERM, "e1");
+  EXPECT_GE(loop.now() - began, 30u);
+  EXPECT_EQ(wait("c1", "e1"), 143u);
+  end_container("c1");
+}
+
+TEST_F(DirectSignal, DuringAStartWaitsForIt) {
+  create("c1");
+  runtime.before("start", runtime.wait_for("started"));
+  auto starting = start_begin("c1");
+  until_called("start c1");
+  auto killing = kill_begin("c1", SIGTERM);
+  pass(50ms);
+  EXPECT_FALSE(killing->done.is_set());
+  const std::uint64_t began = loop.now();
+  runtime.open("started");
+  end(starting);
+  end(killing);
+  EXPECT_GE(loop.now() - began, 30u);
+  EXPECT_EQ(wait("c1"), 143u);
+  EXPECT_EQ(runtime_kills(), 0u);
+  remove("c1");
+}
+
+TEST_F(DirectSignal, ThatKillsWaitsForNoHandlers) {
+  options.signal_delay = 1h;
+  run("c1");
+  kill("c1", SIGKILL);
+  EXPECT_EQ(wait("c1"), 137u);
+  remove("c1");
+}
+
+TEST_F(DirectSignal, ToAProcessThatDiesBeforeItsHandlersAreThereIsRefused) {
+  options.signal_delay = 1h;
+  const pid_t pid = run("c1");
+  auto killing = kill_begin("c1", SIGTERM);
+  pass(10ms);
+  EXPECT_FALSE(killing->done.is_set());
+  ::kill(pid, SIGKILL);
+  EXPECT_REFUSED(killing, not_found, "process already finished: not found");
+  remove("c1");
+}
+
+TEST_F(DirectSignal, ToAProcessThatWasNotStartedWaitsForNothing) {
+  options.signal_delay = 1h;
+  create("c1");
+  kill("c1", SIGTERM);
+  EXPECT_EQ(wait("c1"), 143u);
+  remove("c1");
+}
+
 TEST_F(DirectSignal, ThatIsNoneIsRefused) {
   run("c1");
   EXPECT_REFUSED(kill_begin("c1", 4711), unknown,
