@@ -18,7 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kCallLimit = 5s;  // the stock shim's
 constexpr Duration kFirstPause = 50ms;
 constexpr Duration kLongestPause = 1s;
 constexpr Duration kLongestPauseRefused = 30s;
@@ -26,6 +25,8 @@ constexpr Duration kLongestPauseRefused = 30s;
 // Events on their way beyond which starts keep pace with them, and for how long each.
 constexpr std::size_t kFew = 64;
 constexpr Duration kPace = 2ms;
+// A containerd that takes longer to answer is not well.
+constexpr std::uint64_t kSlowAnswer = 5000;  // milliseconds
 
 // What a message may hold, less what goes around the event.
 constexpr std::size_t kLargestEvent = kMaxFrameData - 4096;
@@ -106,6 +107,7 @@ Task<> Publisher::forward_all() {
     for (Duration pause = kFirstPause;;) {
       Task<Outcome> forwarding = forward(item.request);
       const Outcome outcome = co_await std::move(forwarding);
+      unanswered_since_.reset();
       if (outcome != std::exchange(last_, outcome)) pause = kFirstPause;
       if (outcome == Outcome::refused)
         settled_.set();
@@ -128,18 +130,24 @@ Task<> Publisher::keep_pace() {
   co_await TimedWait(loop_, few_, kPace);
 }
 
-bool Publisher::has_nothing_to_wait_for() const { return few_.is_set() || last_ != Outcome::done; }
+bool Publisher::has_nothing_to_wait_for() const {
+  const bool is_slow = unanswered_since_ && loop_.now() - *unanswered_since_ > kSlowAnswer;
+  return few_.is_set() || last_ != Outcome::done || is_slow;
+}
 
 Task<Publisher::Outcome> Publisher::forward(std::string request) {
   Outcome outcome = Outcome::refused;
+  unanswered_since_ = loop_.now();
   try {
     Task<std::string> calling = client_.call("containerd.services.events.ttrpc.v1.Events",
-                                             "Forward", std::move(request), kCallLimit);
+                                             "Forward", std::move(request), settings_.answer_limit);
     co_await std::move(calling);
     co_return Outcome::done;
   } catch (const std::exception& error) {  // whatever it is, the events behind this one must go on
     const Error* failure = dynamic_cast<const Error*>(&error);
     if (failure && !is_refusal(failure->code())) outcome = Outcome::unreachable;
+    // Sent again on the same connection, it would come to the same place.
+    if (failure && failure->code() == Code::deadline_exceeded) client_.close();
     // containerd will not like it better the next time.
     if (failure && failure->code() == Code::invalid_argument) outcome = Outcome::done;
     // An outage may last for days: one line is enough.

@@ -7,6 +7,12 @@
 // stock shim drops an event after five tries, some twenty seconds, and lets newer ones pass it).
 // Nobody waits for the queue but the shim's own end.
 //
+// An event is sent again only where the first request cannot have an answer any more: its
+// connection is gone, or ten minutes have passed, which no living containerd takes (it answers from
+// memory; one that is stopped or starved for memory takes seconds, and has then read a second
+// request too). A connection without an answer for that long is closed. The stock shim sends again
+// after 5 s, and containerd tells the event twice.
+//
 // A containerd that is away is asked again after a second at most. One that answers with an error
 // is not in want of a reminder: it is asked after twice the time each time, up to half a minute,
 // and at its end the shim doesn't wait for it. An event that it calls invalid, or that is above the
@@ -16,7 +22,7 @@
 // starts processes faster than it answers would see their exits ever later; so where more than a
 // few events are on their way, starts come one after the other, and each waits for them for two
 // milliseconds at most, so that there are 500 starts a second: long enough for a containerd that is
-// well, and over with the first call that one that is not leaves without an answer.
+// well. Starts wait for none that has left a call without an answer for five seconds.
 //
 // Where containerd never comes back the queue is bounded: over the bound the oldest event goes that
 // is neither an exit nor a deletion; where there is none, the oldest exit of an exec, whose client
@@ -26,6 +32,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "async/sync.h"
@@ -40,6 +47,8 @@ class Publisher : public EventSink {
     std::string address;  // path of the socket; empty: events go nowhere
     std::string containerd_namespace;
     std::uint64_t max_queued = 65536;
+    // How long an answer is waited for on a connection that lives.
+    Duration answer_limit = std::chrono::minutes(10);
   };
   Publisher(Loop& loop, Settings settings);
 
@@ -76,6 +85,7 @@ class Publisher : public EventSink {
   std::uint64_t published_ = 0;
   std::uint64_t dropped_ = 0;  // of which the log does not yet say how many
   Outcome last_ = Outcome::done;
+  std::optional<std::uint64_t> unanswered_since_;  // by the loop's clock
   Event filled_;
   Event few_;  // on their way
   Mutex pace_;
