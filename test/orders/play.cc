@@ -129,8 +129,8 @@ TaskService::Settings Play::settings(const std::string& directory) {
   made.address = "unix://" + directory + "/socket";
   made.read_options = [directory](const wire::Any&) {
     const Config config;
-    TaskService::Options options{{}, {}, signals_directly(config.task.runtime),
-                                 config.task.signal_delay};
+    TaskService::Options options{
+        {}, {}, signals_directly(config.task.runtime), config.task.signal_delay};
     options.runc.set_binary_name(
         join_path(directory_of(read_link("/proc/self/exe").value()), "runc"));
     options.runc.set_root(directory + "/root");
