@@ -24,6 +24,7 @@
 #include "base/quote.h"
 #include "oci/idmap.h"
 #include "oci/loop.h"
+#include "oci/mount_helper.h"
 #include "oci/mount_options.h"
 #include "oci/unmount.h"
 #include "process/command.h"
@@ -236,10 +237,7 @@ class Component {
     Fd output(check(::memfd_create("mount helper", MFD_CLOEXEC), "make a file in memory"));
     command.fds = {-1, output.get(), output.get()};
 
-    pid_t pid = start_command(command);
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0)
-      if (errno != EINTR) throw_errno("wait for mount helper " + helper);
+    const int status = run_mount_helper(command);
     if (status == 0) return mounted();
     std::string text(4096, '\0');
     text.resize(static_cast<std::size_t>(
@@ -272,6 +270,7 @@ std::string undo(const std::vector<Place>& made) {
 
 void mount_all(const MountList& mounts, const std::string& rootfs) {
   if (mounts.empty()) return;
+  const Fd mounting = begin_mounting(rootfs);
   if (::mkdir(rootfs.c_str(), 0711) != 0 && errno != EEXIST) throw_errno("mkdir " + rootfs);
   std::vector<Place> made;
   for (const Mount& mount : mounts) {
@@ -286,8 +285,10 @@ void mount_all(const MountList& mounts, const std::string& rootfs) {
 }
 
 void unmount_all(const std::string& rootfs) {
+  const bool is_over = wait_for_mounting(rootfs);
   remove_mapped_layers(layers_place(rootfs));
   unmount_recursive(rootfs);
+  if (!is_over) throw Error::unknown("a mount on " + rootfs + " is still under way");
 }
 
 }  // namespace thinshim

@@ -25,7 +25,8 @@ using MountList = google::protobuf::RepeatedPtrField<containerd::types::Mount>;
 void mount_all(const MountList& mounts, const std::string& rootfs);
 
 // Takes them off again, as unmount_recursive() does, and what a mount_all() that was killed has
-// left beside `rootfs`.
+// left beside `rootfs`. Waits first until one that was killed is over (oci/mount_helper.h). Throws
+// Error where it is not: then it may still mount something.
 void unmount_all(const std::string& rootfs);
 
 }  // namespace thinshim

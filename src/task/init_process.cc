@@ -46,11 +46,11 @@ InitProcess::InitProcess(Reaper& reaper, Runtime runtime, Settings settings, Str
 
 Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
   image_ = std::move(image);
-  Task<> mounting = mount(std::move(rootfs));
-  co_await std::move(mounting);
   const Runtime::Knows before = runtime_.knows(settings_.container);
   std::exception_ptr failure;
   try {
+    Task<> mounting = mount(std::move(rootfs));  // some may stand where it is given up
+    co_await std::move(mounting);
     Task<> creating = create_container();
     co_await std::move(creating);
   } catch (...) {

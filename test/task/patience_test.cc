@@ -2,8 +2,11 @@
 // Runtimes that keep the shim waiting for as long as it waits at all: up to half a minute. All at
 // the same time.
 #include <signal.h>
+#include <sys/stat.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "task/task_fixture.h"
 
@@ -201,6 +204,38 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   remove("c5");
   remove("c6");
   for (const char* id : {"c1", "c2", "c3", "c4"}) end_container(id);
+}
+
+// Its client has gone while a program mounts, which takes its time.
+TEST_F(Patience, WithAMountHelperLeavesNoMountAndNobodyWhoMountsLater) {
+  make_bundle("c1");
+  const std::string gate = directory / "gate";
+  const std::string late = "until [ -e " + gate + " ]; do sleep 0.01; done; mount -t tmpfs late ";
+  std::ofstream(directory / "mount.fuse3") << "#!/bin/sh\n"
+                                           << "echo $1 >> " << directory / "begun" << "\n"
+                                           << "setsid sh -c '" << late << "'\"$2\" &\n"
+                                           << late << "\"$2\"; wait\n";
+  ::chmod((directory / "mount.fuse3").c_str(), 0755);
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", (directory.path() + ":" + path).c_str(), 1);
+  api::CreateTaskRequest request = request_with_mount("c1");
+  containerd::types::Mount* mount = request.add_rootfs();
+  mount->set_type("fuse3.slow");
+  mount->set_source("slow");
+  auto other = another_client();
+  auto creating = create_begin(request, other.get());
+  until([&] { return std::filesystem::exists(directory / "begun"); });
+  EXPECT_EQ(mounts().size(), 1u);
+  other->close();
+  until([&] { return service_under_test->being_created() == 0; });
+  ::setenv("PATH", path.c_str(), 1);
+  std::ofstream(gate) << "open";
+  until([] { return own_children().empty(); });
+  EXPECT_EQ(mounts(), Lines());
+  EXPECT_EQ(runtime.calls(), Lines()) << "there was nothing to run it for";
+  EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
+  run("c1");
+  end_container("c1");
 }
 
 // A Create and a Delete whose runtime never returns, of a client that is still there.
