@@ -56,6 +56,7 @@ constexpr SystemCall kCalls[] = {
     CALL(fchdir),
     CALL(fchown),
     CALL(fcntl, Detail::second),
+    CALL(flock),
     CALL(fork),
     CALL(fsmount),
     CALL(fsopen),
