@@ -29,6 +29,9 @@ OomWatch::OomWatch(Loop& loop, const Cgroup& group)
 OomWatch::~OomWatch() = default;
 
 bool OomWatch::look() { return source_->look(); }
+bool OomWatch::look_last(bool is_unexplained) {
+  return is_unexplained ? source_->look_last() : source_->look();
+}
 
 Task<> OomWatch::next() {
   for (;;) {

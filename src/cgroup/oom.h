@@ -29,6 +29,10 @@ class OomWatch {
   Task<> next();
   // Whether there was a kill that has not been reported; it is then. Does not wait.
   bool look();
+  // The same for the last time: the container's first process is dead. `is_unexplained` where it
+  // died of a SIGKILL that nobody has asked for; then a kill counts that only the group above still
+  // shows, because the own one is gone (cgroup/oom_v2.h).
+  bool look_last(bool is_unexplained);
 
   // What counts kills with one version of cgroups.
   class Source {
@@ -37,6 +41,8 @@ class OomWatch {
     // Readable when there may be something new.
     virtual int descriptor() const = 0;
     virtual bool look() = 0;
+    // For an unexplained death.
+    virtual bool look_last() { return look(); }
     // The kernel has announced a kill which its counter does not show yet.
     virtual bool announced() const { return false; }
     // None came of it in a second: whether the container waits for memory instead, because it may

@@ -6,7 +6,10 @@
 //
 // systemd removes a scope as soon as it is empty, which may be before anybody has read why it is.
 // The kill is counted in the groups above too; so the counter of the slice in which the scope was
-// answers for one that is gone.
+// answers for one that is gone. It is read, and not watched: the kernel tells it of all that
+// happens to the others in the slice, a container at its limit does so a hundred times a second,
+// and each shim beside it would wake. So it answers for the last look only, and only where the
+// process died of a signal SIGKILL of which nobody knows.
 #pragma once
 
 #include <memory>

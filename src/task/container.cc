@@ -161,6 +161,7 @@ Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
   std::shared_ptr<Process> process = this->process(request.exec_id());
   const int signal = static_cast<int>(request.signal());
   if (signal == SIGKILL) process->hurry();
+  if (signal == SIGKILL && process == init_) exits_.kill_is_asked();
   Task<> sending = send_signal(process, std::move(stop), signal, request.all());
   try {
     co_await std::move(sending);
@@ -254,6 +255,7 @@ Task<std::shared_ptr<Process>> Container::remove(Process::Stop stop, std::string
 }
 
 Task<> Container::remove_init() {
+  exits_.kill_is_asked();
   Task<> removing = init_->remove();
   co_await std::move(removing);
   // One that was never started is killed by its removal: its exit comes before the news of the

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "task/exits.h"
 
+#include <signal.h>
+
 #include <utility>
 
 #include "base/error.h"
@@ -148,7 +150,7 @@ void Exits::record(const Exit& exit) {
 
 void Exits::publish(Process& process, const Exit& exit) {
   if (process.exit()) return;  // a deletion did not wait for it
-  publish_last_oom();
+  publish_last_oom(process, exit);
   if (&process == setup_.init.get()) record(exit);
   process.set_exited(exit);
   events::TaskExit event;
@@ -160,9 +162,11 @@ void Exits::publish(Process& process, const Exit& exit) {
   events_.publish(kTopicExit, event);
 }
 
-void Exits::publish_last_oom() {
+void Exits::publish_last_oom(const Process& process, const Exit& exit) {
+  const bool is_unexplained =
+      &process == setup_.init.get() && exit.status == 128 + SIGKILL && !kill_is_asked_;
   try {
-    if (oom_ && oom_->look()) publish_oom();
+    if (oom_ && oom_->look_last(is_unexplained)) publish_oom();
   } catch (const std::exception& error) {
     log::error("failed to ask for kills for want of memory",
                {{"id", setup_.id}, {"error", error.what()}});

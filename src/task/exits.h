@@ -50,6 +50,8 @@ class Exits {
   void exec_begins() { ++execs_in_flight_; }
   void watch_exec(std::shared_ptr<ExecProcess> exec, bool announced);
   void exec_is_over();
+  // A client has asked for the SIGKILL of which init will die.
+  void kill_is_asked() { kill_is_asked_ = true; }
 
   // Once for each process, whoever comes first.
   void publish(Process& process, const Exit& exit);
@@ -65,7 +67,7 @@ class Exits {
   Task<bool> execs_end_within(Duration limit);
   void record(const Exit& exit);
   void publish_oom();
-  void publish_last_oom();
+  void publish_last_oom(const Process& process, const Exit& exit);
 
   Reaper& reaper_;
   EventSink& events_;
@@ -75,6 +77,7 @@ class Exits {
   // Execs that were started, or are being started, and whose exit has not been told.
   int execs_in_flight_ = 0;
   bool recorded_ = false;  // init's exit
+  bool kill_is_asked_ = false;
   Event execs_over_;
   TaskSet watches_;
 };

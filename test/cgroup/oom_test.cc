@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cgroup/oom.h"
 
+#include <poll.h>
 #include <time.h>
 
 #include "async/sync.h"
+#include "cgroup/oom_v1.h"
 #include "cgroup/oom_v2.h"
 #include "own_groups.h"
 #include "support/eventually.h"
@@ -153,10 +155,50 @@ TEST_F(OomTest, AKillInAGroupThatIsGoneAlreadyIsReported) {
     go();
     EXPECT_TRUE(was_killed(pid));
     remove_group(inner_);
-    EXPECT_TRUE(reported(watch)) << round;
+    // With v1 the kernel has announced it, and goes on doing so.
+    const bool unified = cgroup_version() == CgroupVersion::v2;
+    const bool is_told = unified ? watch.look_last(true) : reported(watch);
+    EXPECT_TRUE(is_told) << round;
+    EXPECT_FALSE(watch.look_last(true)) << "it was reported";
     EXPECT_FALSE(reported(watch, 20ms)) << "it was reported";
     ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
   }
+}
+
+// The groups above one that is gone count the kills of all. (With v1 each counts for itself.)
+TEST_F(OomTest, AKillInAGroupBesideOneThatIsGoneDoesNotCountForIt) {
+  std::string other = outer_ + "/other";
+  ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
+  pass_memory_down();
+  limit(other, 16);
+  const pid_t quiet = process_in(inner_);
+  OomWatch watch(loop_, Cgroup::of_process(quiet));
+  const pid_t greedy = process_in(other, kTooMuch);
+  go();
+  EXPECT_TRUE(was_killed(greedy));
+  end(quiet);
+  remove_group(inner_);
+  EXPECT_FALSE(watch.look_last(false)) << "it was ended by who knows of it";
+  remove_group(other);
+  ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
+}
+
+// The kernel tells the groups above of it, each time.
+TEST_F(OomTest, AGroupAtItsLimitWakesNobodyBesideIt) {
+  std::string other = outer_ + "/other";
+  ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
+  pass_memory_down();
+  limit(other, 16);
+  const Cgroup quiet = Cgroup::of_process(process_in(inner_));
+  const bool unified = cgroup_version() == CgroupVersion::v2;
+  std::unique_ptr<OomWatch::Source> source = unified ? open_oom_v2(quiet) : open_oom_v1(quiet);
+  const pid_t greedy = process_in(other, kTooMuch);
+  go();
+  EXPECT_TRUE(was_killed(greedy));
+  pollfd news{source->descriptor(), POLLIN, 0};
+  EXPECT_EQ(::poll(&news, 1, 500), 0);
+  EXPECT_FALSE(source->look());
+  remove_group(other);
 }
 
 TEST_F(OomTest, OtherEndsAreNoKillsByLackOfMemory) {
