@@ -45,6 +45,8 @@ void set_nonblocking(int fd, bool on) {
   if (wanted != flags) check(::fcntl(fd, F_SETFL, wanted), "set fd flags");
 }
 
+void close_from(int first) { ::closefrom(first); }
+
 Fd receive_fd(int socket) {
   char byte;
   iovec data{&byte, 1};

@@ -48,6 +48,11 @@ Pipe make_pipe(int flags = 0, const char* context = "make pipe");
 
 void set_nonblocking(int fd, bool on);
 
+// Closes every descriptor from `first` on; between vfork(2) and execve(2) too. Where close_range(2)
+// is missing (it came with Linux 5.9), or refused by a seccomp filter, one by one, as /proc/self/fd
+// names them (closefrom(3)).
+void close_from(int first);
+
 // Receives one descriptor sent with SCM_RIGHTS over a unix socket; close-on-exec.
 // Throws Error where the peer sent none; sets errno EAGAIN and returns an invalid Fd where nothing
 // arrived yet.

@@ -105,7 +105,7 @@ struct FailureHeader {
   if (getppid() != parent) _exit(1);
   // A child that hangs must not keep the shim's sockets and fifos open.
   if (report != 3) dup2(report, 3);
-  close_range(4, ~0u, 0);
+  close_from(4);
   for (int standard = 0; standard < 3; ++standard) close(standard);
   open("/dev/null", O_RDWR);
   open("/dev/null", O_RDWR);

@@ -79,7 +79,7 @@ void leave_caller(Fd listener, Fd null, std::optional<SocketLock>& lock) {
   else
     ::dup2(listener.get(), kListenerFd);
   listener.reset();
-  ::close_range(kListenerFd + 1, ~0u, 0);
+  close_from(kListenerFd + 1);
 }
 
 // Killed later than containerd, should memory run out. A user namespace forbids it, and so may a

@@ -350,6 +350,12 @@ std::string name_of_call(long number, const std::uint64_t* arguments, pid_t proc
   return "call-" + std::to_string(number);
 }
 
+long number_of_call(const std::string& name) {
+  for (const SystemCall& call : kCalls)
+    if (name.substr(0, name.find('(')) == call.name) return call.number;
+  return -1;
+}
+
 std::optional<Failures> failures_of_call(const std::string& name) {
   if (auto found = kFail.find(name); found != kFail.end()) {
     Failures failures{found->second, ""};

@@ -16,6 +16,9 @@ namespace thinshim::test {
 // The process is one whose call that is.
 std::string name_of_call(long number, const std::uint64_t* arguments, pid_t process);
 
+// The number of a system call by such a name; -1 for one that nobody has thought about yet.
+long number_of_call(const std::string& name);
+
 // How a call fails, as errno: one that is likely, more where the shim has reason to tell them
 // apart. None for a call that does not fail, or whose failure says no more than an outcome that
 // occurs anyhow; `reason` says why.

@@ -74,7 +74,7 @@ std::set<std::string> FaultLifeTest::files_in_bundle(const std::string& id) cons
 }
 
 api::CreateTaskRequest FaultLifeTest::life_request() const {
-  api::CreateTaskRequest request = fast_request(kId);
+  api::CreateTaskRequest request = fast_request(kId, runtime_);
   request.set_stdout("file://" + (directory_ / "c1.log").string());
   containerd::types::Mount* mount = request.add_rootfs();
   mount->set_type("bind");
@@ -144,7 +144,7 @@ FaultLifeTest::Life FaultLifeTest::live(const std::optional<Fault>& fault) {
   const Leftovers before(namespace_);
   const Injection injection(directory_ / "report", fault);
   const Outcome started =
-      test::run(injection.around(command(kId, {"start"})), traced_surroundings(kId));
+      test::run(wrapper_ + injection.around(command(kId, {"start"})), traced_surroundings(kId));
   if (started.ok()) {
     const std::vector<Process> shims = shims_of_namespace(namespace_);
     life.pid = shims.empty() ? 0 : shims.front().pid;
@@ -376,8 +376,9 @@ Outcome FaultLifeTest::traced_delete(Life& life, const std::string& id) {
   const Injection injection(directory_ / "report", life.fault);
   SubprocessOptions options = traced_surroundings(id);
   options.directory = "/";
-  const Outcome outcome = test::run(
-      injection.around(command(id, {"-bundle", bundle(id), "delete"})), std::move(options));
+  const Outcome outcome =
+      test::run(wrapper_ + injection.around(command(id, {"-bundle", bundle(id), "delete"})),
+                std::move(options));
   life.report = injection.report();
   const bool aborted = libuv_aborted(life.report, life.fault);
   if ((outcome.exit_code > 1 && !aborted) || outcome.timed_out)

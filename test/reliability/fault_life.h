@@ -72,6 +72,10 @@ class FaultLifeTest : public FastShimTest {
   bool is_sanitized() const { return sanitized_; }
   // Done when the container runs.
   std::function<void()> before_execs_ = [] {};
+  // The program, with its arguments, that runs the traced `start` and `delete`.
+  Words wrapper_;
+  // As clients name it.
+  std::string runtime_ = fast_runtime();
   // Whether the caller was told what could not be done, and why.
   void expect_clear(Life& life, const std::string& what, const std::string& text);
 

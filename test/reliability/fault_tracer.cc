@@ -250,7 +250,7 @@ void Tracer::write_report() const {
   ::close(go);
   const int null = ::open("/dev/null", O_RDWR);
   for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
-  ::close_range(3, ~0u, 0);
+  ::closefrom(3);
   tracer.follow();
   ::_exit(0);
 }

@@ -171,7 +171,7 @@ class Launch {
     ::close(written_down_[1]);
     char byte;
     if (::read(written_down_[0], &byte, 1) != 1) ::_exit(1);
-    ::close_range(3, ~0u, 0);
+    ::closefrom(3);
     before();
     run(program);
   }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole lives without the system calls that are newer than Linux 4.18: a kernel that lacks them
+// answers ENOSYS, and a container engine that does not know them, with the shim inside of its
+// container, EPERM.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include "reliability/fault_calls.h"
+#include "reliability/fault_life.h"
+#include "reliability/older_kernel.h"
+
+namespace thinshim::test {
+namespace {
+
+constexpr long kAllNewerCalls = 0;
+
+class OlderKernels : public FaultLifeTest {
+ protected:
+  // The runtime is looked up in PATH, as a runtime is that is named as most are.
+  void SetUp() override {
+    FaultLifeTest::SetUp();
+    const std::filesystem::path runtime = fast_runtime();
+    runtime_ = runtime.filename();
+    path_ = std::getenv("PATH");
+    ::setenv("PATH", (runtime.parent_path().string() + ":" + path_).c_str(), 1);
+  }
+  void TearDown() override {
+    FaultLifeTest::TearDown();
+    ::setenv("PATH", path_.c_str(), 1);
+  }
+
+  static Words without(long call, int errnum) {
+    return {built_program("reliability/older_kernel"), std::to_string(errnum),
+            std::to_string(call)};
+  }
+
+  void expect_lives_go_well(long call, int errnum) {
+    wrapper_ = without(call, errnum);
+    for (const Life& life : {live(std::nullopt), die(std::nullopt)})
+      EXPECT_EQ(life.errors, Lines()) << "call " << call << ", errno " << errnum;
+  }
+
+  // Of which some are made by the one that the shim is built with, and others not.
+  std::set<long> newer_calls_of_lives() {
+    std::set<long> numbers;
+    for (const Life& life : {live(std::nullopt), die(std::nullopt)})
+      for (const auto& [key, count] : life.report.counts) {
+        const long number = number_of_call(key.second);
+        EXPECT_GE(number, 0) << key.second << " is not known: see fault_calls.cc";
+        if (number > kNewestOfLinux418) numbers.insert(number);
+      }
+    return numbers;
+  }
+
+ private:
+  std::string path_;
+};
+
+TEST_F(OlderKernels, OfLinux418SufficeForWholeLives) {
+  for (int errnum : {ENOSYS, EPERM}) expect_lives_go_well(kAllNewerCalls, errnum);
+  EXPECT_EQ(problems(), Lines());
+}
+
+TEST_F(OlderKernels, MayLackAnyOneOfTheNewerCalls) {
+  const std::set<long> calls = newer_calls_of_lives();
+  EXPECT_EQ(calls.count(SYS_close_range), 1u) << "the tracer sees nothing";
+  for (long call : calls)
+    for (int errnum : {ENOSYS, EPERM}) expect_lives_go_well(call, errnum);
+  EXPECT_EQ(problems(), Lines());
+}
+
+TEST_F(OlderKernels, LeaveNoDescriptorOfTheCallerInTheServer) {
+  const Fd inherited(::fcntl(open_file("/etc/passwd", O_RDONLY).get(), F_DUPFD, 50));
+  for (int errnum : {ENOSYS, EPERM}) {
+    empty_bundle("c1");
+    const Outcome started =
+        test::run(without(kAllNewerCalls, errnum) + command("c1", {"start"}), surroundings("c1"));
+    ASSERT_TRUE(started.ok()) << started;
+    const std::unique_ptr<TaskCalls> shim = connect(started.out);
+    for (const std::string& file : open_files(only_shim().pid))
+      EXPECT_EQ(file.find("passwd"), std::string::npos) << file;
+    end_shim(*shim);
+    cleanup("c1");
+  }
+}
+
+}  // namespace
+}  // namespace thinshim::test
