@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <memory>
@@ -44,6 +45,17 @@ std::string id_map_file(const std::vector<IdRange>& ranges) {
     text += std::to_string(range.container) + " " + std::to_string(range.host) + " " +
             std::to_string(range.size) + "\n";
   return text;
+}
+
+// What may be missing, where the failure may be that: a filter that does not know a call answers
+// EPERM.
+[[noreturn]] void fail_to_map(const std::string& what) {
+  const int errnum = errno;
+  if (errnum != ENOSYS && errnum != EPERM) throw_errno(what, errnum);
+  throw_errno(what +
+                  " (idmapped mounts need open_tree(2), mount_setattr(2) and move_mount(2), "
+                  "Linux 5.12)",
+              errnum);
 }
 
 // A child in a user namespace of its own, which lives until this object or this process ends.
@@ -105,16 +117,16 @@ Fd make_user_namespace(const std::vector<IdRange>& uids, const std::vector<IdRan
 void mount_idmapped(const std::string& source, const std::string& target, const Fd& user_namespace,
                     std::uint64_t attributes) {
   Fd tree(::open_tree(AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | kRecursive));
-  if (!tree) throw_errno("open tree " + quoted(source));
+  if (!tree) fail_to_map("open tree " + quoted(source));
   mount_attr change{};
   change.attr_set = MOUNT_ATTR_IDMAP | attributes;
   change.propagation = MS_PRIVATE;
   change.userns_fd = static_cast<std::uint64_t>(user_namespace.get());
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | kRecursive, &change, sizeof change) != 0)
-    throw_errno("map the ids of " + quoted(source));
+    fail_to_map("map the ids of " + quoted(source));
   if (::move_mount(tree.get(), "", AT_FDCWD, target.c_str(),
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) != 0)
-    throw_errno("attach the mapped " + quoted(source) + " to " + quoted(target));
+    fail_to_map("attach the mapped " + quoted(source) + " to " + quoted(target));
 }
 
 IdmappedLayers::IdmappedLayers(const std::vector<std::string>& dirs, const Fd& user_namespace,

@@ -2,12 +2,10 @@
 #include "oci/rootfs.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +21,7 @@
 #include "base/identifier.h"
 #include "base/quote.h"
 #include "oci/idmap.h"
+#include "oci/in_root.h"
 #include "oci/loop.h"
 #include "oci/mount_helper.h"
 #include "oci/mount_options.h"
@@ -34,8 +33,6 @@ namespace {
 
 // What the directories begin with in which an overlay's layers are mapped.
 std::string layers_place(const std::string& rootfs) { return rootfs + ".layers"; }
-
-constexpr int kResolveAttempts = 1000;
 
 using containerd::types::Mount;
 
@@ -67,18 +64,7 @@ Place find_place(const std::string& rootfs, const std::string& target) {
   Fd root = open_file(rootfs, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (target.empty()) return {std::move(root), rootfs};
   std::string what = "failed to join path " + quoted(target) + " with root " + quoted(rootfs);
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  Fd fd;
-  // Linux 5.6. EAGAIN: something was renamed or mounted meanwhile, anywhere, and the kernel cannot
-  // be sure that ".." stayed inside (openat2(2)).
-  for (int attempts = kResolveAttempts; !fd && attempts > 0; --attempts) {
-    fd = Fd(static_cast<int>(::syscall(SYS_openat2, root.get(), target.c_str(), &how, sizeof how)));
-    if (!fd && errno != EAGAIN) break;
-  }
-  if (!fd) throw_errno(what);
-  Place place{std::move(fd), ""};
+  Place place{open_in_root(root, target, what), ""};
   place.name = read_link(place.path()).value_or("");
   if (!place.name.starts_with('/')) throw Error::unknown(what + ": it has no path");
   return place;

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <functional>
 #include <string>
@@ -36,6 +38,18 @@ class RootfsFixture : public MountFixture {
       return error.what();
     }
     return "";
+  }
+  // The same in a process of its own, which first makes itself be on an older kernel.
+  std::string failure_behind(const std::function<bool()>& filter) {
+    const pid_t child = fork();
+    if (child == 0) {
+      put("failure", filter() ? failure() : "no filter");
+      _exit(0);
+    }
+    int status = -1;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    return get("failure").value_or("no answer");
   }
   unsigned long flags() const {
     struct statvfs status{};

@@ -18,6 +18,7 @@
 #include "oci/idmap.h"
 #include "oci/rootfs_fixture.h"
 #include "oci/unmount.h"
+#include "support/older_kernel.h"
 
 namespace thinshim {
 namespace {
@@ -84,7 +85,7 @@ TEST_F(RootfsOfImageTest, LeavesNoLoopDeviceWhereTheMountFails) {
 }
 
 // From here on this process is on a kernel without LOOP_CONFIGURE.
-void forget_loop_configure() {
+bool forget_loop_configure() {
   sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
@@ -94,23 +95,12 @@ void forget_loop_configure() {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   sock_fprog filter{std::size(program), program};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
-    _exit(9);
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
 TEST_F(RootfsOfImageTest, IsMountedByOlderKernelsToo) {
-  pid_t child = fork();
-  if (child == 0) {
-    forget_loop_configure();
-    add("ext4", image_, {"loop", "ro"});
-    std::string text = failure();
-    if (!text.empty()) fprintf(stderr, "%s\n", text.c_str());
-    _exit(text.empty() ? 0 : 1);
-  }
-  int status = -1;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+  add("ext4", image_, {"loop", "ro"});
+  EXPECT_EQ(failure_behind(forget_loop_configure), "");
   EXPECT_EQ(get("rootfs/f"), "from the image");
   unmount_recursive(rootfs_);
   EXPECT_EQ(device(), "");
@@ -172,6 +162,21 @@ TEST_F(RootfsOfMappedTest, LeavesNothingBehindWhereTheMountFails) {
   EXPECT_EQ(new_mounts(), 0);
   run("test -z \"$(ls -d " + rootfs_ + ".layers* 2>/dev/null)\"");
   EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
+}
+
+TEST_F(RootfsOfMappedTest, NamesTheKernelThatItNeeds) {
+  make("source");
+  add("bind", dir_ / "source", {"rbind", "uidmap=0:100000:65536", "gidmap=0:100000:65536"});
+  for (int errnum : {ENOSYS, EPERM})
+    for (long call : {SYS_open_tree, SYS_mount_setattr, SYS_move_mount}) {
+      const std::string text = failure_behind([&] { return test::refuse_calls(call, errnum); });
+      EXPECT_NE(text.find("(idmapped mounts need open_tree(2), mount_setattr(2) and move_mount(2), "
+                          "Linux 5.12): " +
+                          errno_text(errnum)),
+                std::string::npos)
+          << text;
+      EXPECT_EQ(new_mounts(), 0);
+    }
 }
 
 // As a process leaves it that is killed while it mounts.

@@ -14,6 +14,7 @@
 #include "oci/mount_options.h"
 #include "oci/rootfs_fixture.h"
 #include "oci/unmount.h"
+#include "support/older_kernel.h"
 
 namespace thinshim {
 namespace {
@@ -225,7 +226,21 @@ TEST_F(RootfsTest, KeepsTargetsInsideOfItself) {
   EXPECT_EQ(failure(),
             "failed to mount rootfs component: failed to join path \"missing\" with root \"" +
                 rootfs_ + "\": no such file or directory");
+  ASSERT_EQ(symlink("ring", (dir_ / "source/ring").c_str()), 0);
+  mounts_.Clear();
+  add("bind", dir_ / "source", {"bind"}).add("tmpfs", "tmpfs", {}, "ring/inside");
+  EXPECT_NE(failure().find(errno_text(ELOOP)), std::string::npos) << failure();
   EXPECT_EQ(new_mounts(), 0);
+}
+
+TEST_F(RootfsTest, HasItsTargetsOnOlderKernelsToo) {
+  make("source/inside");
+  add("bind", dir_ / "source", {"bind"}).add("tmpfs", "tmpfs", {}, "inside");
+  for (int errnum : {ENOSYS, EPERM}) {
+    EXPECT_EQ(failure_behind([&] { return test::refuse_calls(test::kAllNewerCalls, errnum); }), "");
+    EXPECT_NE(mount_line(rootfs_ + "/inside").find("tmpfs"), std::string::npos);
+    unmount_recursive(rootfs_);
+  }
 }
 
 // Whoever may write in the root file system exchanges a directory on the way for a link that leads

@@ -12,12 +12,10 @@
 
 #include "reliability/fault_calls.h"
 #include "reliability/fault_life.h"
-#include "reliability/older_kernel.h"
+#include "support/older_kernel.h"
 
 namespace thinshim::test {
 namespace {
-
-constexpr long kAllNewerCalls = 0;
 
 class OlderKernels : public FaultLifeTest {
  protected:
