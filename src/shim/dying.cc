@@ -158,12 +158,18 @@ bool has_living_server(const ShimPlace& place) {
   return !bundles.empty() && find_process(place.address, bundles, is_wanted) != 0;
 }
 
-// Holds the process while it looks, since its number may be another's by then.
+// Holds the process while it looks, since its number may be another's by then. Before Linux 5.3,
+// and under a seccomp filter that refuses pidfds, the moment between look and signal is left to
+// chance.
 void end_what_works_for(const std::string& bundle, const std::string& root, pid_t pid) {
-  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  const auto has_no_pidfds = [] { return errno == ENOSYS || errno == EPERM; };
+  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process && !has_no_pidfds()) return;
   try {
-    if (process && works_for(pid, bundle, root))
-      ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+    if (!works_for(pid, bundle, root)) return;
+    if (!process || (::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) < 0 &&
+                     has_no_pidfds()))
+      ::kill(pid, SIGKILL);
   } catch (const Error&) {  // as much as a call that fails
   }
 }

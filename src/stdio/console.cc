@@ -83,7 +83,7 @@ void resize_terminal(int master, unsigned width, unsigned height) {
 
 Fd open_terminal_peer(int master) {
   return Fd(check(::ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC),
-                  "open the terminal's far side"));
+                  "open the terminal's far side (TIOCGPTPEER, Linux 4.13)"));
 }
 
 std::string end_of_input(int master) {

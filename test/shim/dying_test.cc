@@ -14,9 +14,11 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/proc.h"
 #include "oci/bundle.h"
 #include "support/dying_process.h"
 #include "support/eventually.h"
+#include "support/older_kernel.h"
 #include "support/temp_dir.h"
 
 namespace {
@@ -84,6 +86,8 @@ class ServingProcess {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
+  pid_t pid() const { return pid_; }
+  bool is_dead() const { return fate_of(pid_) == Fate::gone; }
   ServingProcess(const ServingProcess&) = delete;
   ServingProcess& operator=(const ServingProcess&) = delete;
 
@@ -111,6 +115,26 @@ TEST_F(Dying, AreNotTakenForGoneWhereTheirPlaceCannotBeFound) {
   EXPECT_THROW(has_living_server({place_.address, loop + "/pod"}), Error);
   EXPECT_NO_THROW(wait_for_the_dying({place_.address, dir_ / "none/pod"}, now()));
   EXPECT_FALSE(has_living_server({place_.address, dir_ / "none/pod"}));
+}
+
+TEST_F(Dying, AreEndedOnOlderKernelsToo) {
+  for (int errnum : {ENOSYS, EPERM})
+    for (long call : {test::kAllNewerCalls, long{SYS_pidfd_open}, long{SYS_pidfd_send_signal}}) {
+      const ServingProcess runtime(place_.bundle);
+      ASSERT_TRUE(test::eventually([&] { return has_living_server(place_); }));
+      const pid_t child = ::fork();
+      if (child == 0) {
+        if (!test::refuse_calls(call, errnum)) ::_exit(1);
+        end_what_works_for(dir_ / "another", dir_ / "another/rootfs", runtime.pid());
+        if (runtime.is_dead()) ::_exit(2);
+        end_what_works_for(place_.bundle, dir_ / "rootfs", runtime.pid());
+        ::_exit(0);
+      }
+      int status = -1;
+      ASSERT_EQ(::waitpid(child, &status, 0), child);
+      EXPECT_EQ(status, 0);
+      EXPECT_TRUE(test::eventually([&] { return runtime.is_dead(); })) << call << " " << errnum;
+    }
 }
 
 TEST_F(Dying, IsNoServerThatLivesWhateverCannotBeReadOfIt) {
