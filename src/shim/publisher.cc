@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "events.pb.h"
+#include "shim/address.h"
 #include "task_events.pb.h"
 #include "ttrpc/frame.h"
 #include "wire.pb.h"
@@ -38,7 +39,9 @@ bool is_refusal(Code code) { return code != Code::unavailable && code != Code::d
 }  // namespace
 
 Publisher::Publisher(Loop& loop, Settings settings)
-    : loop_(loop), settings_(std::move(settings)), client_(loop, settings_.address) {
+    : loop_(loop),
+      settings_(std::move(settings)),
+      client_(loop, path_of_address(settings_.address).value_or(settings_.address)) {
   few_.set();
   settled_.set();
   tasks_.spawn(forward_all(), "publish events");

@@ -44,7 +44,9 @@ namespace thinshim {
 class Publisher : public EventSink {
  public:
   struct Settings {
-    std::string address;  // path of the socket; empty: events go nowhere
+    // Path of the socket; as "unix://PATH" too, which the protocol's text shows (containerd,
+    // api/runtime/bootstrap/v1/bootstrap.proto). Empty: events go nowhere.
+    std::string address;
     std::string containerd_namespace;
     std::uint64_t max_queued = 65536;
     // How long an answer is waited for on a connection that lives.

@@ -91,8 +91,9 @@ class PublisherTest : public testing::Test {
     containerd.reset();
     EXPECT_EQ(loop.close(), 0);
   }
-  void start(std::uint64_t max_queued) {
-    start(Publisher::Settings{path, "test-namespace", max_queued});
+  void start(std::uint64_t max_queued) { start_for(path, max_queued); }
+  void start_for(const std::string& address, std::uint64_t max_queued = 65536) {
+    start(Publisher::Settings{address, "test-namespace", max_queued});
   }
   void start(Publisher::Settings settings) {
     publisher.reset();
@@ -149,6 +150,14 @@ class PublisherTest : public testing::Test {
   std::optional<Containerd> containerd;
   std::optional<Publisher> publisher;
 };
+
+TEST_F(PublisherTest, TakesAnAddressWithAScheme) {
+  come();
+  start_for("unix://" + path);
+  publish(kTopicExit, "1");
+  until_empty();
+  EXPECT_EQ(containerd->taken, Lines{"1"});
+}
 
 TEST_F(PublisherTest, SaysEverythingThatContainerdChecks) {
   come();
