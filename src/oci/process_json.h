@@ -6,7 +6,10 @@
 
 namespace thinshim {
 
-// The same JSON with `terminal` set. Throws Error invalid_argument where it is no JSON object.
+// The same JSON, sparse (oci/sparse_json.h), with `terminal` set. Throws Error invalid_argument
+// where it is no JSON object.
 std::string with_terminal(const std::string& process, bool terminal);
+// Likewise with `consoleSize`, in characters.
+std::string with_console_size(const std::string& process, unsigned width, unsigned height);
 
 }  // namespace thinshim

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/error.h"
+#include "oci/process_json.h"
 
 namespace thinshim {
 
@@ -32,7 +33,12 @@ Task<> ExecProcess::start() {
 
 Task<> ExecProcess::start_in_container() {
   Maker maker = [this](Runtime::Start start) {
-    return runtime_.exec(settings_.container, settings_.process, std::move(start));
+    // The process finds its terminal in that size, and not some time later.
+    const bool sized = streams().terminal && terminal_size();
+    std::string process = sized ? with_console_size(settings_.process, terminal_size()->first,
+                                                    terminal_size()->second)
+                                : settings_.process;
+    return runtime_.exec(settings_.container, std::move(process), std::move(start));
   };
   Task<> opening = open_io(settings_.io);
   co_await std::move(opening);

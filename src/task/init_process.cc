@@ -11,6 +11,7 @@
 #include "oci/criu_files.h"
 #include "oci/json.h"
 #include "oci/rootfs.h"
+#include "oci/sparse_json.h"
 #include "process/run.h"
 
 namespace thinshim {
@@ -210,6 +211,7 @@ Task<> InitProcess::resume() {
 Task<> InitProcess::update(std::string resources) {
   require(kInitRules, Verb::update);
   check_json_object(resources, "resources");
+  resources = sparse_json(resources, "resources", {.maps = {"unified", "rdma"}});
   Task<> running = runtime_.update(settings_.container, std::move(resources), stop());
   co_await std::move(running);
 }

@@ -139,6 +139,8 @@ class Process {
   // Where it throws, there is no process: one that was made before the runtime failed was killed.
   using Maker = std::function<Task<>(Runtime::Start)>;
   Task<> make(std::string pid_file, Maker maker);
+  // Width and height, where a client has set them.
+  const std::optional<std::pair<unsigned, unsigned>>& terminal_size() const { return size_; }
   // Of the verb whose turn it is; nullptr outside of one.
   Event* stop() const { return stop_.get(); }
   // Ends the streams: waits a little for output that is still held up, measured from the exit.

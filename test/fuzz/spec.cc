@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bundle's config.json (oci/spec.h), the reader behind it (oci/json.h), and the process of an
-// exec (oci/process_json.h).
+// A bundle's config.json (oci/spec.h), the reader behind it (oci/json.h), the process of an exec
+// (oci/process_json.h) and the resources of an update (oci/sparse_json.h).
 #include "oci/spec.h"
 
 #include <cstring>
@@ -8,6 +8,7 @@
 #include "fuzz/fuzz.h"
 #include "oci/json.h"
 #include "oci/process_json.h"
+#include "oci/sparse_json.h"
 
 namespace thinshim::fuzz {
 namespace {
@@ -71,6 +72,13 @@ void check_process(const std::string& text) {
   }
 }
 
+void check_resources(const std::string& text) {
+  const SparseJson change{.maps = {"unified", "rdma"}};
+  const auto sparse = attempt([&] { return sparse_json(text, "resources", change); });
+  if (!sparse) return;
+  expect(sparse_json(*sparse, "resources", change) == *sparse, "nothing more is left out");
+}
+
 }  // namespace
 }  // namespace thinshim::fuzz
 
@@ -89,5 +97,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     expect(!has_nul(spec->cgroups_path) && !has_nul(spec->root_path),
            "no path is cut short where it is used");
   check_process(text);
+  check_resources(text);
   return 0;
 }

@@ -70,13 +70,37 @@ TEST_F(Resources, AKillReachesAPausedContainer) {
 
 TEST_F(Resources, AnUpdateReachesTheRuntimeToTheLetter) {
   run("c1");
-  const std::string resources = R"({"memory":{"limit":12345678901},"unified":{"a":"\u00e4"}})";
+  const std::string resources = R"({"memory":{"limit":12345678901},"unified":{"a":"ä"}})";
   end(update_begin("c1", resources));
   EXPECT_EQ(runtime.resources(), resources);
   for (const char* text : {"", "[]", "{", "no"})
     EXPECT_EQ(refusal_of(update_begin("c1", text)).code(), Code::invalid_argument) << text;
   runtime.before("update", FakeRuntime::fail("too much"));
   EXPECT_REFUSED(update_begin("c1", "{}"), unknown, "OCI runtime update failed: too much");
+  end_container("c1");
+}
+
+// Of `null` runc makes a crash, and of a map that is there a thing that cgroup v1 does not have.
+TEST_F(Resources, AnUpdateLeavesOutWhatSaysNothing) {
+  run("c1");
+  const struct {
+    const char* sent;
+    const char* told;
+  } cases[] = {
+      {R"({"memory":null})", "{}"},
+      {R"({"unified":{}})", "{}"},
+      {R"({"memory":{},"cpu":{"cpus":"","shares":0}})", R"({"memory":{},"cpu":{"shares":0}})"},
+      {R"({"devices":[],"hugepageLimits":[{"pageSize":"2MB","limit":0}],"rdma":{}})",
+       R"({"hugepageLimits":[{"pageSize":"2MB","limit":0}]})"},
+      {R"({"unified":{"a":"","b":"1"},"blockIO":{"weightDevice":[],"weight":null}})",
+       R"({"unified":{"a":"","b":"1"},"blockIO":{}})"},
+      {R"({"cpu":{"unified":{}}, "devices":[{"allow":false,"type":"","access":"rwm"}]})",
+       R"({"cpu":{"unified":{}},"devices":[{"allow":false,"access":"rwm"}]})"},
+  };
+  for (const auto& c : cases) {
+    end(update_begin("c1", c.sent));
+    EXPECT_EQ(runtime.resources(), c.told);
+  }
   end_container("c1");
 }
 

@@ -50,6 +50,46 @@ class Stream : public TaskTest {
   }
 };
 
+// The process that the runtime is given.
+class ExecsProcess : public Stream {
+ protected:
+  std::string given(const std::string& process, bool terminal, bool resized) {
+    runtime.before("exec",
+                   "cat $process > " + (directory / "given") + "; " + FakeRuntime::fail("enough"));
+    api::ExecProcessRequest request;
+    request.set_id("c1");
+    request.set_exec_id("e1");
+    request.set_terminal(terminal);
+    request.mutable_spec()->set_value(process);
+    call<Empty>("Exec", request);
+    if (resized) end(resize_begin("c1", "e1", 132, 43));
+    EXPECT_REFUSED(start_begin("c1", "e1"), unknown, "OCI runtime exec failed: enough");
+    remove("c1", "e1");
+    return read_file(directory / "given").value_or("");
+  }
+};
+
+TEST_F(ExecsProcess, LeavesOutWhatSaysNothing) {
+  run("c1");
+  EXPECT_EQ(given(R"({"args":["a",""],"apparmorProfile":"","env":[],"capabilities":null,)"
+                  R"("selinuxLabel":"x","user":{"uid":0,"gid":0,"username":""},"cwd":"/"})",
+                  false, false),
+            R"({"args":["a",""],"selinuxLabel":"x","user":{"uid":0,"gid":0},"cwd":"/",)"
+            R"("terminal":false})");
+  end_container("c1");
+}
+
+TEST_F(ExecsProcess, HasTheSizeThatItsTerminalWasGivenBeforeTheStart) {
+  run("c1");
+  const std::string process = R"({"args":["a"],"consoleSize":{"height":24,"width":80}})";
+  EXPECT_EQ(given(process, true, true),
+            R"({"args":["a"],"terminal":true,"consoleSize":{"height":43,"width":132}})");
+  EXPECT_EQ(given(process, true, false),
+            R"({"args":["a"],"consoleSize":{"height":24,"width":80},"terminal":true})");
+  EXPECT_EQ(given(R"({"args":["a"]})", false, true), R"({"args":["a"],"terminal":false})");
+  end_container("c1");
+}
+
 TEST_F(Stream, OfInputEndsWithCloseIOAndNotBefore) {
   run("c1");
   begin_exec("e1", "cat; exit 3", "io");
