@@ -174,6 +174,17 @@ bool Bundle::is_unfinished(std::string_view name) {
          name == ".exit.json" || name == ".member";
 }
 
+std::string Bundle::work() const {
+  const std::string path = in("work");
+  return ::access(path.c_str(), F_OK) == 0 ? path : "";
+}
+
+// Where the stock shim has it, whose bundles have a directory `work`.
+std::string Bundle::criu_work() const {
+  const std::string directory = work();
+  return join_path(directory.empty() ? path_ : directory, "criu-work");
+}
+
 void Bundle::write_address(const std::string& address) const { replace("address", address); }
 
 std::optional<std::string> Bundle::read_address() const {

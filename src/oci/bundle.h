@@ -4,7 +4,7 @@
 // formats and modes are those of containerd 1.6 to 2.4 (cmd/containerd-shim-runc-v2/runc/
 // container.go, pkg/shim/util_unix.go).
 //
-//   config.json  rootfs/  work -> ...  log     containerd's
+//   config.json  rootfs/  work -> ...  log     containerd's; in work/criu-work a checkpoint is made
 //   address                                    where the group's shim listens (read by 1.6, 1.7)
 //   s -> directory                             of the sockets, where the caller chose it (2.4)
 //   options.json  runtime                      how to call the OCI runtime for this container
@@ -41,8 +41,11 @@ class Bundle {
   std::string rootfs() const { return in("rootfs"); }
   std::string runtime_log() const { return in("log.json"); }
   std::string criu_log() const { return in("criu-dump.log"); }
-  // Where criu works unless the client names a place.
-  std::string criu_work() const { return in("criu-work"); }
+  // What containerd keeps for the container on a disk; empty where there is none, as with a client
+  // that makes bundles itself.
+  std::string work() const;
+  // Where criu works on a checkpoint unless the client names a place, and only as long as it does.
+  std::string criu_work() const;
   std::string init_pid() const { return in("init.pid"); }
   std::string exec_pid(const std::string& exec_id) const { return in(exec_id + ".pid"); }
 

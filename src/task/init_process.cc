@@ -161,10 +161,13 @@ Task<> InitProcess::start() {
 }
 
 Task<> InitProcess::restore() {
-  Maker maker = [this](Runtime::Start start) {
-    Runtime::Restore options{settings_.bundle.path(), image_->path,       settings_.criu_work,
+  // As for the stock shim, whose logs of criu stay there.
+  const std::string work =
+      settings_.criu_work.empty() ? settings_.bundle.work() : settings_.criu_work;
+  Maker maker = [this, work](Runtime::Start start) {
+    Runtime::Restore options{settings_.bundle.path(), image_->path,       work,
                              image_->parent,          settings_.no_pivot, std::move(start)};
-    if (options.work_path.empty()) options.work_path = settings_.bundle.criu_work();
+    if (work.empty()) options.work_path = settings_.bundle.criu_work();
     return runtime_.restore(settings_.container, std::move(options));
   };
   // Not before: a client may give the container up between Create and Start, and wait for the end
@@ -178,7 +181,7 @@ Task<> InitProcess::restore() {
   } catch (const Error& error) {
     failure = error;
   }
-  Task<> cleaning = clean_up_after_criu(settings_.criu_work, failure ? "restore.log" : "");
+  Task<> cleaning = clean_up_after_criu(work, failure ? "restore.log" : "");
   co_await std::move(cleaning);
   if (failure && ::access(settings_.bundle.criu_log().c_str(), F_OK) == 0)  // criu did run
     throw with_log(*failure, settings_.bundle);

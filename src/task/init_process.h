@@ -20,7 +20,7 @@ class InitProcess : public Process {
     bool no_pivot = false;
     bool no_new_keyring = false;
     ProcessIo::Settings io;
-    std::string criu_work;  // empty: in the bundle, and only as long as criu works
+    std::string criu_work;  // empty: as the bundle says
   };
   // The image of a process that is to be restored.
   struct Image {

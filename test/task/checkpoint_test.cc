@@ -39,6 +39,32 @@ TEST_F(Checkpoint, LeavesTheContainerRunningAndIsTold) {
   end_container("c1");
 }
 
+// In the directory that containerd keeps for a container on a disk: a bundle may be in memory.
+TEST_F(Checkpoint, WorksWhereTheStockShimDoes) {
+  fs::create_directories(directory / "disk");
+  run("c1");
+  fs::create_directory_symlink(directory / "disk", bundle("c1") + "/work");
+  runtime.before("checkpoint", "mkdir -p $work; echo why > $work/dump.log");
+  end(checkpoint_begin("c1", image()));
+  EXPECT_EQ(runtime.arguments_of("checkpoint"), "--image-path " + image() + " --work-path " +
+                                                    bundle("c1") +
+                                                    "/work/criu-work --leave-running c1\n");
+  EXPECT_TRUE(fs::is_empty(directory / "disk"));
+  end_container("c1");
+
+  api::CreateTaskRequest request = restore_request("c2");
+  fs::create_directory_symlink(directory / "disk", bundle("c2") + "/work");
+  runtime.before("restore", "echo said > $work/restore.log");
+  end(create_begin(request));
+  start("c2");
+  EXPECT_NE(runtime.arguments_of("restore").find(" --work-path " + bundle("c2") + "/work "),
+            std::string::npos)
+      << runtime.arguments_of("restore");
+  EXPECT_EQ(read_file(directory / "disk/restore.log"), "said\n")
+      << "it is not the shim's to remove";
+  end_container("c2");
+}
+
 TEST_F(Checkpoint, PassesEveryOptionOn) {
   run("c1");
   containerd::runc::v1::CheckpointOptions every;
