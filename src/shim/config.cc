@@ -176,11 +176,17 @@ void read_map(const Value& map, std::initializer_list<Entry> entries) {
   }
 }
 
+std::string read_absolute_path(const Value& value) {
+  std::string path = read_text(value);
+  if (path.front() != '/') refuse_type(value, "an absolute path");
+  return path;
+}
+
 RuntimeConfig read_runtime(const Value& value) {
   RuntimeConfig runtime;
   read_map(value,
            {{"binary", [&](const Value& v) { runtime.binary = read_text(v); }},
-            {"root", [&](const Value& v) { runtime.root = read_text(v); }},
+            {"root", [&](const Value& v) { runtime.root = read_absolute_path(v); }},
             {"systemd_cgroup", [&](const Value& v) { runtime.systemd_cgroup = read_bool(v); }},
             {"direct_signals", [&](const Value& v) { runtime.direct_signals = read_list(v); }}});
   return runtime;

@@ -97,6 +97,9 @@ void check_texts(const RuncOptions& options) {
         &options.criu_image_path(), &options.criu_work_path()}) {
     check_whole(*text, "options");
   }
+  if (!options.root().starts_with('/'))
+    throw Error::invalid_argument("options: Root " + quoted(options.root()) +
+                                  " is no absolute path");
 }
 
 template <class Message>

@@ -68,7 +68,8 @@ void check_request(std::string_view bytes) {
   expect(none || is_runtime_options(request.type_url()), "other types are refused");
   const RuncOptions& options = settings->options;
   const RuntimeConfig& runtime = settings->config.task.runtime;
-  expect(!options.binary_name().empty() && !options.root().empty(), "the defaults are there");
+  expect(!options.binary_name().empty() && options.root().starts_with('/'),
+         "the defaults are there, and the root is absolute");
   expect(runtime.binary == options.binary_name() && runtime.root == options.root() &&
              runtime.systemd_cgroup == options.systemd_cgroup(),
          "options and configuration agree");

@@ -210,6 +210,7 @@ TEST(Config, RefusesTheWrongTypeForEveryKindOfValue) {
       {"runtime: {binary: \"a\\0b\"}", "runtime.binary: must not contain NUL"},
       {"runtime: {binary: {}}", "runtime.binary: expected a string, found a map"},
       {"runtime: {root: }", "runtime.root: expected a string, found nothing"},
+      {"runtime: {root: run/runc}", "runtime.root: expected an absolute path, found \"run/runc\""},
       {"binary_logger: {allow: }", "binary_logger.allow: expected a list, found nothing"},
       {"binary_logger: {allow: {a: b}}", "binary_logger.allow: expected a list, found a map"},
   };

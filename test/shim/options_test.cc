@@ -110,6 +110,15 @@ TEST(Options, ThatAreMalformedAreRefused) {
   EXPECT_EQ(refusal_of(any(sent)), "options: NUL byte in \"/r\\x00x\": invalid argument");
 }
 
+// It would be another directory for each bundle.
+TEST(Options, WithARelativeRootAreRefused) {
+  RuncOptions sent;
+  sent.set_root("run/runc");
+  const std::string text = "options: Root \"run/runc\" is no absolute path: invalid argument";
+  EXPECT_EQ(refusal_of(any(sent)), text);
+  EXPECT_EQ(refusal_of(generic("", "Root = 'run/runc'")), text);
+}
+
 TEST(Options, ComeAsTheTableOfContainerdsConfiguration) {
   // As go-toml 1.9 (containerd 1.7) writes it.
   Settings settings = resolve_options(generic("", R"(
