@@ -139,6 +139,12 @@ void read_environment(const Lookup& environment, Arguments& arguments) {
 
 }  // namespace
 
+void check_names(const std::string& containerd_namespace, const std::string& id) {
+  if (containerd_namespace.empty()) throw refusal("shim namespace cannot be empty");
+  check_identifier(containerd_namespace, "namespace");
+  check_identifier(id, "id");
+}
+
 Arguments parse_arguments(const std::vector<std::string>& argv, const Lookup& environment) {
   Words words(argv);
   Parsed parsed;
@@ -150,9 +156,9 @@ Arguments parse_arguments(const std::vector<std::string>& argv, const Lookup& en
     return parsed;
   }
   parsed.action = parse_action(words);
-  if (parsed.containerd_namespace.empty()) throw refusal("shim namespace cannot be empty");
-  check_identifier(parsed.containerd_namespace, "namespace");
-  check_identifier(parsed.id, "id");
+  const bool says_neither = parsed.containerd_namespace.empty() && parsed.id.empty();
+  if (parsed.action != Action::start || !says_neither)
+    check_names(parsed.containerd_namespace, parsed.id);
   read_environment(environment, parsed);
   return parsed;
 }

@@ -45,8 +45,11 @@ struct Arguments {
 using Lookup = std::function<const char*(const char* name)>;
 
 // `words` is argv without the program's name. Throws Error invalid_argument; every text is one
-// line.
+// line. A `start` may say neither namespace nor id: stdin does then (shim/start.h).
 Arguments parse_arguments(const std::vector<std::string>& words, const Lookup& environment);
+
+// Throws Error invalid_argument where they cannot be a namespace and an id.
+void check_names(const std::string& containerd_namespace, const std::string& id);
 
 // What -help prints, several lines.
 std::string usage(const std::string& program);

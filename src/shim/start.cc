@@ -38,13 +38,13 @@ namespace bootstrap = containerd::runtime::bootstrap::v1;
 // A core scheduling domain for the shim and all that it starts (prctl(2), PR_SCHED_CORE).
 void share_cores() {
   if (::prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_PROCESS_GROUP, 0) < 0)
-    throw_errno("enable sched core support");
+    throw_errno("enable sched core support (PR_SCHED_CORE, Linux 5.14)");
 }
 
 Arguments arguments_of_server(const Arguments& arguments, const StartRequest& request) {
   Arguments served;
-  served.containerd_namespace = arguments.containerd_namespace;
-  served.id = arguments.id;
+  served.containerd_namespace = request.containerd_namespace;
+  served.id = request.id;
   served.address = request.grpc_address;
   served.ttrpc_address = request.ttrpc_address;
   served.debug = request.debug;
@@ -165,12 +165,20 @@ wire::Any options_among(const bootstrap::BootstrapParams& params) {
 
 StartRequest parse_start_request(const std::string& input, const Arguments& arguments) {
   StartRequest request;
+  request.containerd_namespace = arguments.containerd_namespace;
+  request.id = arguments.id;
   request.grpc_address = arguments.address;
   request.ttrpc_address = arguments.ttrpc_address;
   request.debug = arguments.debug;
   bootstrap::BootstrapParams params;
-  if (params.ParseFromString(input) && params.instance_id() == arguments.id &&
-      params.namespace_() == arguments.containerd_namespace) {
+  const bool parses_as_params = params.ParseFromString(input);
+  if (arguments.id.empty()) {
+    request.containerd_namespace = params.namespace_();
+    request.id = params.instance_id();
+    check_names(request.containerd_namespace, request.id);
+  }
+  if (parses_as_params && params.instance_id() == request.id &&
+      params.namespace_() == request.containerd_namespace) {
     request.bootstrap = true;
     if (!params.containerd_grpc_address().empty())
       request.grpc_address = params.containerd_grpc_address();
@@ -203,16 +211,16 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
   check_plugins(config.disabled_plugins);
   const std::string cgroup = resolve_options(request.options, config).options.shim_cgroup();
   Bundle bundle(working_directory());
-  std::string group = group_of(bundle.config()).value_or(arguments.id);
+  std::string group = group_of(bundle.config()).value_or(request.id);
   std::string path = socket_path(request.socket_directory, request.grpc_address,
-                                 arguments.containerd_namespace, group);
+                                 request.containerd_namespace, group);
   std::string address = address_of_path(path);
   int version = request.bootstrap ? kBootstrapVersion : kLegacyVersion;
 
   // Locked until the server listens, which has the lock too: others find it dead before, or another
   // process's.
   std::optional<SocketLock> lock(path);
-  auto [listener, shim] = take_place(path, arguments.id);
+  auto [listener, shim] = take_place(path, request.id);
   if (!listener) {
     lock.reset();
     bundle.write_address(address);

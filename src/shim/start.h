@@ -10,7 +10,8 @@
 //   address, which every one of them takes as task API version 2.
 // - From 2.3 on: BootstrapParams, with the runtime options among its extensions. The answer is a
 //   BootstrapResult, version 3. An Any may parse as BootstrapParams, but it does not carry this
-//   container's id and namespace.
+//   container's id and namespace. Without these flags, which containerd means to leave out some day
+//   (bootstrap.proto: the message replaces flags and environment), the message says them.
 //
 // A group whose shim lives is answered with the version that was given out for it first, whatever
 // its caller speaks now: the clients that have it must agree (shim/version.h).
@@ -32,6 +33,8 @@ namespace thinshim {
 // What stood on stdin, in one shape.
 struct StartRequest {
   bool bootstrap = false;  // the caller speaks the protocol of 2.3
+  std::string containerd_namespace;
+  std::string id;
   std::string grpc_address;
   std::string ttrpc_address;
   std::string socket_directory;  // empty: the default

@@ -2,6 +2,7 @@
 // What containerd writes to the action `start`: shim/start.h tells the old protocol from the new.
 #include "shim/start.h"
 
+#include "base/identifier.h"
 #include "bootstrap.pb.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/wire_mutator.h"
@@ -35,6 +36,15 @@ void check_request(const StartRequest& request, const std::string& input) {
     expect(!has_nul(*text), "no path is cut short where it is used");
 }
 
+// Of a caller that says neither with its flags.
+void check_names_of_stdin(const std::string& input) {
+  const auto request = attempt_in_words([&] { return parse_start_request(input, Arguments()); });
+  if (!request) return;
+  expect(request->bootstrap, "without flags there is one protocol");
+  expect(is_identifier(request->id) && is_identifier(request->containerd_namespace),
+         "no name leaves its directory");
+}
+
 void check_address(const StartRequest& request) {
   const std::string path =
       socket_path(request.socket_directory, request.grpc_address, "default", "c1");
@@ -61,6 +71,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string input(text_of(data, size));
+  check_names_of_stdin(input);
   const auto request = attempt_in_words([&] { return parse_start_request(input, called_with()); });
   if (!request) return 0;
   check_request(*request, input);

@@ -57,6 +57,8 @@ void check_arguments(std::string_view text) {
   };
   const auto arguments = attempt_in_words([&] { return parse_arguments(words, lookup); });
   if (!arguments || arguments->action < Action::serve) return;
+  const bool says_neither = arguments->id.empty() && arguments->containerd_namespace.empty();
+  if (arguments->action == Action::start && says_neither) return;
   expect(is_identifier(arguments->id) && is_identifier(arguments->containerd_namespace),
          "no name leaves its directory");
 }

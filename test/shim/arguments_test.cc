@@ -141,10 +141,20 @@ TEST(Arguments, RefusesAnActionItDoesNotKnow) {
   }
 }
 
+// stdin does then (shim/start.h).
+TEST(Arguments, OfAStartNeedSayNeitherNamespaceNorId) {
+  const Arguments arguments = parse({"start"}, {});
+  EXPECT_EQ(arguments.action, Action::start);
+  EXPECT_EQ(arguments.containerd_namespace, "");
+  EXPECT_EQ(arguments.id, "");
+  EXPECT_EQ(refusal_of({"delete"}), "shim namespace cannot be empty");
+}
+
 TEST(Arguments, RefusesWhatCannotNameADirectory) {
   EXPECT_EQ(refusal_of({}), "shim namespace cannot be empty");
   EXPECT_EQ(refusal_of({"-id", "x", "start"}), "shim namespace cannot be empty");
   EXPECT_EQ(refusal_of({"-namespace=", "-id", "x"}), "shim namespace cannot be empty");
+  EXPECT_EQ(refusal_of({"-namespace", "n", "start"}), "id must not be empty: invalid argument");
   EXPECT_EQ(refusal_of({"-namespace", "n", "delete"}), "id must not be empty: invalid argument");
   for (const char* name : {"../x", "a/b", "..", "a..b"}) {
     EXPECT_NE(refusal_of({"-namespace", "n", "-id", name}).find("id \""), std::string::npos)

@@ -117,6 +117,32 @@ TEST(StartRequest, TakesFromFlagsAndEnvironmentWhatTheNewProtocolLeavesOut) {
   EXPECT_EQ(request.socket_directory, "");
 }
 
+TEST(StartRequest, OfTheNewProtocolNeedsNoFlags) {
+  const Arguments nothing = called_with("", "");
+  const StartRequest request = parse_start_request(params().SerializeAsString(), nothing);
+  EXPECT_TRUE(request.bootstrap);
+  EXPECT_EQ(request.id, "c1");
+  EXPECT_EQ(request.containerd_namespace, "default");
+  const auto refusal = [&](const std::string& input) {
+    try {
+      parse_start_request(input, nothing);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_EQ(refusal(""), "shim namespace cannot be empty");
+  EXPECT_EQ(refusal(serialized_any("containerd.runc.v1.Options", "")),
+            "shim namespace cannot be empty");
+  EXPECT_EQ(refusal(params("c1", "").SerializeAsString()), "shim namespace cannot be empty");
+  EXPECT_EQ(refusal(params("", "default").SerializeAsString()),
+            "id must not be empty: invalid argument");
+  EXPECT_NE(refusal(params("../c1").SerializeAsString()).find("id \"../c1\" must match"),
+            std::string::npos);
+  EXPECT_NE(refusal(params("c1", "a/b").SerializeAsString()).find("namespace \"a/b\" must match"),
+            std::string::npos);
+}
+
 TEST(StartRequest, KnowsTheLevelsOfTheLog) {
   struct {
     bootstrap::LogLevel level;
