@@ -175,7 +175,9 @@ TEST_F(Options, OfTheKernelsSchedulerAreTakenOrRefused) {
   unsigned long own = 0;
   if (cookie_of(0, own) < 0) {  // a kernel without CONFIG_SCHED_CORE
     EXPECT_NE(started.exit_code, 0);
-    EXPECT_NE(started.err.find("enable sched core support (PR_SCHED_CORE, Linux 5.14): "), std::string::npos) << started;
+    EXPECT_NE(started.err.find("enable sched core support (PR_SCHED_CORE, Linux 5.14): "),
+              std::string::npos)
+        << started;
     return;
   }
   ASSERT_TRUE(started.ok()) << started;
