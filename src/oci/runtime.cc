@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "base/error.h"
@@ -17,6 +18,7 @@
 #include "base/quote.h"
 #include "oci/json.h"
 #include "oci/runtime_log.h"
+#include "oci/runtime_name.h"
 
 namespace thinshim {
 namespace {
@@ -68,20 +70,9 @@ void append_start_options(std::vector<std::string>& arguments, const Runtime::St
     arguments.insert(arguments.end(), {"--console-socket", *start.console_socket});
 }
 
-// By its name: runc, crun or youki, also with a version behind it (runc-1.5.3), or as Docker once
-// called its own (docker-runc).
 bool keeps_state_by_id(const std::string& binary) {
-  std::string_view name = base_name(binary);
-  constexpr std::string_view kDockers = "docker-";
-  if (name.starts_with(kDockers)) name.remove_prefix(kDockers.size());
-  for (const std::string_view known : {"runc", "crun", "youki"}) {
-    if (!name.starts_with(known)) continue;
-    std::string_view version = name.substr(known.size());
-    if (version.empty()) return true;
-    version.remove_prefix(std::min(version.find_first_not_of("-_.v"), version.size()));
-    if (!version.empty() && version.front() >= '0' && version.front() <= '9') return true;
-  }
-  return false;
+  return std::ranges::any_of(std::to_array({"runc", "crun", "youki"}),
+                             [&](const char* name) { return is_runtime(binary, name); });
 }
 
 // A runtime's own words for a container that it does not know: "container does not exist" (runc,

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/quote.h"
+#include "oci/runtime_name.h"
 
 namespace thinshim {
 namespace {
@@ -322,7 +323,9 @@ Config parse_config(const std::string& text, const std::string& file) {
 }
 
 bool signals_directly(const RuntimeConfig& runtime) {
-  return std::ranges::count(runtime.direct_signals, base_name(runtime.binary)) > 0;
+  return std::ranges::any_of(runtime.direct_signals, [&](const std::string& pattern) {
+    return is_runtime(runtime.binary, pattern);
+  });
 }
 
 bool allows_logger(const TaskConfig& config, const std::string& path) {

@@ -367,11 +367,21 @@ TEST(Config, ReportsAFileThatIsNamedAndMissing) {
 
 TEST(Config, KnowsRuntimesByTheirNames) {
   RuntimeConfig runtime;
-  for (const char* binary : {"runc", "/usr/sbin/runc", "crun", "/opt/youki"}) {
+  for (const char* binary : {"runc", "/usr/sbin/runc", "crun", "/opt/youki", "runc-1.5.3",
+                             "/opt/bin/crun-1.28", "youki-v0.7.0", "docker-runc"}) {
     runtime.binary = binary;
     EXPECT_TRUE(signals_directly(runtime)) << binary;
   }
   for (const char* binary : {"runsc", "/opt/runc/kata", "runc-wrapper", ""}) {
+    runtime.binary = binary;
+    EXPECT_FALSE(signals_directly(runtime)) << binary;
+  }
+  runtime.direct_signals = {"my-*", "runs?"};
+  for (const char* binary : {"my-runc", "/opt/my-crun-1.28", "runsc", "runsc-20261123.0"}) {
+    runtime.binary = binary;
+    EXPECT_TRUE(signals_directly(runtime)) << binary;
+  }
+  for (const char* binary : {"runc", "/my-x/runc", "not-my-runc"}) {
     runtime.binary = binary;
     EXPECT_FALSE(signals_directly(runtime)) << binary;
   }
