@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/mountinfo.h"
+#include "base/proc.h"
 #include "base/quote.h"
 #include "base/text.h"
 #include "cgroup/group_files.h"
@@ -277,6 +278,25 @@ std::vector<pid_t> processes_in_groups(std::string_view path) {
   std::vector<pid_t> pids;
   for (const std::string& group : groups_of_path(path)) add_pids(group, pids);
   return pids;
+}
+
+bool is_in_group(pid_t pid, std::string_view path) {
+  std::string group(path);
+  if (path.find(':') != std::string_view::npos) {
+    cut(path, ':');
+    const std::string_view prefix = cut(path, ':');
+    group = "/" + std::string(prefix) + "-" + std::string(path) + ".scope";
+  }
+  const Fate fate = fate_of(pid);
+  if (fate == Fate::gone || fate == Fate::ending) return false;
+  if (!group.starts_with('/') || group.ends_with('/')) return false;
+  // Of each hierarchy "NUMBER:CONTROLLERS:PATH" (cgroups(7)); what is below the group as well.
+  const std::string memberships = read_of_process(pid, "cgroup").value_or("");
+  for (std::size_t at = 0; (at = memberships.find(group, at)) != std::string::npos; ++at) {
+    const char behind = memberships[at + group.size()];
+    if (behind == '\n' || behind == '/') return true;
+  }
+  return false;
 }
 
 }  // namespace thinshim

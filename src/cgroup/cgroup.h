@@ -73,4 +73,9 @@ bool remove_empty_groups(std::string_view path);
 // often. Throws Error.
 std::vector<pid_t> processes_in_groups(std::string_view path);
 
+// Whether a process lives, and is in the group that config.json names so or in one below it; a path
+// of systemd's ("SLICE:PREFIX:NAME") stands for a scope. None is in a group that a path does not
+// name. Throws Error where that cannot be told.
+bool is_in_group(pid_t pid, std::string_view path);
+
 }  // namespace thinshim

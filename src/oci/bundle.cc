@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "oci/call_file.h"
 #include "oci/exit_json.h"
 #include "oci/json.h"
 
@@ -171,7 +172,7 @@ void Bundle::replace(const std::string& name, const std::string& content) const 
 
 bool Bundle::is_unfinished(std::string_view name) {
   return name == ".address" || name == ".runtime" || name == ".options.json" ||
-         name == ".exit.json" || name == ".member";
+         name == ".exit.json" || name == ".member" || CallFile::is_name(name);
 }
 
 std::string Bundle::work() const {

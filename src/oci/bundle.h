@@ -13,6 +13,7 @@
 //   criu-dump.log                              why a checkpoint or a restore failed
 //   exit.json                                  how init has ended (exit_json.h)
 //   exitstatus.json                            the same by the name of containerd's main; only read
+//   .call-N                                    of a call of the runtime (call_file.h)
 //   ID.member                                  each other container of the shim (group_record.h)
 #pragma once
 
@@ -50,7 +51,8 @@ class Bundle {
   std::string exec_pid(const std::string& exec_id) const { return in(exec_id + ".pid"); }
 
   // What is written here is replaced as a whole: a reader sees the old content or the new one, also
-  // where the shim is killed half way. Then a file is left over whose name is_unfinished().
+  // where the shim is killed half way. Then a file is left over whose name is_unfinished(), as one
+  // is of a call of the runtime.
   static bool is_unfinished(std::string_view name);
 
   void write_address(const std::string& address) const;

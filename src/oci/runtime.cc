@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,25 +15,13 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/quote.h"
+#include "oci/call_file.h"
 #include "oci/json.h"
 #include "oci/runtime_log.h"
 #include "oci/runtime_name.h"
 
 namespace thinshim {
 namespace {
-
-// Where a call finds the files that it is given in memory.
-constexpr int kLogFd = 3;
-constexpr int kProcessFd = 4;
-std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
-
-Fd memory_file(const std::string& name, const std::string& content = {}) {
-  const std::string what = "a file in memory for the runtime's " + name;
-  Fd file(check(::memfd_create(name.c_str(), MFD_CLOEXEC), ("make " + what).c_str()));
-  if (::write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size()))
-    throw_errno("write " + what);
-  return file;
-}
 
 // What goes to a container must not be our own pipe for the runtime's complaints.
 Fd silence_missing(std::vector<int>& fds) {
@@ -99,12 +86,11 @@ class StateVisitor final : public JsonVisitor {
 
 constexpr std::size_t kShown = 100;  // of what may be anything
 
-// What the runtime is to read, at its begin.
-Fd text_for(const char* what, const char* name, const std::string& text) {
+// What the runtime is to read from its descriptor 0.
+Fd input_for(const char* what, const char* name, const std::string& text) {
   try {
-    Fd memory = memory_file(name, text);
-    check(static_cast<int>(::lseek(memory.get(), 0, SEEK_SET)), "rewind a file in memory");
-    return memory;
+    const CallFile memory("", name, text);
+    return open_file(memory.own_path(), O_RDONLY);
   } catch (const Error& error) {
     throw error.in(what);
   }
@@ -117,22 +103,19 @@ void append(std::vector<std::string>& arguments, const char* option, const std::
 }  // namespace
 
 Task<std::string> Runtime::call(Call call) {
-  Fd null, log_memory;
-  std::string log = call.log;
+  Fd null;
+  std::optional<CallFile> own_log;
   try {
     if (call.for_container) null = silence_missing(call.fds);
-    if (log.empty()) {
-      log_memory = memory_file("log");
-      call.fds.resize(std::max<std::size_t>(call.fds.size(), kLogFd + 1), -1);
-      call.fds[kLogFd] = log_memory.get();
-      log = fd_path(kLogFd);
-    }
+    if (call.log.empty()) own_log.emplace(settings_.bundle, "the runtime's log");
   } catch (const Error& error) {
     throw call.what.empty() ? error : error.in(call.what);
   }
   Command command;
   command.program = settings_.binary;
-  command.arguments = {"--root", settings_.root, "--log", log, "--log-format", "json"};
+  command.arguments = {"--root",       settings_.root,
+                       "--log",        own_log ? own_log->path() : call.log,
+                       "--log-format", "json"};
   if (settings_.systemd_cgroup) command.arguments.push_back("--systemd-cgroup");
   command.arguments.insert(command.arguments.end(), call.arguments.begin(), call.arguments.end());
   // systemd's readiness protocol is between systemd and containerd, not the container's
@@ -158,8 +141,8 @@ Task<std::string> Runtime::call(Call call) {
   output.text += output.complaints;
   if (call.stop && call.stop->is_set() && output.exit.status == 128 + SIGKILL)
     output.text = "it took too long and was killed";
-  Error failure = Error::unknown(
-      reason_of(settings_.binary, output, log_memory ? fd_path(log_memory.get()) : log));
+  const std::string log = own_log ? own_log->own_path() : call.log;
+  Error failure = Error::unknown(reason_of(settings_.binary, output, log));
   throw call.what.empty() ? failure : failure.in(call.what);
 }
 
@@ -197,8 +180,8 @@ Task<> Runtime::resume(std::string id, Event* stop) {
 
 Task<> Runtime::update(std::string id, std::string resources, Event* stop) {
   const char* what = "OCI runtime update failed";
-  Fd memory = text_for(what, "resources", resources);
-  Call request{what, {"update", "--resources", "-", id}, {memory.get()}, {}, stop};
+  Fd input = input_for(what, "the resources", resources);
+  Call request{what, {"update", "--resources", "-", id}, {input.get()}, {}, stop};
   co_await call(std::move(request));
 }
 
@@ -238,15 +221,18 @@ Task<> Runtime::restore(std::string id, Restore options) {
 
 Task<> Runtime::exec(std::string id, std::string process, Start options) {
   const char* what = "OCI runtime exec failed";
-  Fd memory = text_for(what, "process", process);
+  std::optional<CallFile> file;
+  try {
+    file.emplace(settings_.bundle, "the exec's process", process);
+  } catch (const Error& error) {
+    throw error.in(what);
+  }
   Call request{
-      what, {"exec", "--process", fd_path(kProcessFd), "--detach"}, options.fds, {}, options.stop};
+      what, {"exec", "--process", file->path(), "--detach"}, options.fds, {}, options.stop};
   append_start_options(request.arguments, options);
   request.arguments.push_back(id);
   request.for_container = true;
   request.pid_file = options.pid_file;
-  request.fds.resize(kProcessFd + 1, -1);
-  request.fds[kProcessFd] = memory.get();
   co_await call(std::move(request));
 }
 

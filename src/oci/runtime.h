@@ -5,8 +5,9 @@
 // Every call is a child process of its own and may take as long as it likes, or until its `stop` is
 // set, by which it is killed; nothing here waits for another call. A failure carries the runtime's
 // own reason: the last error of its log, else its program, which may be no runtime at all, with its
-// exit status and what it printed. Each call but create writes its log to memory, so that calls at
-// the same time never read each other's reasons.
+// exit status and what it printed. Each call but create has a log of its own, so that calls at the
+// same time never read each other's reasons. No call depends on a descriptor above 2
+// (call_file.h).
 #pragma once
 
 #include <optional>
@@ -26,6 +27,8 @@ class Runtime {
     bool systemd_cgroup = false;
     // Its `kill` does no more than to send the signal to the process that it has named at creation.
     bool direct_signals = true;
+    // The container's, for the files of its calls; empty where there is none (any more).
+    std::string bundle = {};
   };
   Runtime(Reaper& reaper, Settings settings) : reaper_(reaper), settings_(std::move(settings)) {}
   const Settings& settings() const { return settings_; }
@@ -70,8 +73,7 @@ class Runtime {
   // failed").
   Task<> create(std::string id, Create options);
   Task<> start(std::string id, Event* stop = nullptr);
-  // `process` is the JSON of an OCI process; it reaches the runtime in memory, not through a disk
-  // that may be full.
+  // `process` is the JSON of an OCI process.
   Task<> exec(std::string id, std::string process, Start options);
   Task<> pause(std::string id, Event* stop = nullptr);
   Task<> resume(std::string id, Event* stop = nullptr);
@@ -104,7 +106,7 @@ class Runtime {
     std::string what;
     std::vector<std::string> arguments;
     std::vector<int> fds;
-    std::string log;  // empty: in memory
+    std::string log;  // empty: one of its own
     Event* stop = nullptr;
     bool for_container = false;  // which gets /dev/null for what is missing of 0, 1 and 2
     std::string pid_file = {};   // that it must have written then

@@ -33,6 +33,14 @@ bool is_anothers_bundle_by_now(const GroupMember& container, const Deletion& del
   return Bundle(container.bundle).read_address() != deletion.address;
 }
 
+// The files of its calls go into the bundle that stands until `delete` is over, whatever becomes of
+// those of the others of a group; -bundle may name anything.
+Runtime runtime_of(Reaper& reaper, const GroupMember& container, const Deletion& deletion) {
+  Runtime::Settings settings = container.runtime;
+  if (may_exist(deletion.bundle.config())) settings.bundle = deletion.bundle.path();
+  return {reaper, std::move(settings)};
+}
+
 Task<bool> is_known(Runtime runtime, std::string id) {
   const Knows known = runtime.knows(id);
   if (known != Knows::unknown) co_return known == Knows::yes;
@@ -122,6 +130,20 @@ void remove_groups(const Remains& remains, const Deletion& deletion) {
   }
 }
 
+// Whatever the runtime says of it, or a program that runs the runtime. Another process that has the
+// number of init by now is in another group. A pid file that cannot be read is told of in the end.
+void require_end_of_init(const Bundle& bundle) {
+  std::optional<int> init;
+  try {
+    init = read_pid_file(bundle.init_pid());
+  } catch (const Error&) {
+  }
+  if (!init || !may_exist("/proc/" + std::to_string(*init))) return;
+  if (is_in_group(*init, read_container_spec(bundle.config()).cgroups_path))
+    throw Error::failed_precondition("process " + std::to_string(*init) +
+                                     " of the container still runs");
+}
+
 void remove_files(const Bundle& bundle) {
   if (!may_exist(bundle.config())) return;  // no bundle: its pid files are somebody else's
   for (const std::string& name : entries_of(bundle.path())) {
@@ -200,9 +222,10 @@ void Cleaning::remove_state(const Remains& one) {
   if (knows(one) != Knows::no) {
     deletion_.done &= attempt("failed to remove runc container", [&] {
       Caller& caller = deletion_.call();
-      removing_.spawn(attempt_to_remove_from(caller.loop, Runtime(caller.reaper, container.runtime),
-                                             container, deletion_),
-                      "remove " + container.id);
+      removing_.spawn(
+          attempt_to_remove_from(caller.loop, runtime_of(caller.reaper, container, deletion_),
+                                 container, deletion_),
+          "remove " + container.id);
       known_.insert(container.id);
     });
   } else if (!one.sure) {
@@ -227,6 +250,7 @@ void Cleaning::remove_rest(const Remains& one) {
   if (!is_ours) return;
   if (known_.count(one.container.id) != 0 || !has_init_pid(bundle))
     attempt("failed to remove the container's cgroups", [&] { remove_groups(one, deletion_); });
+  deletion_.done &= attempt("failed to end the container", [&] { require_end_of_init(bundle); });
   attempt("failed to cleanup rootfs mount", [&] { unmount_all(bundle.rootfs()); });
   attempt("failed to remove the bundle's pid files", [&] { remove_files(bundle); });
 }

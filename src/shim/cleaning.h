@@ -13,6 +13,7 @@
 
 #include "async/loop.h"
 #include "async/sync.h"
+#include "oci/bundle.h"
 #include "oci/group_record.h"
 #include "process/reaper.h"
 #include "shim/arguments.h"
@@ -33,6 +34,7 @@ struct Caller {
 // What was asked for, and what all steps of it share.
 struct Deletion {
   const Arguments& arguments;
+  const Bundle& bundle;      // of the container that `delete` is for
   std::string address = {};  // of the shim; empty where unknown
   std::chrono::steady_clock::time_point end = std::chrono::steady_clock::now() + kDeletionPatience;
   bool done = true;                   // whether all is gone that was to go

@@ -146,8 +146,8 @@ std::string bundle_path(const Arguments& arguments) {
 }  // namespace
 
 std::string remove_container(const Arguments& arguments) {
-  Deletion deletion{arguments};
-  Bundle bundle(bundle_path(arguments));
+  const Bundle bundle(bundle_path(arguments));
+  Deletion deletion{arguments, bundle};
   std::string& address = deletion.address;
   deletion.done &=
       attempt("read the shim's address", [&] { address = bundle.read_address().value_or(""); });

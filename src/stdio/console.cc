@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace thinshim {
 namespace {
@@ -38,9 +39,13 @@ Fd listen_at(const std::string& path) {
 ConsoleSocket::ConsoleSocket(Loop& loop, const std::string& bundle) : loop_(loop) {
   static unsigned long sockets_made = 0;
   try {
-    directory_ = open_file(bundle, O_PATH | O_DIRECTORY);
-    path_ = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(directory_.get()) +
-            "/console-" + std::to_string(++sockets_made) + ".sock";
+    const std::string name = "console-" + std::to_string(++sockets_made) + ".sock";
+    path_ = join_path(bundle, name);
+    if (path_.size() >= sizeof sockaddr_un::sun_path) {
+      directory_ = open_file(bundle, O_PATH | O_DIRECTORY);
+      path_ = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(directory_.get()) +
+              "/" + name;
+    }
     listener_ = listen_at(path_);
   } catch (const Error& error) {
     ::unlink(path_.c_str());  // which no destructor will do

@@ -12,8 +12,9 @@
 namespace thinshim {
 
 // The socket on which the runtime hands the terminal over. It lies in the bundle, which nobody but
-// its owner may enter, and is reached through /proc/PID/fd, because bundle paths are often longer
-// than the 107 bytes of a socket address.
+// its owner may enter. Where its path is longer than the 107 bytes of a socket address, as the
+// paths of pods are, it is reached through /proc/PID/fd, into which not every runtime may look
+// (oci/call_file.h).
 class ConsoleSocket {
  public:
   // Throws Error "failed to create OCI runtime console socket: ...".
@@ -31,7 +32,7 @@ class ConsoleSocket {
   Task<Fd> accept_and_receive();
 
   Loop& loop_;
-  Fd directory_;
+  Fd directory_;  // where the path leads through it
   std::string path_;
   Fd listener_;
 };

@@ -166,7 +166,7 @@ std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& req
   RuncOptions& options = read.runc;
   Runtime::Settings runtime{options.binary_name().empty() ? "runc" : options.binary_name(),
                             join_path(options.root(), settings_.containerd_namespace),
-                            options.systemd_cgroup(), read.direct_signals};
+                            options.systemd_cgroup(), read.direct_signals, bundle.path()};
   Streams streams{request.stdin(), request.stdout(), request.stderr(), request.terminal()};
   bundle.write_address(settings_.address);
   bundle.write_options(options);

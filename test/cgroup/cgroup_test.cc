@@ -225,6 +225,30 @@ TEST_F(OwnGroups, AreNotRemovedByAnythingButTheirPath) {
   EXPECT_TRUE(std::filesystem::exists(outer_));
 }
 
+TEST_F(OwnGroups, AreThoseOfTheProcessesInThem) {
+  const std::string path = outer_.substr(outer_.rfind('/'));
+  const pid_t pid = process_in(inner_);
+  for (const std::string& own : {path, path + "/inner", std::string("/inner")})
+    EXPECT_TRUE(is_in_group(pid, own)) << own;
+  for (const std::string& other : {std::string(), std::string("/"), path + "/", path + "/in",
+                                   path + "/inner/x", path.substr(1)})
+    EXPECT_FALSE(is_in_group(pid, other)) << other;
+  EXPECT_FALSE(is_in_group(::getpid(), path));
+  end(pid);
+  EXPECT_FALSE(is_in_group(pid, path)) << "it is dead";
+}
+
+TEST_F(OwnGroups, AreThoseOfProcessesInAScopeOfSystemds) {
+  const std::string scope = outer_ + "/cri-containerd-c1.scope";
+  ASSERT_EQ(::mkdir(scope.c_str(), 0755), 0);
+  const pid_t pid = process_in(scope);
+  EXPECT_TRUE(is_in_group(pid, "kubepods.slice:cri-containerd:c1"));
+  EXPECT_FALSE(is_in_group(pid, "kubepods.slice:cri-containerd:c"));
+  EXPECT_FALSE(is_in_group(pid, "kubepods.slice:containerd:c1"));
+  end(pid);
+  std::filesystem::remove(scope);
+}
+
 // The directories of `path` at the top of each hierarchy that containers' groups are in.
 std::vector<std::string> places_of(const std::string& path) {
   if (cgroup_version() == CgroupVersion::v2) return {"/sys/fs/cgroup" + path};
