@@ -179,14 +179,14 @@ FaultLifeTest::Life FaultLifeTest::join(const std::optional<Fault>& fault) {
   }
   const Leftovers before(namespace_);
   std::unique_ptr<TaskCalls> first = connect(start("p1").out);
-  first->end(first->create_begin(fast_request("p1")));
+  first->end(first->create_begin(fast_request("p1", runtime_)));
   const Injection injection(directory_ / "report", fault);
   const Outcome started =
-      test::run(injection.around(command("p2", {"start"})), traced_surroundings("p2"));
+      test::run(wrapper_ + injection.around(command("p2", {"start"})), traced_surroundings("p2"));
   if (!started.ok()) expect_clear_refusal(life, started);
   std::unique_ptr<TaskCalls> second = connect(started.ok() ? started.out : start("p2").out);
   const bool created =
-      ask(life, "Create", [&] { second->end(second->create_begin(fast_request("p2"))); });
+      ask(life, "Create", [&] { second->end(second->create_begin(fast_request("p2", runtime_))); });
   if (created) second->end_container("p2");
   first->end_container("p1");
   const std::size_t shims = shims_of_namespace(namespace_).size();
@@ -432,7 +432,7 @@ std::unique_ptr<TaskCalls> FaultLifeTest::run_pod(Life& life, std::map<std::stri
   for (const char* id : kPod) {
     std::ofstream(bundle(id) / "bootstrap.json")
         << R"({"version":3,"address":")" << started.address() << R"(","protocol":"ttrpc"})";
-    shim->end(shim->create_begin(fast_request(id)));
+    shim->end(shim->create_begin(fast_request(id, runtime_)));
     inits[id] = shim->start(id);
   }
   return shim;
