@@ -27,11 +27,12 @@ Signals::Signals(Loop& loop, std::initializer_list<int> numbers)
 
 Task<int> Signals::next() {
   for (;;) {
+    // Even where it is there already: signals may come faster than they are dealt with.
+    co_await watch_.readable();
     signalfd_siginfo info;
     ssize_t n = ::read(fd_.get(), &info, sizeof info);
     if (n == static_cast<ssize_t>(sizeof info)) co_return static_cast<int>(info.ssi_signo);
     if (n < 0 && errno != EAGAIN && errno != EINTR) throw_errno("read signalfd");
-    co_await watch_.readable();
   }
 }
 

@@ -16,7 +16,8 @@ class Signals {
   // unblock them, which process/spawn does. The descriptor is non-blocking.
   Signals(Loop& loop, std::initializer_list<int> numbers);
 
-  // The number of the next signal. Signals of one number that arrive together are one.
+  // The number of the next signal. Signals of one number that arrive together are one. The loop
+  // goes round before each: they may come faster than they are dealt with.
   Task<int> next();
 
  private:

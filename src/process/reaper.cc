@@ -120,7 +120,10 @@ Child Reaper::start_in_turn(const Command& command, Mutex::Guard turn) {
 
 Task<> Reaper::pass_turn_on([[maybe_unused]] Mutex::Guard turn) { co_await yield(loop_); }
 
-Child Reaper::take(pid_t pid) { return Child(std::make_unique<Child::State>(*this, pid)); }
+Child Reaper::take(pid_t pid) {
+  is_older_.erase(pid);
+  return Child(std::make_unique<Child::State>(*this, pid));
+}
 
 Child Reaper::adopt(pid_t pid) {
   if (!ask(P_PID, pid, WNOWAIT).is_child || known_.count(pid) != 0)
@@ -135,7 +138,9 @@ Reaper::Hold Reaper::hold() { return Hold(*this, holds_.insert(holds_.end(), tic
 void Reaper::release(std::list<std::uint64_t>::iterator hold) {
   const bool oldest = hold == holds_.begin();
   holds_.erase(hold);
-  if (oldest) sweep();
+  if (!oldest) return;
+  is_older_ = {};  // with its memory
+  sweep();
 }
 
 void Reaper::deliver(const Exit& exit) {
@@ -158,10 +163,19 @@ void Reaper::sweep_under_hold() {
   for (const Exit& exit : exits) deliver(exit);
   if (!ask(P_ALL, 0, WNOWAIT).exited) return;
   try {
-    for (pid_t pid : own_children())
-      if (known_.count(pid) == 0 && has_started_before(holds_.front(), pid)) ask(P_PID, pid, 0);
+    reap_older_orphans();
   } catch (const Error& error) {  // for want of memory, say: the next sweep is not far
     log::debug("zombies stay for now", {{"error", error.what()}});
+  }
+}
+
+// Thousands may have to stay, and another one ends at any moment: only what is new is looked at.
+void Reaper::reap_older_orphans() {
+  for (pid_t pid : own_children()) {
+    if (known_.count(pid) != 0) continue;
+    auto [entry, is_new] = is_older_.try_emplace(pid, false);
+    if (is_new) entry->second = has_started_before(holds_.front(), pid);
+    if (entry->second && ask(P_PID, pid, 0).exited) is_older_.erase(entry);
   }
 }
 

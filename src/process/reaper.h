@@ -120,6 +120,7 @@ class Reaper {
   void release(std::list<std::uint64_t>::iterator hold);
   void sweep();
   void sweep_under_hold();
+  void reap_older_orphans();
   void deliver(const Exit& exit);
   Task<> watch_signals();
   Task<> pass_turn_on(Mutex::Guard turn);
@@ -128,6 +129,9 @@ class Reaper {
   Mutex turn_;
   Signals signals_;
   std::list<std::uint64_t> holds_;  // when each began, in clock ticks since boot; oldest first
+  // Children that are not known, and whether they are older than the oldest Hold: what a sweep need
+  // not find out again. None that was reaped is among them: its pid may be another's.
+  std::unordered_map<pid_t, bool> is_older_;
   std::unordered_map<pid_t, Child::State*> known_;
   TaskSet tasks_;
 };

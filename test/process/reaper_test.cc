@@ -3,13 +3,18 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/proc.h"
 #include "process/run.h"
 #include "support/temp_dir.h"
 
@@ -56,6 +61,26 @@ class ReaperTest : public testing::Test {
     return stat && stat->find(") Z ") != std::string::npos;
   }
   bool exists(pid_t pid) { return kill(pid, 0) == 0; }
+  // Processes that become ours, and are zombies by then. The one that leaves them is ours too.
+  void leave_zombies(int count) {
+    const pid_t leaver = check(fork(), "fork");
+    if (leaver == 0) {
+      bool all = true;
+      for (int i = 0; i < count; ++i) {
+        const pid_t pid = fork();
+        if (pid == 0) _exit(0);
+        siginfo_t end{};
+        all = all && pid > 0 && waitid(P_PID, static_cast<id_t>(pid), &end, WEXITED | WNOWAIT) == 0;
+      }
+      _exit(all ? 0 : 1);
+    }
+    EXPECT_EQ(loop_.run(exit_of(reaper_.take(leaver))).status, 0);
+  }
+  // How many calls of read(2) this process has made so far, but for the one that asks.
+  static std::uint64_t reads() {
+    const std::string text = read_file("/proc/self/io").value();
+    return std::stoull(text.substr(text.find("syscr: ") + 7));
+  }
   template <class Condition>
   bool eventually(Condition condition) {
     for (int i = 0; i < 2000; ++i) {
@@ -146,6 +171,61 @@ TEST_F(ReaperTest, ReapsOrphansThatAreOlderThanEveryHold) {
   kill(old, SIGKILL);
   EXPECT_TRUE(eventually([&] { return !exists(old); }));
   EXPECT_TRUE(is_zombie(young));
+}
+
+// Beside a runtime that hangs, a container in the machine's pid namespace may leave one child after
+// the other, and all of them have to stay.
+TEST_F(ReaperTest, LooksAtEachOrphanThatItMustKeepOnce) {
+  constexpr std::uint64_t kKept = 150;
+  const Reaper::Hold hold = reaper_.hold();
+  loop_.run(pass(loop_, 20ms));  // the kernel counts in hundredths of a second
+  leave_zombies(kKept);
+  ASSERT_TRUE(eventually([&] { return own_children().size() == kKept; }));
+  const std::uint64_t before = reads();
+  for (int i = 0; i < 10; ++i) loop_.run(exit_of(reaper_.start(shell("exit 0"))));
+  EXPECT_LT(reads() - before, 2 * kKept) << "ten deaths, and each had it look at all of them";
+}
+
+TEST_F(ReaperTest, ReapsWhatItHasKeptOnceTheOldestHoldIsAYoungerOne) {
+  std::optional<Reaper::Hold> first = reaper_.hold();
+  loop_.run(pass(loop_, 20ms));
+  const pid_t older = orphan("exec sleep 60");
+  loop_.run(pass(loop_, 20ms));
+  const Reaper::Hold second = reaper_.hold();
+  loop_.run(pass(loop_, 20ms));
+  const pid_t younger = orphan("exit 0");
+  kill(older, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return is_zombie(older) && is_zombie(younger); }));
+  first.reset();
+  EXPECT_FALSE(exists(older));
+  EXPECT_TRUE(is_zombie(younger));
+}
+
+TEST_F(ReaperTest, LeavesTheLoopToOthersHoweverFastChildrenEnd) {
+  const Reaper::Hold hold = reaper_.hold();
+  loop_.run(pass(loop_, 20ms));
+  leave_zombies(150);
+  sigevent how{};
+  how.sigev_notify = SIGEV_SIGNAL;
+  how.sigev_signo = SIGCHLD;
+  timer_t dying;
+  check(timer_create(CLOCK_MONOTONIC, &how, &dying), "make a timer");
+  const itimerspec all_the_time{{0, 20'000}, {0, 20'000}};
+  check(timer_settime(dying, 0, &all_the_time, nullptr), "set a timer");
+  std::atomic<bool> is_over = false, is_late = false;
+  std::thread end([&] {  // of what never ends
+    const auto limit = std::chrono::steady_clock::now() + 5s;
+    while (!is_over && !is_late) {
+      usleep(1000);
+      is_late = std::chrono::steady_clock::now() > limit;
+    }
+    timer_delete(dying);
+  });
+  loop_.run(pass(loop_, 20ms));
+  const bool was_late = is_late;
+  is_over = true;
+  end.join();
+  EXPECT_FALSE(was_late) << "the loop turned only once no signal came any more";
 }
 
 TEST_F(ReaperTest, ReapsOrphansWhileNobodyHolds) {
