@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "process/open_files.h"
 
 namespace thinshim {
 namespace {
@@ -32,6 +34,7 @@ struct Launch {
   pid_t parent;
   bool own_group;
   bool usual_umask;
+  const rlimit* open_files;
 };
 
 // Runs in the child, on the parent's memory. Returns the errno of what failed.
@@ -57,6 +60,8 @@ int become_program(const Launch& launch) {
   for (int i = 0; i < launch.count; ++i)
     if (dup2(launch.parked[i], i) < 0) return errno;
   close_from(launch.count);
+  // Now that the descriptors parked above it are closed.
+  if (launch.open_files && setrlimit(RLIMIT_NOFILE, launch.open_files) < 0) return errno;
   execve(launch.path, launch.argv, launch.envp);
   return errno;
 }
@@ -140,7 +145,8 @@ pid_t start_command(const Command& command) {
                 command.death_signal,
                 ::getpid(),
                 command.own_group,
-                command.usual_umask};
+                command.usual_umask,
+                open_files_limit_of_programs()};
 
   // The child shares our memory until it is the program, so what it undoes there is undone here
   // too.

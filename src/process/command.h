@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A program to run: what it is, what it sees, which descriptors it gets. Running it is the Reaper's
-// work.
+// work. How many files it may open is what it was before the shim raised it (open_files.h).
 #pragma once
 
 #include <sys/types.h>

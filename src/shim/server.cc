@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "process/open_files.h"
 #include "shim/address.h"
 #include "shim/config.h"
 #include "shim/options.h"
@@ -299,6 +300,7 @@ void check_plugins(const std::vector<std::string>& disabled) {
 void serve(const Arguments& arguments) {
   // Two megabytes at a time are too much for a shim (rust-extensions 195).
   ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  raise_open_files_limit();
   open_log();
   Fd listener = open_listener(arguments);
   const SocketFile socket(listener);

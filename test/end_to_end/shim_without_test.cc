@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A shim that lacks what the stock shims need, or that machines take away.
+#include <signal.h>
 #include <sys/mount.h>
 
 #include <fstream>
 
+#include "runc_options.pb.h"
 #include "support/shim_under_test.h"
 
 namespace thinshim::test {
@@ -61,6 +63,49 @@ TEST_F(ShimWithout, RoomForTemporaryFilesStartsExecs) {
   shim->end_container("c1");
   end_shim(*shim);
   check(::umount2(disk.c_str(), 0), "umount");
+}
+
+// systemd gives 1,024 unless it is told otherwise, and leaves room up to the hard limit. What the
+// shim starts has the old one.
+TEST_F(ShimWithout, AHighLimitOfOpenFilesServesManyExecs) {
+  make_bundle("c1");
+  const Words limited = {"sh", "-c", "ulimit -Sn 64 && exec \"$@\"", "sh"};
+  const Outcome started = test::run(limited + command("c1", {"start"}), surroundings("c1"));
+  ASSERT_TRUE(started.ok()) << started;
+  auto shim = connect(started.out);
+  // (runc itself, where Go 1.19 made it, raises what its containers inherit.)
+  std::ofstream(directory_ / "runtime")
+      << "#!/bin/sh\nulimit -Sn >> " << (directory_ / "limits").string() << "\nexec runc \"$@\"\n";
+  fs::permissions(directory_ / "runtime", fs::perms::owner_all);
+  containerd::runc::v1::Options runtime;
+  runtime.set_binary_name(directory_ / "runtime");
+  api::CreateTaskRequest create = create_request("c1");
+  create.mutable_options()->set_type_url(runtime.GetTypeName());
+  create.mutable_options()->set_value(runtime.SerializeAsString());
+  shim->end(shim->create_begin(create));
+  shim->start("c1");
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = "e" + std::to_string(i);
+    api::ExecProcessRequest request;
+    request.set_stdin(make_fifo(id + ".in"));
+    request.set_stdout(make_fifo(id + ".out"));
+    request.set_stderr(make_fifo(id + ".err"));
+    exec(*shim, "c1", id, {"/bin/sleep", "1000"}, request);
+    shim->start("c1", id);
+  }
+  EXPECT_GT(open_files(only_shim().pid).size(), 64u);
+  // Create, start and each exec.
+  std::string limits;
+  for (int i = 0; i < 22; ++i) limits += "64\n";
+  EXPECT_EQ(read(directory_ / "limits"), limits);
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = "e" + std::to_string(i);
+    shim->kill("c1", SIGKILL, id);
+    shim->wait("c1", id);
+    shim->remove("c1", id);
+  }
+  shim->end_container("c1");
+  end_shim(*shim);
 }
 
 }  // namespace

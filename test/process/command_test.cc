@@ -6,13 +6,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "async/loop.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "process/open_files.h"
 #include "process/run.h"
 #include "support/temp_dir.h"
 
@@ -65,6 +68,32 @@ TEST_F(CommandTest, GetsItsDescriptorsByNumberAndNoOthers) {
   EXPECT_EQ(output.text, "0 1 2 3 4 ");
   pipe.write.reset();
   EXPECT_EQ(read_all(pipe.read.get(), 100, "read"), "hello\n");
+}
+
+// Exits with the status of a program that is started with more descriptors in our hands than it may
+// open itself; its arguments are the limits that it should have.
+[[noreturn]] void start_above_its_limit(const rlimit& limit) {
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  raise_open_files_limit();
+  std::vector<Pipe> many;
+  while (many.size() < limit.rlim_cur) many.push_back(make_pipe());
+  Command command;
+  command.program = "/bin/sh";
+  command.arguments = {"-c", "[ $(ulimit -Sn) = $0 ] && [ $(ulimit -Hn) = $1 ]",
+                       std::to_string(limit.rlim_cur), std::to_string(limit.rlim_max)};
+  int status = 0;
+  ::waitpid(start_command(command), &status, 0);
+  ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 100);
+}
+
+TEST_F(CommandTest, MayOpenAsManyFilesAsBeforeTheLimitWasRaised) {
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  const pid_t pid = check(::_Fork(), "fork");
+  if (pid == 0) start_above_its_limit({40, usual.rlim_max});
+  int status = 0;
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(CommandTest, SwappedDescriptorsArriveSwapped) {

@@ -308,7 +308,7 @@ const std::map<std::string, std::string> kDoNotFail = {
     {"prctl(PR_SET_NAME)", "never fails"},
     {"prctl(PR_SET_PDEATHSIG)", "only for a signal that there is not"},
     {"prctl(PR_SET_THP_DISABLE)", "only where it is killed meanwhile"},
-    {"prlimit64", "not for reading one's own"},
+    {"prlimit64", "not for reading one's own, nor for any limit up to the hard one"},
     {"read(eventfd)", "only says that there is nothing"},
     {"read(inotify)", "only says that there is nothing"},
     {"read(pipe)", "only says that there is nothing"},
