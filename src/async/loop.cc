@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "async/loop.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <stdexcept>
 #include <string>
 
 #include "base/error.h"
+#include "base/fd.h"
 
 namespace thinshim {
 namespace {
 
+constexpr char kInitialise[] = "initialise the event loop";
 constexpr Duration kBetweenLooks{100};
 
 void check_uv(int result, const char* context) {
@@ -26,6 +31,20 @@ void close_and_delete(Handle* handle, uv_handle_t* raw) {
   uv_close(raw, [](uv_handle_t* closed) { delete static_cast<Handle*>(closed->data); });
 }
 
+// Signals come by signalfd (signals.h), and libuv's own are two pipes that nothing goes through: in
+// a shim they would last as long as a pod, and containerd's tests look for pipes in it
+// (TestContainerIOLeakAfterStartFailed). One is a lock for the whole process, which libuv closes at
+// its end, and does without from then on (uv__signal_cleanup() of libuv 1.38 to 1.51). The other is
+// among the descriptors that the loop will watch: one that says nothing stands there in its place.
+// Throws Error.
+void close_pipes_for_signals(uv_loop_t& loop) {
+  uv_library_shutdown();
+  const Fd silent(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), kInitialise));
+  check(::dup3(silent.get(), loop.signal_pipefd[0], O_CLOEXEC), kInitialise);
+  ::close(loop.signal_pipefd[1]);
+  loop.signal_pipefd[1] = -1;
+}
+
 // The one place where coroutines are resumed.
 void run_ready() {
   while (Wakeup* ready = ready_queue.pop()) ready->run();
@@ -34,7 +53,13 @@ void run_ready() {
 }  // namespace
 
 Loop::Loop() : loop_(new uv_loop_t) {
-  check_uv(uv_loop_init(loop_.get()), "initialise the event loop");
+  check_uv(uv_loop_init(loop_.get()), kInitialise);
+  try {
+    close_pipes_for_signals(*loop_);
+  } catch (const Error&) {
+    uv_loop_close(loop_.get());
+    throw;
+  }
 }
 
 Loop::~Loop() { close(); }

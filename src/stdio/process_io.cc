@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,7 +32,6 @@ constexpr Duration kFirstReadLook = 1ms;
 constexpr Duration kSlowestReadLook = 16ms;
 // How often finish() looks whether there is still something to wait for.
 constexpr Duration kFlowLook = 20ms;
-constexpr char kCopyTerminal[] = "copy the terminal's descriptor";
 
 mode_t mode_of(const Fd& file) {
   struct stat status{};
@@ -54,14 +52,6 @@ Fd reopen(const Fd& file, const std::string& path, int flags) {
   Fd end = try_open("/proc/self/fd/" + std::to_string(file.get()), flags);
   if (!end) throw_errno("containerd-shim: opening " + path + " failed");
   return end;
-}
-
-// How much a pipe, a fifo or a terminal holds.
-std::size_t bytes_in(const Fd& end) {
-  int count = 0;
-  return end && ::ioctl(end.get(), FIONREAD, &count) == 0 && count > 0
-             ? static_cast<std::size_t>(count)
-             : 0;
 }
 
 // Whether somebody reads the pipe or fifo of which `end` is a write end; true for what is none.
@@ -204,30 +194,33 @@ Task<> ProcessIo::attach() {
   attached_ = true;
   if (input_) {
     open_stdin();
-    input_->pump.emplace(loop_, input_->source.get(), input_->sink.get(), Pump::BrokenSink::stop,
-                         input_->name);
+    input_->pump.emplace(loop_, input_->source.get(), end_of_process(input_->sink),
+                         Pump::BrokenSink::stop, input_->name);
     moving_in_.spawn(move_input(), input_->name);
   }
   for (Stream& output : outputs_) {
     // A logger that is slow keeps no more in its pipe than it does under other shims: some read no
     // further once they hear of the exit (nerdctl, pkg/logging).
     const std::size_t pipe_size = output.to_logger ? 0 : settings_.options.pipe_size;
-    output.pump.emplace(loop_, output.source.get(), output.sink.get(), Pump::BrokenSink::drop,
-                        output.name, pipe_size);
+    output.pump.emplace(loop_, end_of_process(output.source), output.sink.get(),
+                        Pump::BrokenSink::drop, output.name, pipe_size);
     moving_out_.spawn(move_output(output), output.name);
   }
   if (exited_) process_exited();
 }
 
-// The terminal is one descriptor for both directions, and a watch is one per descriptor: each
-// stream has its own copy.
+// Its pipe, or the terminal.
+Pump::End ProcessIo::end_of_process(const Fd& pipe) {
+  if (pipe) return pipe.get();
+  return {terminal_.get(), &*terminal_watch_};
+}
+
 Task<> ProcessIo::attach_terminal() {
   Task<Fd> receiving = console_socket_->receive(kTerminalLimit);
   terminal_ = co_await std::move(receiving);
   console_socket_.reset();
   terminal_peer_ = open_terminal_peer(terminal_.get());
-  if (input_) input_->sink = terminal_.duplicate(kCopyTerminal);
-  for (Stream& output : outputs_) output.source = terminal_.duplicate(kCopyTerminal);
+  terminal_watch_.emplace(loop_, terminal_.get());
 }
 
 Task<> ProcessIo::move_output(Stream& stream) {
@@ -240,6 +233,7 @@ Task<> ProcessIo::move_output(Stream& stream) {
 // nothing: opening a fifo to read waits for a writer, so there has to be one when it comes back.
 void ProcessIo::end_output(Stream& stream) {
   const bool may_come_back = static_cast<bool>(stream.keeps_open);
+  stream.ended = true;
   stream.pump.reset();
   stream.source.reset();
   stream.keeps_open.reset();
@@ -251,7 +245,7 @@ void ProcessIo::end_output(Stream& stream) {
     absent_readers_.spawn(wait_for_reader(stream), stream.name);
   } else {
     // Without it nobody waits for the reader.
-    if ((may_come_back || stream.to_logger) && is_read && bytes_in(stream.sink) > 0)
+    if ((may_come_back || stream.to_logger) && is_read && bytes_in(stream.sink.get()) > 0)
       stream.unread =
           try_open("/proc/self/fd/" + std::to_string(stream.sink.get()), O_RDONLY | O_NONBLOCK);
     stream.sink.reset();
@@ -262,7 +256,7 @@ void ProcessIo::end_output(Stream& stream) {
 void ProcessIo::end_loggers_without_output() {
   for (RunningLogger& running : loggers_) {
     auto feeds_it = [&](const Stream& output) {
-      return output.source && output.target == running.target;
+      return !output.ended && output.target == running.target;
     };
     if (std::ranges::none_of(outputs_, feeds_it)) running.logger.output_is_over();
   }
@@ -289,12 +283,11 @@ Task<> ProcessIo::move_input() {
 
 // Waits for room: the process may have much to read still.
 Task<> ProcessIo::end_terminal_input() {
-  Watch sink(loop_, input_->sink.get());
   std::string end = end_of_input(terminal_.get());
   while (!end.empty()) {
-    ssize_t n = ::write(input_->sink.get(), end.data(), end.size());
+    ssize_t n = ::write(terminal_.get(), end.data(), end.size());
     if (n < 0 && errno != EAGAIN && errno != EINTR) co_return;
-    if (n < 0 && errno == EAGAIN) co_await sink.writable();
+    if (n < 0 && errno == EAGAIN) co_await terminal_watch_->writable();
     if (n > 0) end.erase(0, static_cast<std::size_t>(n));
   }
 }
@@ -331,11 +324,6 @@ Task<> ProcessIo::wait_for_loggers() {
   }
 }
 
-// What the pump has yet to move, in bytes.
-std::size_t ProcessIo::Stream::on_its_way() const {
-  return pump ? pump->held() + bytes_in(source) : 0;
-}
-
 // A reader that is there and output for it; what is held open without a byte in it is not.
 bool ProcessIo::output_is_on_its_way() const {
   return std::ranges::any_of(outputs_, [](const Stream& output) {
@@ -346,9 +334,9 @@ bool ProcessIo::output_is_on_its_way() const {
 // What the client or the logger has not read of its fifo or pipe, and what the pump has yet to move
 // there. A logger that has gone reads no more.
 std::size_t ProcessIo::Stream::unread_bytes() const {
-  if (unread) return bytes_in(unread);
-  if (keeps_open) return bytes_in(keeps_open) + on_its_way();
-  return to_logger && sink && has_reader(sink) ? bytes_in(sink) + on_its_way() : 0;
+  if (unread) return bytes_in(unread.get());
+  if (keeps_open) return bytes_in(keeps_open.get()) + on_its_way();
+  return to_logger && sink && has_reader(sink) ? bytes_in(sink.get()) + on_its_way() : 0;
 }
 
 std::size_t ProcessIo::unread() const {
@@ -413,6 +401,7 @@ Task<> ProcessIo::finish(Duration limit, Duration while_it_flows) {
   process_in_.reset();
   process_out_.reset();
   process_err_.reset();
+  terminal_watch_.reset();
   terminal_peer_.reset();
   terminal_.reset();
 }

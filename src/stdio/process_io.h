@@ -112,14 +112,15 @@ class ProcessIo {
     Stream() : to_logger(false) {}
     std::string name;
     std::string target;
-    Fd place;  // of input that attach() will open
-    Fd source;
-    Fd sink;
+    Fd place;       // of input that attach() will open
+    Fd source;      // none of a terminal's output
+    Fd sink;        // none of a terminal's input
     Fd keeps_open;  // the other end of the client's fifo, in place of a client that is away
     Fd unread;      // the reading end after the end of an output that has not been read yet
     bool to_logger;
+    bool ended = false;
     std::optional<Pump> pump;
-    std::size_t on_its_way() const;
+    std::size_t on_its_way() const { return pump ? pump->on_its_way() : 0; }
     std::size_t unread_bytes() const;
   };
   // A logger that is still to be started, and what it will read.
@@ -139,6 +140,7 @@ class ProcessIo {
   void find_stdin(const std::string& uri, bool terminal);
   void open_stdin();
   Task<> attach_terminal();
+  Pump::End end_of_process(const Fd& pipe);
   Task<> move_output(Stream& stream);
   void end_output(Stream& stream);
   Task<> wait_for_reader(Stream& stream);
@@ -156,8 +158,9 @@ class ProcessIo {
   // What the runtime gets; closed once it has.
   Fd process_in_, process_out_, process_err_;
   std::optional<ConsoleSocket> console_socket_;
-  Fd terminal_;
+  Fd terminal_;  // the one descriptor of it, for both directions
   Fd terminal_peer_;
+  std::optional<Watch> terminal_watch_;
   std::optional<Stream> input_;
   std::list<Stream> outputs_;
   std::list<LoggerPlan> planned_loggers_;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -31,19 +32,29 @@ bool grow_pipe(int fd, std::size_t size) {
 
 }  // namespace
 
-Pump::Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string name,
+std::size_t bytes_in(int fd) {
+  int count = 0;
+  return fd >= 0 && ::ioctl(fd, FIONREAD, &count) == 0 && count > 0
+             ? static_cast<std::size_t>(count)
+             : 0;
+}
+
+Pump::Pump(Loop& loop, End source, End sink, BrokenSink broken_sink, std::string name,
            std::size_t pipe_size)
     : loop_(loop),
-      source_(source),
-      sink_(sink),
+      source_(source.fd),
+      sink_(sink.fd),
       broken_sink_(broken_sink),
       name_(std::move(name)),
       pipe_size_(pipe_size),
-      source_watch_(loop, source) {
-  spliceable_ = !::isatty(source) && !::isatty(sink);
+      source_watch_(source.watch),
+      sink_watch_(sink.watch) {
+  spliceable_ = !::isatty(source_) && !::isatty(sink_);
+  if (!source_watch_) source_watch_ = &own_source_watch_.emplace(loop, source_);
+  if (sink_watch_) return;
   // /dev/null and its like refuse epoll; writing to them does not block.
   try {
-    sink_watch_.emplace(loop, sink);
+    sink_watch_ = &own_sink_watch_.emplace(loop, sink_);
   } catch (const Error& error) {
     if (error.errnum() != EPERM) throw;
   }
@@ -54,6 +65,8 @@ Pump::~Pump() {
     log::warning("output was lost", {{"stream", name_}, {"bytes", std::to_string(dropped_)}});
 }
 
+std::size_t Pump::on_its_way() const { return pending_.size() + bytes_in(source_); }
+
 Task<> Pump::run() { return move(false); }
 Task<> Pump::run_dry() { return move(true); }
 
@@ -63,7 +76,7 @@ Task<> Pump::move(bool until_dry) {
     turn_ += kBytesPerStep;
     if (done == Step::ended) co_return;
     if (done == Step::source_empty && until_dry) co_return;
-    if (done == Step::source_empty) co_await source_watch_.readable();
+    if (done == Step::source_empty) co_await source_watch_->readable();
     if (done == Step::sink_full && grow()) continue;
     if (done == Step::sink_full) co_await sink_watch_->writable();
     if (done == Step::no_memory) co_await sleep(loop_, kMemoryPause);

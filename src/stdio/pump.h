@@ -19,6 +19,9 @@
 
 namespace thinshim {
 
+// How much a pipe, a fifo or a terminal holds, in bytes.
+std::size_t bytes_in(int fd);
+
 class Pump {
  public:
   // What to do when the sink takes no more, for nobody comes back to a pipe whose last reader has
@@ -26,10 +29,16 @@ class Pump {
   // on being read and is dropped. Input has nobody left to read it.
   enum class BrokenSink { drop, stop };
 
-  // Both descriptors become non-blocking and must outlive the pump. `name` is for the log ("stdout
-  // of c1"). Where the sink is too slow, pipes grow to `pipe_size` bytes, as far as the kernel
-  // permits.
-  Pump(Loop& loop, int source, int sink, BrokenSink broken_sink, std::string name,
+  // One of the two; `watch`, where it has one already: there is one watch per descriptor, and a
+  // terminal is one descriptor for both directions. Both must outlive the pump.
+  struct End {
+    End(int descriptor, Watch* its_watch = nullptr) : fd(descriptor), watch(its_watch) {}
+    int fd;
+    Watch* watch;
+  };
+  // Both descriptors become non-blocking. `name` is for the log ("stdout of c1"). Where the sink is
+  // too slow, pipes grow to `pipe_size` bytes, as far as the kernel permits.
+  Pump(Loop& loop, End source, End sink, BrokenSink broken_sink, std::string name,
        std::size_t pipe_size = 0);
   ~Pump();  // tells the log what was dropped
   Pump(const Pump&) = delete;
@@ -41,8 +50,8 @@ class Pump {
   // What the source holds now, and then no more. Takes over from a run() that was cancelled without
   // losing a byte.
   Task<> run_dry();
-  // How much it has read that the sink did not take yet, in bytes.
-  std::size_t held() const { return pending_.size(); }
+  // What the sink did not take yet, in bytes: what was read, and what the source holds.
+  std::size_t on_its_way() const;
 
  private:
   enum class Step { moved, source_empty, sink_full, no_memory, ended };
@@ -64,8 +73,10 @@ class Pump {
   std::uint64_t dropped_ = 0;  // bytes
   std::size_t turn_ = 0;       // bytes since others had their turn
   std::string pending_;        // read, but not yet written
-  Watch source_watch_;
-  std::optional<Watch> sink_watch_;  // none for /dev/null and its like, which are always ready
+  std::optional<Watch> own_source_watch_;
+  std::optional<Watch> own_sink_watch_;
+  Watch* source_watch_;
+  Watch* sink_watch_;  // none for /dev/null and its like, which are always ready
 };
 
 }  // namespace thinshim

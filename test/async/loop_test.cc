@@ -10,6 +10,7 @@
 #include "async/signals.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/file.h"
 
 namespace thinshim {
 namespace {
@@ -28,6 +29,24 @@ Task<std::string> read_text(Watch& watch, int fd) {
 Task<> write_later(Loop& loop, int fd, std::string text) {
   co_await sleep(loop, 5ms);
   check(::write(fd, text.data(), text.size()), "write");
+}
+
+std::size_t pipes_of_this_process() {
+  std::size_t count = 0;
+  for (int fd = 0; fd < 200; ++fd)
+    count += read_link("/proc/self/fd/" + std::to_string(fd)).value_or("").starts_with("pipe:");
+  return count;
+}
+
+// libuv makes four ends for signals, two of which are the process's.
+TEST(Loop, HoldsNoPipe) {
+  const std::size_t before = pipes_of_this_process();
+  Loop loop;
+  Pipe pipe = make_pipe(O_NONBLOCK);
+  Watch watch(loop, pipe.read.get());
+  check(::write(pipe.write.get(), "x", 1), "write");
+  EXPECT_EQ(loop.run(read_text(watch, pipe.read.get())), "x");
+  EXPECT_EQ(pipes_of_this_process(), before + 2) << "those of this test alone";
 }
 
 TEST(Loop, RefusesToWaitForNothing) {

@@ -249,6 +249,37 @@ TEST_F(Stdio, OfATerminalHasASizeAndAnEnd) {
   end_shim(*shim);
 }
 
+// containerd's own tests count both in the shim (TestContainerIOLeakAfterStartFailed,
+// TestContainerTTYLeakAfterExit).
+TEST_F(Stdio, OfAShimAtRestIsNoPipeAndOneDescriptorOfEachTerminal) {
+  const auto count = [&](const std::string& word) {
+    const Lines files = open_files_at_rest(only_shim().pid);
+    return std::ranges::count_if(
+        files, [&](const std::string& file) { return file.find(word) != std::string::npos; });
+  };
+  ContainerConfig config;
+  config.terminal = true;
+  auto shim = start_shim("c1", config);
+  EXPECT_EQ(count("pipe:"), 0);
+  Fd out = reader("out");
+  api::CreateTaskRequest request = request_with("io");
+  request.set_terminal(true);
+  shim->end(shim->create_begin(request));
+  shim->start("c1");
+  EXPECT_EQ(count("ptmx"), 1);
+  EXPECT_EQ(count("pipe:"), 0);
+  exec(*shim, "c1", "e1", {"/no/such/program"});
+  shim->refusal_of(shim->start_begin("c1", "e1"));
+  EXPECT_EQ(count("ptmx"), 1);
+  EXPECT_EQ(count("pipe:"), 0);
+  shim->kill("c1", SIGKILL);
+  EXPECT_EQ(shim->wait("c1"), 137u);
+  shim->remove("c1");
+  EXPECT_EQ(count("ptmx"), 0);
+  EXPECT_EQ(count("pipe:"), 0);
+  end_shim(*shim);
+}
+
 // With a terminal, what the container said last is in the kernel when it dies.
 TEST_F(Stdio, OfATerminalArrivesWhole) {
   ContainerConfig config;
