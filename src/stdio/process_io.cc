@@ -2,7 +2,6 @@
 #include "stdio/process_io.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,12 +20,8 @@ using namespace std::chrono_literals;
 // How long the runtime may take to send the terminal after it has returned (the stock shim's
 // figure).
 constexpr Duration kTerminalLimit = 30s;
-// How often to look whether a client that was away when the output ended has come back. Nothing
-// announces a fifo's reader to its writer.
-constexpr Duration kFirstLook = 20ms;
-constexpr Duration kSlowestLook = 1s;
-// The same for whether a reader has read: first as often as the loop comes round, for most are
-// waiting for what they get. Then ever more seldom.
+// How often to look whether a reader has read, of which nothing tells: first as often as the loop
+// comes round, for most are waiting for what they get. Then ever more seldom.
 constexpr int kReadLooksAtOnce = 8;
 constexpr Duration kFirstReadLook = 1ms;
 constexpr Duration kSlowestReadLook = 16ms;
@@ -54,12 +49,6 @@ Fd reopen(const Fd& file, const std::string& path, int flags) {
   return end;
 }
 
-// Whether somebody reads the pipe or fifo of which `end` is a write end; true for what is none.
-bool has_reader(const Fd& end) {
-  pollfd state{end.get(), 0, 0};
-  return ::poll(&state, 1, 0) == 0 || !(state.revents & POLLERR);
-}
-
 Pipe make_stream_pipe() { return make_pipe(0, "make a pipe for a stream"); }
 
 void give_to(const ProcessIo::Settings& owner, const Fd& end) {
@@ -71,6 +60,7 @@ void give_to(const ProcessIo::Settings& owner, const Fd& end) {
 
 ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& settings)
     : loop_(loop), settings_(settings) {
+  if (!settings_.options.readers) settings_.options.readers = std::make_shared<AbsentReaders>(loop);
   if (!streams.in.empty()) find_stdin(streams.in, streams.terminal);
   if (streams.terminal) {
     console_socket_.emplace(loop, settings.bundle);
@@ -263,10 +253,8 @@ void ProcessIo::end_loggers_without_output() {
 }
 
 Task<> ProcessIo::wait_for_reader(Stream& stream) {
-  for (Duration pause = kFirstLook; !has_reader(stream.sink);) {
-    co_await sleep(loop_, pause);
-    pause = std::min(2 * pause, kSlowestLook);
-  }
+  Task<> waiting = settings_.options.readers->wait_for(stream.sink);
+  co_await std::move(waiting);
   stream.sink.reset();
 }
 

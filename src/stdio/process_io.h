@@ -28,6 +28,7 @@
 
 #include <functional>
 #include <list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,7 @@
 #include "async/loop.h"
 #include "async/sync.h"
 #include "base/fd.h"
+#include "stdio/absent_readers.h"
 #include "stdio/console.h"
 #include "stdio/logger.h"
 #include "stdio/pump.h"
@@ -59,6 +61,8 @@ struct StdioOptions {
   Duration drain_timeout = std::chrono::seconds(4);
   // Whether this file may be run as a logger; none: any may.
   std::function<bool(const std::string&)> allows_logger;
+  // Who waits for clients that are away, for all processes of a shim; none: each process by itself.
+  std::shared_ptr<AbsentReaders> readers = {};
 };
 
 class ProcessIo {

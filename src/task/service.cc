@@ -59,6 +59,7 @@ TaskService::TaskService(Reaper& reaper, EventSink& events, Settings settings)
       events_(events),
       settings_(std::move(settings)),
       loggers_(reaper, settings_.containerd_namespace),
+      readers_(std::make_shared<AbsentReaders>(reaper.loop())),
       records_(settings_.first_bundle) {}
 
 void TaskService::serve(Server& server) {
@@ -163,6 +164,7 @@ Task<api::StateResponse> TaskService::state(api::StateRequest request) {
 std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& request) {
   Bundle bundle(request.bundle());
   Options read = settings_.read_options(request.options());
+  read.stdio.readers = readers_;
   RuncOptions& options = read.runc;
   Runtime::Settings runtime{options.binary_name().empty() ? "runc" : options.binary_name(),
                             join_path(options.root(), settings_.containerd_namespace),

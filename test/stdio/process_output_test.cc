@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The output of processes on its way to the client.
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <memory>
@@ -128,6 +129,47 @@ TEST_F(ProcessIoTest, WaitingForAReaderThatIsAwayIsHardlyWork) {
   write(out_, "last words");
   process_ends();
   EXPECT_LT(busy_milliseconds(), 10);
+}
+
+// Ended execs that nobody reads or deletes.
+TEST_F(ProcessIoTest, ReadersThatAreAwayWakeNobodyHoweverManyTheyAre) {
+  options_.readers = std::make_shared<AbsentReaders>(loop_);
+  std::vector<std::unique_ptr<ProcessIo>> ended;
+  std::vector<std::string> fifos;
+  for (int i = 0; i < 20; ++i) {
+    fifos.push_back(make_fifo("out" + std::to_string(i)));
+    start({"", fifos.back(), ""});
+    write(out_, "last words");
+    process_ends();
+    ended.push_back(std::move(io_));
+  }
+  run(pass_time(loop_, 100ms));
+  const auto wake_ups = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_nvcsw;
+  };
+  const long before = wake_ups();
+  run(pass_time(loop_, 1500ms));
+  EXPECT_LT(wake_ups() - before, 10);
+  for (std::size_t i : {7u, 0u, 19u}) EXPECT_EQ(read_to_end(open_reader(fifos[i])), "last words");
+}
+
+TEST_F(ProcessIoTest, AReaderThatIsAwayIsWaitedForThoughNothingTellsOfIt) {
+  Streams streams{"", make_fifo("out"), ""};
+  start(streams);
+  write(out_, "last words");
+  rlimit usual{};
+  ::getrlimit(RLIMIT_NOFILE, &usual);
+  const Fd free(check(::dup(0), "dup"));
+  const rlimit none{static_cast<rlim_t>(free.get()), usual.rlim_max};  // no inotify
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  process_ends();
+  settle();
+  ::setrlimit(RLIMIT_NOFILE, &usual);
+  Fd client = open_reader(streams.out);
+  EXPECT_EQ(read_to_end(client), "last words");
+  finish();
 }
 
 TEST_F(ProcessIoTest, OutputForAReaderThatIsAwayIsNotWaitedForAsIfItFlowed) {
