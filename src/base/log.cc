@@ -101,10 +101,10 @@ void write(Level level, std::string_view message, Fields fields) noexcept {
   }
 }
 
-void write_line(std::string line) noexcept {
-  if (!sink.fd) return;
+bool write_line(std::string line) noexcept {
+  if (!sink.fd) return true;
   line += '\n';
-  if (!put(line)) ++sink.dropped;
+  return put(line);
 }
 
 }  // namespace thinshim::log

@@ -45,9 +45,9 @@ inline void debug(std::string_view message, Fields fields = {}) noexcept {
   write(Level::debug, message, fields);
 }
 
-// One line as it is, for programs to read: `line` without its end, of any length; one that is
-// longer than a pipe takes whole may be lost.
-void write_line(std::string line) noexcept;
+// One line as it is, for programs to read: `line` without its end, with which it is not above
+// kLongestLine. False where the log takes none now; nothing is counted as lost then.
+bool write_line(std::string line) noexcept;
 
 inline constexpr std::size_t kLongestLine = 4096;
 

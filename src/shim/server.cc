@@ -23,6 +23,7 @@
 #include "shim/options.h"
 #include "shim/plugin.h"
 #include "shim/publisher.h"
+#include "shim/report.h"
 #include "shim/shutdown.h"
 #include "task/service.h"
 #include "ttrpc/server.h"
@@ -61,7 +62,7 @@ class Parts {
   void run(Fd listener);
 
  private:
-  void report() const;
+  std::string describe() const;
   void await_work(bool idle);
   Task<> serve(Fd listener);
   Task<> end_idle_shim();
@@ -76,6 +77,7 @@ class Parts {
   const Config& config_;
   const SocketFile& socket_;
   Loop loop_;
+  Reporter reporter_{loop_, [this] { return describe(); }};
   std::optional<Shutdown> shutdown_;
   std::optional<Publisher> publisher_;
   std::optional<Reaper> reaper_;
@@ -88,7 +90,7 @@ class Parts {
 };
 
 SkipReason Parts::make_shutdown() {
-  shutdown_.emplace(loop_, [this] { report(); });
+  shutdown_.emplace(loop_, [this] { reporter_.ask(); });
   return std::nullopt;
 }
 
@@ -118,8 +120,8 @@ SkipReason Parts::make_task() {
   return std::nullopt;
 }
 
-// For SIGUSR1: what the shim knows, as one line of JSON. Ids need no quoting (base/identifier.h).
-void Parts::report() const {
+// What the shim knows, as JSON. Ids need no quoting (base/identifier.h).
+std::string Parts::describe() const {
   std::string json = R"({"pid":)" + std::to_string(::getpid()) + R"(,"namespace":")" +
                      arguments_.containerd_namespace + R"(","containers":)" +
                      (task_ ? task_->describe() : "[]");
@@ -132,7 +134,7 @@ void Parts::report() const {
       {"descriptors", count_descriptors()}};
   for (const auto& [name, figure] : figures)
     json += std::string(",\"") + name + "\":" + std::to_string(figure);
-  log::write_line(json + "}");
+  return json + "}";
 }
 
 void Parts::run(Fd listener) {

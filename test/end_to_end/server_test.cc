@@ -254,6 +254,31 @@ TEST_F(ServerProcess, SaysWhatItKnowsWhenItIsAsked) {
   end_shim(*shim);
 }
 
+// 2,000 execs are more than the log's fifo holds.
+TEST_F(ServerProcess, SaysAllThatItKnowsHoweverMuchThatIs) {
+  auto shim = start_shim("c1");
+  run(*shim, "c1");
+  for (int i = 0; i < 2000; ++i) exec(*shim, "c1", "e" + std::to_string(i), {"/bin/true"});
+  for (const std::size_t begin : {log_of("c1").size(), log_of("c1").size()}) {
+    ::kill(only_shim().pid, SIGUSR1);
+    std::string report;
+    shim->until([&] {
+      std::istringstream lines(log_of("c1").substr(begin));
+      report.clear();
+      for (std::string line; std::getline(lines, line);)
+        if (std::isdigit(static_cast<unsigned char>(line[0])))
+          report += line.substr(line.find(' ') + 1);
+      return report.ends_with('}');
+    });
+    for (int i = 0; i < 2000; ++i) {
+      const std::string exec_id = R"({"id":"e)" + std::to_string(i) + R"(",)";
+      EXPECT_NE(report.find(exec_id), std::string::npos) << exec_id;
+    }
+  }
+  shim->end_container("c1");
+  end_shim(*shim);
+}
+
 // containerd was killed between `start` and Create, or before it could ask for the end.
 TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
   make_bundle("c1");
