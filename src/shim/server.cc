@@ -63,9 +63,7 @@ class Parts {
 
  private:
   std::string describe() const;
-  void await_work(bool idle);
   Task<> serve(Fd listener);
-  Task<> end_idle_shim();
   void begin_to_leave();
   Task<> end_forgotten_shim();
   Task<std::optional<SocketLock>> lock_socket();
@@ -84,7 +82,6 @@ class Parts {
   std::optional<TaskService> task_;
   Server server_;
   TaskSet serving_;
-  TaskSet idling_;
   TaskSet forgetting_;
   TaskSet leaving_;
 };
@@ -111,8 +108,9 @@ SkipReason Parts::make_task() {
   settings.read_options = [this](const wire::Any& request) {
     return task_options(resolve_options(request, config_));
   };
-  settings.shut_down = [this] { begin_to_leave(); };
-  settings.idle = [this](bool idle) { await_work(idle); };
+  settings.lifetime.idle_timeout = config_.task.idle_timeout;
+  settings.lifetime.end = [this] { begin_to_leave(); };
+  settings.work_comes = [this] { leaving_.cancel(); };    // it has a farewell of its own
   settings.deletion += config_.task.stdio.drain_timeout;  // for output, before the unmounting
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);
@@ -149,7 +147,6 @@ void Parts::run(Fd listener) {
     forgetting_.cancel();
     forgetting_.spawn(end_forgotten_shim(), "end of a forgotten shim");
   });
-  await_work(true);  // whoever started it may have ended since
   loop_.run(shutdown_->run());
 }
 
@@ -162,23 +159,6 @@ Task<> Parts::serve(Fd listener) {
     shutdown_->ask();
     throw;
   }
-}
-
-// Nobody will ask for the end of a shim whose containerd was killed between `start` and Create, or
-// whose last Delete's client has gone (containerd issues 6860, 11916). containerd may be connected
-// all the same, and learns of the end that way.
-void Parts::await_work(bool idle) {
-  idling_.cancel();
-  if (idle)
-    idling_.spawn(end_idle_shim(), "end of an idle shim");
-  else
-    leaving_.cancel();  // what comes now has a farewell of its own
-}
-
-Task<> Parts::end_idle_shim() {
-  co_await sleep(loop_, config_.task.idle_timeout);
-  log::info("there is no container any more, and nobody has asked for the end");
-  begin_to_leave();
 }
 
 void Parts::begin_to_leave() {

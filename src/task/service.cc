@@ -39,7 +39,6 @@ types::Status status_of(const Container& container, const Process& process) {
   return types::UNKNOWN;
 }
 
-constexpr std::size_t kMostExpected = 1024;
 constexpr Duration kUndoingAtTheEnd = std::chrono::seconds(2);
 
 // To be asked before anything new is begun.
@@ -60,7 +59,8 @@ TaskService::TaskService(Reaper& reaper, EventSink& events, Settings settings)
       settings_(std::move(settings)),
       loggers_(reaper, settings_.containerd_namespace),
       readers_(std::make_shared<AbsentReaders>(reaper.loop())),
-      records_(settings_.first_bundle) {}
+      records_(settings_.first_bundle),
+      lifetime_(reaper.loop(), settings_.lifetime) {}
 
 void TaskService::serve(Server& server) {
   for (const char* name : {"containerd.task.v2.Task", "containerd.task.v3.Task"}) {
@@ -193,8 +193,9 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   if (containers_.count(request.id()) != 0 ||
       !being_created_.emplace(request.id(), Creation{}).second)
     throw Error::already_exists("container " + request.id());
-  expected_.erase(request.id());
-  if (settings_.idle) settings_.idle(false);
+  work_changes();
+  lifetime_.arrived(request.id());
+  if (settings_.work_comes) settings_.work_comes();
   auto stop = std::make_shared<Event>();
   auto given_up = [this, id = request.id(), stop] {
     create_given_up(id);
@@ -222,6 +223,7 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   }
   const bool exists = !failure;
   if (exists) containers_[id] = made;
+  work_changes();
   being_created_[id].over->set();
   // Whoever asked for it does not know that it exists, and would not delete it. One that cannot be
   // removed now is killed, and stays, to be deleted later.
@@ -240,7 +242,7 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   if (being_created_.empty()) none_being_created_.set();
   if (failure) {
     if (made && !exists && !made->is_left()) records_.remove(id);
-    work_has_gone();
+    work_changes();
     std::rethrow_exception(failure);
   }
   co_return made->process("")->pid();
@@ -284,7 +286,7 @@ Task<std::shared_ptr<Process>> TaskService::remove_process(Process::Stop stop,
   if (whole && entry != containers_.end() && entry->second == container) {
     records_.remove(container->id());
     containers_.erase(entry);
-    work_has_gone();
+    work_changes();
   }
   co_return process;
 }
@@ -399,8 +401,7 @@ std::string TaskService::describe() const {
 }
 
 Task<wire::Empty> TaskService::shutdown(api::ShutdownRequest) {
-  shutdown_asked_ = true;
-  if (has_no_work()) settings_.shut_down();
+  lifetime_.ask_for_end();
   co_return wire::Empty();
 }
 
@@ -410,30 +411,21 @@ void TaskService::create_given_up(const std::string& id) {
   auto create = being_created_.find(id);
   if (create == being_created_.end()) return;
   create->second.awaited = false;
-  work_has_gone();
+  work_changes();
 }
 
-bool TaskService::has_no_work() const {
-  bool awaited = std::any_of(being_created_.begin(), being_created_.end(),
-                             [](const auto& create) { return create.second.awaited; });
-  return containers_.empty() && !awaited && expected_.empty();
+bool TaskService::is_wanted() const {
+  return !containers_.empty() ||
+         std::any_of(being_created_.begin(), being_created_.end(),
+                     [](const auto& create) { return create.second.awaited; });
 }
+
+bool TaskService::has_no_work() const { return !is_wanted() && !lifetime_.expects(); }
 
 Task<wire::Empty> TaskService::expect(api::ConnectRequest request) {
   check_identifier(request.id(), "container id");
-  if (expected_.size() < kMostExpected) {
-    expected_[request.id()] = reaper_.loop().now() + settings_.expectation.count();
-    operations_.spawn(expect_no_more(request.id()), "expect " + request.id());
-  }
+  lifetime_.expect(request.id());
   co_return wire::Empty();
-}
-
-Task<> TaskService::expect_no_more(std::string id) {
-  co_await sleep(reaper_.loop(), settings_.expectation);
-  auto expected = expected_.find(id);
-  if (expected == expected_.end() || expected->second > reaper_.loop().now()) co_return;
-  expected_.erase(expected);
-  work_has_gone();
 }
 
 Task<> TaskService::creates_finished() {
@@ -448,7 +440,7 @@ void TaskService::publish_exits() {
 }
 
 bool TaskService::is_forgotten() const {
-  return !containers_.empty() && being_created_.empty() && expected_.empty() &&
+  return !containers_.empty() && being_created_.empty() && !lifetime_.expects() &&
          std::all_of(containers_.begin(), containers_.end(), [](const auto& entry) {
            const Container& container = *entry.second;
            return container.process("")->state() == State::stopped &&
@@ -456,13 +448,10 @@ bool TaskService::is_forgotten() const {
          });
 }
 
-// A request to shut down that came while there were containers is remembered: clients send it once
-// (containerd issue 12344). But whoever took the last container away is about to ask for the end
-// himself, and a connection that closes right behind an answer may cost a Go client the answer.
-void TaskService::work_has_gone() {
-  if (shutdown_asked_ && has_no_work()) operations_.spawn(end_after_farewell(), "end");
-  const bool idle = containers_.empty() && being_created_.empty();
-  if (idle && settings_.idle) settings_.idle(true);
+void TaskService::work_changes() {
+  using Work = Lifetime::Work;
+  const Work of_nobody = being_created_.empty() ? Work::none : Work::unwanted;
+  lifetime_.set_work(is_wanted() ? Work::wanted : of_nobody);
 }
 
 void TaskService::tidy_up() {
@@ -475,11 +464,6 @@ Task<> TaskService::tidy_up_later() {
   release_unused_memory();
   if (std::exchange(code_unmapped_, true)) co_return;
   unmap_unused_code();
-}
-
-Task<> TaskService::end_after_farewell() {
-  co_await sleep(reaper_.loop(), settings_.farewell);
-  if (has_no_work()) settings_.shut_down();
 }
 
 }  // namespace thinshim

@@ -17,6 +17,7 @@
 #include "async/sync.h"
 #include "task/container.h"
 #include "task/group_records.h"
+#include "task/lifetime.h"
 #include "ttrpc/server.h"
 
 namespace thinshim {
@@ -53,17 +54,10 @@ class TaskService {
     // How long a deletion may take, though its client waits: then the runtime, or the unmounting,
     // is killed, and the next attempt begins anew.
     Duration deletion = std::chrono::minutes(1);
-    // How long the shim stays for its clients after the last container, where the end was asked for
-    // before.
-    Duration farewell = std::chrono::seconds(3);
-    // For how long a container is expected that `start` has sent here.
-    Duration expectation = std::chrono::seconds(10);
-    // Called when the last container is gone and the client has asked for the end; more than once
-    // where it has not come by then.
-    std::function<void()> shut_down;
-    // Called with true whenever the last container is gone, with false when one is asked for; may
-    // be missing.
-    std::function<void(bool)> idle;
+    // How long the shim stays without a container; its `end` is called when it is to go.
+    Lifetime::Settings lifetime = {};
+    // Called when a container is asked for; may be missing.
+    std::function<void()> work_comes = {};
   };
   TaskService(Reaper& reaper, EventSink& events, Settings settings);
   TaskService(const TaskService&) = delete;
@@ -133,11 +127,10 @@ class TaskService {
   std::function<void()> abandoned(Process::Stop stop);
   Task<> stop_later(Process::Stop stop);
   void create_given_up(const std::string& id);
-  void work_has_gone();
+  bool is_wanted() const;  // a container, or one that a client waits for
+  void work_changes();
   void tidy_up();
   Task<> tidy_up_later();
-  Task<> end_after_farewell();
-  Task<> expect_no_more(std::string id);
 
   Reaper& reaper_;
   EventSink& events_;
@@ -147,8 +140,7 @@ class TaskService {
   GroupRecords records_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::map<std::string, Creation> being_created_;
-  std::map<std::string, std::uint64_t> expected_;  // until when, by the loop's clock
-  bool shutdown_asked_ = false;
+  Lifetime lifetime_;
   Event none_being_created_;
   Event ending_;
   TaskSet operations_;

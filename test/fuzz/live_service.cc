@@ -89,9 +89,9 @@ TaskService::Settings LiveService::service_settings(Settings settings) {
   made.containerd_namespace = "fuzz";
   made.address = "unix:///fuzz";
   made.patience = 5ms;
-  made.farewell = 1ms;
-  made.expectation = 5ms;
-  made.shut_down = [] {};
+  made.lifetime.farewell = 1ms;
+  made.lifetime.expectation = 5ms;
+  made.lifetime.end = [] {};
   made.read_options = [this, settings](const wire::Any& request) {
     touched_ = true;
     wire::Any unnamed = request;

@@ -139,7 +139,7 @@ TaskService::Settings Play::settings(const std::string& directory) {
     return options;
   };
   made.deletion += Config().task.stdio.drain_timeout;
-  made.shut_down = [] {};
+  made.lifetime.end = [] {};
   return made;
 }
 

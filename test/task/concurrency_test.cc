@@ -37,7 +37,7 @@ TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneAtItsEnd) {
   hang_up(*other);
   EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
   runtime.open("create");
-  until([&] { return sink.count(kTopicDelete) == 1 && idle_calls > 0; });
+  until([&] { return sink.count(kTopicDelete) == 1 && service_under_test->being_created() == 0; });
   EXPECT_EQ(sink.history(), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
   EXPECT_TRUE(creating->error.has_value());
   EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
@@ -93,7 +93,7 @@ TEST_F(Concurrency, ACreateWhoseTimeIsOverIsUndoneAtItsEnd) {
   EXPECT_REFUSED(create_begin(create_request("c1")), already_exists,
                  "container c1: already exists");
   runtime.open("create");
-  until([&] { return sink.count(kTopicDelete) == 1 && idle_calls > 0; });
+  until([&] { return sink.count(kTopicDelete) == 1 && service_under_test->being_created() == 0; });
   EXPECT_EQ(sink.history(), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
   EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
   EXPECT_TRUE(own_children().empty());

@@ -59,11 +59,10 @@ TaskTest::TaskTest(Duration deletion) : TaskCalls(loop, socket), options(default
   settings.address = "unix://" + socket;
   settings.read_options = [this](const wire::Any&) { return options; };
   settings.patience = kPatience;
-  settings.farewell = kFarewell;
-  settings.expectation = kExpectation;
+  settings.lifetime.farewell = kFarewell;
+  settings.lifetime.expectation = kExpectation;
+  settings.lifetime.end = [this] { ++shutdowns; };
   settings.deletion = deletion;
-  settings.shut_down = [this] { ++shutdowns; };
-  settings.idle = [this](bool idle) { idle_calls += idle; };
   service_under_test.emplace(*reaper, sink, std::move(settings));
   service_under_test->serve(*server);
   serving.spawn(server->serve(listen_at(socket)), "serve");

@@ -99,7 +99,6 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   std::optional<Reaper> reaper{loop};
   RecordingSink sink;
   int shutdowns = 0;
-  int idle_calls = 0;
   // What clients send for options is taken for this: the product's defaults, but for the runtime.
   TaskService::Options options;
   std::optional<TaskService> service_under_test;
