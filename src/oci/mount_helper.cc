@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -51,7 +52,14 @@ void kill_descendants(pid_t helper) {
   ::_exit(WEXITSTATUS(status));
 }
 
-[[noreturn]] void guard_helper(const Command& command, pid_t parent) {
+// Tells whoever waits why there is no helper.
+[[noreturn]] void end_without_helper(const std::exception& failure, const Fd& report) {
+  const std::string text = failure.what();
+  [[maybe_unused]] ssize_t n = ::write(report.get(), text.data(), text.size());
+  ::_exit(127);
+}
+
+[[noreturn]] void guard_helper(const Command& command, pid_t parent, const Fd& report) {
   sigset_t wanted, none;
   sigemptyset(&none);
   sigemptyset(&wanted);
@@ -63,20 +71,24 @@ void kill_descendants(pid_t helper) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(1);
-  pid_t helper = 0;
+  std::optional<StartedProgram> program;
   try {
-    helper = start_command(command);
+    program = start_command(command);
   } catch (const std::exception& failure) {
-    const std::string text = failure.what();
-    [[maybe_unused]] ssize_t n = ::write(command.fds.at(2), text.data(), text.size());
-    ::_exit(127);
+    end_without_helper(failure, report);
   }
+  const pid_t helper = program->pid();
   // In a bundle, `delete` would take us for a server that lives (shim/dying.h).
   [[maybe_unused]] const int ignored = ::chdir("/");
   while (::getppid() == parent) {
     int status = 0;
     if (::waitpid(helper, &status, WNOHANG) == helper) {
       ::sigprocmask(SIG_SETMASK, &none, nullptr);
+      try {
+        program->check();
+      } catch (const std::exception& failure) {
+        end_without_helper(failure, report);
+      }
       end_with(status);
     }
     siginfo_t news;
@@ -93,12 +105,16 @@ Fd open_place(const std::string& rootfs) {
 }  // namespace
 
 int run_mount_helper(const Command& command) {
-  find_program(command.program);  // throws the words for one that is not there
+  const Pipe report = make_pipe(O_NONBLOCK);
   const pid_t self = ::getpid();
   // Not fork(), as in process/run.cc.
   const pid_t guard = check(::_Fork(), "start a mount helper");
-  if (guard == 0) guard_helper(command, self);
-  return wait_status(guard);
+  if (guard == 0) guard_helper(command, self, report.write);
+  const int status = wait_status(guard);
+  char text[1024];
+  const ssize_t size = ::read(report.read.get(), text, sizeof text);
+  if (size > 0) throw Error::unknown(std::string(text, static_cast<std::size_t>(size)));
+  return status;
 }
 
 Fd begin_mounting(const std::string& rootfs) {

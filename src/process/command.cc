@@ -2,87 +2,23 @@
 #include "process/command.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <list>
+#include <optional>
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/file.h"
+#include "process/launch.h"
 #include "process/open_files.h"
 
 namespace thinshim {
 namespace {
-
-// All that the child needs, prepared beforehand: between vfork and exec it may only make system
-// calls.
-struct Launch {
-  const char* path;
-  char* const* argv;
-  char* const* envp;
-  const char* directory;
-  const int* sources;
-  int* parked;
-  int count;
-  int death_signal;
-  pid_t parent;
-  bool own_group;
-  bool usual_umask;
-  const rlimit* open_files;
-};
-
-// Runs in the child, on the parent's memory. Returns the errno of what failed.
-int become_program(const Launch& launch) {
-  struct sigaction standard{};
-  standard.sa_handler = SIG_DFL;
-  sigaction(SIGPIPE, &standard, nullptr);  // the only one that the shim changes
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);  // the shim's own choice, not the container's
-  if (launch.death_signal && prctl(PR_SET_PDEATHSIG, launch.death_signal) < 0) return errno;
-  if (launch.death_signal && getppid() != launch.parent) return ECHILD;  // it was dead before
-  if (launch.own_group && setpgid(0, 0) < 0) return errno;
-  if (launch.usual_umask) umask(022);
-  if (launch.directory && chdir(launch.directory) < 0) return errno;
-  // Out of the way of the numbers that they will get, so that no source is overwritten before its
-  // turn.
-  for (int i = 0; i < launch.count; ++i) {
-    launch.parked[i] = fcntl(launch.sources[i], F_DUPFD_CLOEXEC, launch.count);
-    if (launch.parked[i] < 0) return errno;
-  }
-  for (int i = 0; i < launch.count; ++i)
-    if (dup2(launch.parked[i], i) < 0) return errno;
-  close_from(launch.count);
-  // Now that the descriptors parked above it are closed.
-  if (launch.open_files && setrlimit(RLIMIT_NOFILE, launch.open_files) < 0) return errno;
-  execve(launch.path, launch.argv, launch.envp);
-  return errno;
-}
-
-[[gnu::noinline]] pid_t vfork_and_exec(const Launch& launch, volatile int& failure) {
-  pid_t pid = vfork();
-  if (pid == 0) {
-    failure = become_program(launch);
-    _exit(127);
-  }
-  if (pid < 0) failure = errno;
-  return pid;
-}
-
-// Not faccessat(3) with AT_EACCESS: that is faccessat2(2), and what a seccomp filter refuses which
-// does not know that call is no answer about the file.
-bool is_program(const std::string& path) {
-  struct stat status{};
-  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-         ::access(path.c_str(), X_OK) == 0;
-}
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> result;
@@ -90,6 +26,33 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   for (const std::string& string : strings) result.push_back(const_cast<char*>(string.c_str()));
   result.push_back(nullptr);
   return result;
+}
+
+bool is_searched(const std::string& program) { return program.find('/') == std::string::npos; }
+
+// Where it may be, as execvp(3) looks for it.
+std::vector<std::string> paths_of(const std::string& program) {
+  if (!is_searched(program)) return {program};
+  std::vector<std::string> paths;
+  const char* variable = std::getenv("PATH");
+  const std::string directories = variable ? variable : "";
+  for (std::size_t begin = 0; begin <= directories.size() && !program.empty();) {
+    const std::size_t end = std::min(directories.find(':', begin), directories.size());
+    const std::string directory = directories.substr(begin, end - begin);
+    paths.push_back((directory.empty() ? "." : directory) + "/" + program);
+    begin = end + 1;
+  }
+  return paths;
+}
+
+// See Launch::highest.
+int highest_to_close() {
+  static const bool has_close_range = ::close_range(~0u, ~0u, 0) == 0;
+  int highest = -1;
+  if (has_close_range) return highest;
+  for (const std::string& name : entries_of("/proc/self/fd"))
+    highest = std::max(highest, std::atoi(name.c_str()));
+  return highest;
 }
 
 }  // namespace
@@ -105,63 +68,137 @@ std::vector<std::string> inherited_environment(const std::vector<std::string>& w
   return result;
 }
 
-std::string find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return name;
-  const char* path = std::getenv("PATH");
-  std::string directories = path ? path : "";
-  for (std::size_t begin = 0; begin <= directories.size() && !name.empty();) {
-    std::size_t end = std::min(directories.find(':', begin), directories.size());
-    std::string directory = directories.substr(begin, end - begin);
-    std::string candidate = (directory.empty() ? "." : directory) + "/" + name;
-    if (is_program(candidate)) return candidate;
-    begin = end + 1;
-  }
-  throw Error(Code::unknown, "exec: \"" + name + "\": executable file not found in $PATH", ENOENT);
+// What the child of a start uses, and what became of it.
+class ProgramStart {
+ public:
+  explicit ProgramStart(const Command& command);
+  pid_t begin();
+  bool is_over() const { return launch_.in_use == 0; }
+  // Once it is over: keeps the failure, where there is one, and nothing else.
+  void finish();
+  const std::optional<Error>& failure() const { return failure_; }
+
+ private:
+  Error failure_of(int errnum) const;
+
+  const std::string program_;
+  std::vector<std::string> paths_;
+  std::vector<std::string> arguments_;
+  std::vector<std::string> environment_;
+  std::string directory_;
+  std::vector<int> sources_;
+  std::vector<int> parked_;
+  std::vector<char*> path_pointers_;
+  std::vector<char*> argv_;
+  std::vector<char*> envp_;
+  std::unique_ptr<char[]> stack_;
+  Launch launch_{};
+  std::optional<Error> failure_;
+};
+
+ProgramStart::ProgramStart(const Command& command)
+    : program_(command.program),
+      paths_(paths_of(command.program)),
+      arguments_(command.arguments),
+      environment_(command.environment),
+      directory_(command.directory),
+      sources_(command.fds),
+      stack_(new char[kLaunchStack]) {
+  arguments_.insert(arguments_.begin(), command.name.empty() ? command.program : command.name);
+  if (sources_.size() < 3) sources_.resize(3, -1);
+  parked_.resize(sources_.size());
+  path_pointers_ = pointers(paths_);
+  argv_ = pointers(arguments_);
+  envp_ = pointers(environment_);
+  launch_.paths = path_pointers_.data();
+  launch_.is_search = is_searched(command.program);
+  launch_.argv = argv_.data();
+  launch_.envp = envp_.data();
+  launch_.directory = directory_.empty() ? nullptr : directory_.c_str();
+  launch_.sources = sources_.data();
+  launch_.parked = parked_.data();
+  launch_.count = static_cast<int>(sources_.size());
+  launch_.highest = highest_to_close();
+  launch_.open_files = open_files_limit_of_programs();
+  launch_.death_signal = command.death_signal;
+  launch_.parent = ::getpid();
+  launch_.own_group = command.own_group;
+  launch_.usual_umask = command.usual_umask;
 }
 
-pid_t start_command(const Command& command) {
-  std::string path = find_program(command.program);
-  std::vector<std::string> arguments = command.arguments;
-  arguments.insert(arguments.begin(), command.name.empty() ? command.program : command.name);
-  std::vector<char*> argv = pointers(arguments);
-  std::vector<char*> envp = pointers(command.environment);
-
-  std::vector<int> sources = command.fds;
-  if (sources.size() < 3) sources.resize(3, -1);
+pid_t ProgramStart::begin() {
   Fd null;
-  for (int& source : sources) {
+  for (int& source : sources_) {
     if (source >= 0) continue;
     if (!null) null = open_file("/dev/null", O_RDWR);
     source = null.get();
   }
-  std::vector<int> parked(sources.size());
-  Launch launch{path.c_str(),
-                argv.data(),
-                envp.data(),
-                command.directory.empty() ? nullptr : command.directory.c_str(),
-                sources.data(),
-                parked.data(),
-                static_cast<int>(sources.size()),
-                command.death_signal,
-                ::getpid(),
-                command.own_group,
-                command.usual_umask,
-                open_files_limit_of_programs()};
-
-  // The child shares our memory until it is the program, so what it undoes there is undone here
-  // too.
-  const bool huge_pages_off = ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1;
-  volatile int failure = 0;
-  pid_t pid = vfork_and_exec(launch, failure);
-  if (huge_pages_off) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-  if (pid < 0) throw_errno("fork/exec " + path, failure);
-  if (failure != 0) {
-    siginfo_t ignored;
-    waitid(P_PID, static_cast<id_t>(pid), &ignored,
-           WEXITED);  // it is gone already; nobody else knows it
-    throw_errno("fork/exec " + path, failure);
-  }
+  const pid_t pid = begin_launch(launch_, stack_.get());
+  if (pid < 0) throw failure_of(errno);
   return pid;
+}
+
+Error ProgramStart::failure_of(int errnum) const {
+  if (launch_.is_missing)
+    return {Code::unknown, "exec: \"" + program_ + "\": executable file not found in $PATH",
+            ENOENT};
+  const std::string path = launch_.failed_path ? launch_.failed_path : program_;
+  return {Code::unknown, "fork/exec " + path + ": " + errno_text(errnum), errnum};
+}
+
+void ProgramStart::finish() {
+  if (launch_.failure != 0) failure_ = failure_of(launch_.failure);
+  stack_.reset();
+  paths_ = arguments_ = environment_ = {};
+  path_pointers_ = argv_ = envp_ = {};
+  sources_ = parked_ = {};
+}
+
+namespace {
+
+// Those that the child still uses. They are not destroyed with the program: neither is the child.
+struct UnderWay {
+  std::list<std::shared_ptr<ProgramStart>> starts;
+  bool huge_pages_off = false;  // before the first
+};
+UnderWay& under_way() {
+  static UnderWay& all = *new UnderWay;
+  return all;
+}
+
+}  // namespace
+
+void finish_starts() {
+  UnderWay& all = under_way();
+  if (all.starts.empty()) return;
+  all.starts.remove_if([](const auto& start) {
+    if (!start->is_over()) return false;
+    start->finish();
+    return true;
+  });
+  if (all.starts.empty() && all.huge_pages_off) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+}
+
+void StartedProgram::check() const {
+  finish_starts();
+  if (start_->failure()) throw *start_->failure();
+}
+
+StartedProgram start_command(const Command& command) {
+  finish_starts();
+  auto start = std::make_shared<ProgramStart>(command);
+  UnderWay& all = under_way();
+  if (all.starts.empty()) all.huge_pages_off = ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1;
+  all.starts.push_back(start);
+  // Programs inherit it, until the moment at which they run.
+  if (all.huge_pages_off) ::prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+  try {
+    const pid_t pid = start->begin();
+    return {pid, std::move(start)};
+  } catch (...) {
+    finish_starts();
+    throw;
+  }
 }
 
 }  // namespace thinshim

@@ -5,7 +5,9 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace thinshim {
@@ -35,13 +37,32 @@ struct Command {
 // The environment of this process, less the variables named.
 std::vector<std::string> inherited_environment(const std::vector<std::string>& without = {});
 
-// The absolute path of a program as execvp would find it. Throws Error with the words of Go's
-// exec.LookPath, `exec: "NAME": executable file not found in $PATH`, which is what users of the
-// stock shim know.
-std::string find_program(const std::string& name);
+class ProgramStart;
 
-// Starts the program and returns its pid. For the Reaper, who owns every child. Throws Error
-// "fork/exec PATH: reason".
-pid_t start_command(const Command& command);
+// A program that was started. It may not run yet, and where it lies on a file system that hangs it
+// does not run for long: nobody waits for that (process/launch.h).
+class StartedProgram {
+ public:
+  StartedProgram(pid_t pid, std::shared_ptr<ProgramStart> start)
+      : pid_(pid), start_(std::move(start)) {}
+  pid_t pid() const { return pid_; }
+  // Throws Error where the program could not be run: "fork/exec PATH: reason", or, where it is not
+  // in PATH, `exec: "NAME": executable file not found in $PATH`, the words of Go's exec.LookPath,
+  // which users of the stock shim know. That is known once the child has ended, or has closed the
+  // descriptors that it was given; as long as it is not known this does nothing.
+  void check() const;
+
+ private:
+  pid_t pid_;
+  std::shared_ptr<ProgramStart> start_;
+};
+
+// Starts the program. For the Reaper, who owns every child. Throws Error where there is no child,
+// for want of memory, say: "fork/exec PATH: reason".
+StartedProgram start_command(const Command& command);
+
+// Frees what was needed for those that run by now, or could not be run, and has huge pages off
+// again, which they must not inherit. start_command() and check() do it too.
+void finish_starts();
 
 }  // namespace thinshim

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -24,6 +25,7 @@ struct Child::State {
   pid_t pid;
   Event exited;
   Exit exit;
+  std::optional<StartedProgram> program;
 
   State(Reaper& owner, pid_t number) : reaper(owner), pid(number) { reaper.known_[pid] = this; }
   ~State() {
@@ -45,6 +47,9 @@ TimedWait Child::wait(Duration limit) {
   return TimedWait(state_->reaper.loop(), state_->exited, limit);
 }
 const Exit& Child::exit() const { return state_->exit; }
+void Child::check_started() const {
+  if (state_->program) state_->program->check();
+}
 
 void Child::signal(int number) const {
   if (exited()) throw already_finished();
@@ -110,7 +115,12 @@ Reaper::Reaper(Loop& loop) : loop_(loop), signals_(loop, {SIGCHLD}) {
 
 Reaper::~Reaper() = default;
 
-Child Reaper::start(const Command& command) { return take(start_command(command)); }
+Child Reaper::start(const Command& command) {
+  StartedProgram program = start_command(command);
+  Child child = take(program.pid());
+  child.state_->program.emplace(std::move(program));
+  return child;
+}
 
 Child Reaper::start_in_turn(const Command& command, Mutex::Guard turn) {
   Child child = start(command);
@@ -180,6 +190,7 @@ void Reaper::reap_older_orphans() {
 }
 
 void Reaper::sweep() {
+  finish_starts();  // where nobody asks what became of one
   if (!holds_.empty()) return sweep_under_hold();
   for (;;) {
     Answer answer = ask(P_ALL, 0, 0);

@@ -61,6 +61,9 @@ class Child {
   // The same for a while: whether it has exited.
   TimedWait wait(Duration limit);
   const Exit& exit() const;
+  // Throws Error where it was to be a program and could not be: its exit says nothing then. See
+  // StartedProgram::check().
+  void check_started() const;
   // Sends a signal. Throws already_finished() where it has exited.
   void signal(int number) const;
   // Sends SIGKILL where it has not exited, and goes on where the kernel refuses that (a security
@@ -84,12 +87,11 @@ class Reaper {
 
   Loop& loop() { return loop_; }
 
-  // Runs a program. Throws Error where it cannot be started.
+  // Runs a program, without waiting until it runs. Throws Error where there is no child.
   Child start(const Command& command);
   // `Mutex::Guard turn = co_await reaper.turn();` comes before start_in_turn(): one start in a
-  // round of the loop, in order. A start takes as long as a hundred other things, and the program
-  // may have ended by then: its caller would go on at once to what starts the next, and nobody
-  // would ever ask what else there is to do.
+  // round of the loop, in order. A start takes as long as a hundred other things: others have their
+  // turn between two.
   Mutex::Locking turn() { return turn_.lock(); }
   Child start_in_turn(const Command& command, Mutex::Guard turn);
   // A child that was forked elsewhere in this process, just now.

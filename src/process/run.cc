@@ -152,6 +152,7 @@ Task<Output> run(Reaper& reaper, Command command, Event* stop, Stderr where) {
   co_await std::move(ending);
   text.finish();
   if (rest) rest->finish();
+  child.check_started();
   output.exit = child.exit();
   co_return output;
 }

@@ -28,9 +28,9 @@ struct Output {
 // (containerd issue 4434). Throws Error where the program cannot be started; how it ends is the
 // caller's business.
 //
-// Once `stop`, where there is one, is set, the program is killed; its end is waited for, but no
-// longer than two seconds, for the kernel may not let it go: then Error is thrown, and who reaps it
-// is nobody's concern. Cancelling the task kills it too.
+// Once `stop`, where there is one, is set, the program is killed, or what was to become it; its end
+// is waited for, but no longer than two seconds, for the kernel may not let it go: then Error is
+// thrown, and who reaps it is nobody's concern. Cancelling the task kills it too.
 Task<Output> run(Reaper& reaper, Command command, Event* stop = nullptr,
                  Stderr where = Stderr::with_stdout);
 

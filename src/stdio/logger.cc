@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 
 // How long an exit may take to arrive behind the end of the process's descriptors.
 constexpr Duration kExitLimit = 1s;
+constexpr const char* kStartFailed = "failed to start the logger";
 // What a logger gets that does not end by itself.
 constexpr struct {
   int number;
@@ -127,7 +128,7 @@ Logger Loggers::launch(const Start& start, Fd ready) {
     watching_.spawn(watch(logger.state_), "watch the logger " + start.uri.path);
     return logger;
   } catch (const Error& error) {
-    throw error.in("failed to start the logger");
+    throw error.in(kStartFailed);
   }
 }
 
@@ -149,6 +150,11 @@ Task<Logger> Loggers::start(Start start, Event* stop) {
   watch.reset();
   const bool stopped = stop && stop->is_set();
   const bool answered = in_time && !stopped;
+  try {
+    state.child.check_started();
+  } catch (const Error& error) {
+    throw error.in(kStartFailed);
+  }
   if (answered && says_ready(start.uri, answer)) {
     state.ready = true;
     if (state.is_file) {

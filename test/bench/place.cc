@@ -158,7 +158,7 @@ Place::Starting Place::begin_start(const std::string& id) const {
   Command command = shim_command(id, {"start"});
   command.directory = bundle(id);
   command.fds = {input.read.get(), answer.write.get(), answer.write.get()};
-  const pid_t pid = start_command(command);
+  const pid_t pid = start_command(command).pid();
   return {pid, std::move(answer.read)};
 }
 
@@ -184,7 +184,7 @@ Run Place::remove(const std::string& id) const {
   command.directory = bundle(id);
   command.fds = {-1, output.write.get(), -1};
   const Stopwatch watch;
-  const pid_t pid = start_command(command);
+  const pid_t pid = start_command(command).pid();
   output.write.reset();
   Run run;
   run.output = read_to_end(output.read.get());
@@ -205,7 +205,7 @@ Run Place::runtime(const Words& arguments) const {
   command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
   command.environment = inherited_environment();
   const Stopwatch watch;
-  const pid_t pid = start_command(command);
+  const pid_t pid = start_command(command).pid();
   int status = 0;
   const rusage usage = wait_for(pid, status);
   const double milliseconds = watch.milliseconds();

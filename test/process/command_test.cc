@@ -15,13 +15,18 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/proc.h"
+#include "process/launch.h"
 #include "process/open_files.h"
 #include "process/run.h"
+#include "support/hung_file_system.h"
+#include "support/own_mounts.h"
 #include "support/temp_dir.h"
 
 namespace thinshim {
 namespace {
 
+using test::HungFileSystem;
 using test::TempDir;
 
 class CommandTest : public testing::Test {
@@ -130,13 +135,14 @@ TEST_F(CommandTest, TellsWhyAProgramCannotBeStarted) {
     std::string program, reason;
   } cases[] = {{"/nowhere/runc", "fork/exec /nowhere/runc: no such file or directory"},
                {dir / "text", "fork/exec " + dir.path() + "/text: permission denied"},
+               {"", "exec: \"\": executable file not found in $PATH"},
                {"no-such-program-anywhere",
                 "exec: \"no-such-program-anywhere\": executable file not found in $PATH"}};
   for (const auto& [program, reason] : cases) {
     try {
       Command command;
       command.program = program;
-      reaper_.start(command);
+      loop_.run(run(reaper_, command));
       ADD_FAILURE() << program << " was started";
     } catch (const Error& error) {
       EXPECT_EQ(error.what(), reason);
@@ -152,27 +158,109 @@ TEST_F(CommandTest, LeavesOurOwnChoiceOfPageSizeAlone) {
   prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
 }
 
-TEST_F(CommandTest, PassesOverDirectoriesInPath) {
-  TempDir dir;
-  make_directories(dir / "a/mine", 0755);
-  make_directories(dir / "b", 0755);
-  write_file(dir / "b/mine", "#!/bin/sh\n", 0700);
-  std::string old = getenv("PATH");
-  setenv("PATH", (dir.path() + "/a:" + dir.path() + "/b").c_str(), 1);
-  EXPECT_EQ(find_program("mine"), dir / "b/mine");
-  setenv("PATH", old.c_str(), 1);
-}
+// PATH for a while.
+class Path {
+ public:
+  explicit Path(const std::string& directories) { setenv("PATH", directories.c_str(), 1); }
+  ~Path() { setenv("PATH", before_.c_str(), 1); }
+  Path(const Path&) = delete;
+  Path& operator=(const Path&) = delete;
+
+ private:
+  const std::string before_ = getenv("PATH");
+};
 
 TEST_F(CommandTest, FindsProgramsInPath) {
   TempDir dir;
-  write_file(dir / "mine", "#!/bin/sh\n", 0700);
-  std::string old = getenv("PATH");
-  setenv("PATH", ("/nowhere:" + dir.path() + ":" + old).c_str(), 1);
-  EXPECT_EQ(find_program("mine"), dir / "mine");
-  setenv("PATH", old.c_str(), 1);
-  EXPECT_THROW(find_program("mine"), Error);
-  EXPECT_THROW(find_program(""), Error);
-  EXPECT_EQ(find_program("./x/y"), "./x/y");
+  for (const char* name : {"directory/mine", "text", "b"}) make_directories(dir / name, 0755);
+  write_file(dir / "text/mine", "no program", 0600);
+  write_file(dir / "b/mine", "#!/bin/sh\necho \"$0\"\n", 0700);
+  Command command;
+  command.program = "mine";
+  const Path path("/nowhere:" + (dir / "directory") + ":" + (dir / "text") + ":" + (dir / "b"));
+  EXPECT_EQ(loop_.run(run(reaper_, command)).text, dir / "b/mine\n");
+}
+
+TEST_F(CommandTest, TakesWhatItFindsInPathForTheProgramThoughItCannotRun) {
+  TempDir dir;
+  make_directories(dir / "b", 0755);
+  write_file(dir / "mine", "#!/nowhere/sh\n", 0700);
+  write_file(dir / "b/mine", "#!/bin/sh\n", 0700);
+  Command command;
+  command.program = "mine";
+  const Path path(dir.path() + ":" + (dir / "b"));
+  try {
+    loop_.run(run(reaper_, command));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(), "fork/exec " + (dir / "mine") + ": no such file or directory");
+  }
+}
+
+// What hangs is a program's file, or a directory in PATH.
+class HungCommand : public CommandTest {
+ protected:
+  static void SetUpTestSuite() { test::have_own_mounts(); }
+  static Task<> tell_failure(Task<Output> running, std::string& failure) {
+    try {
+      co_await std::move(running);
+    } catch (const Error& error) {
+      failure = error.what();
+    }
+  }
+  Task<> pass(Duration time) { co_await thinshim::sleep(loop_, time); }
+
+  // It is started, others run meanwhile, it is given up as any other, and leaves nothing behind.
+  void expect_nobody_waits_for(const Command& command) {
+    Event stop;
+    std::string failure;
+    TaskSet waiting;
+    waiting.spawn(tell_failure(run(reaper_, command, &stop), failure), "run");
+    ASSERT_TRUE(hung_.is_waited_for());
+    const std::vector<pid_t> children = own_children();
+    EXPECT_EQ(shell("echo meanwhile").text, "meanwhile\n");
+    EXPECT_FALSE(waiting.empty());
+    stop.set();
+    loop_.run(waiting.wait_empty());
+    EXPECT_NE(failure.find("cannot be killed"), std::string::npos) << failure;
+    EXPECT_EQ(own_children(), children) << "it sleeps in the kernel";
+    hung_.end();
+    for (int i = 0; i < 2000 && !own_children().empty(); ++i) loop_.run(pass(Duration(5)));
+    EXPECT_EQ(own_children(), std::vector<pid_t>());
+  }
+
+  TempDir dir_;
+  HungFileSystem hung_{dir_ / "hung"};
+};
+
+TEST_F(HungCommand, HoldsUpNobodyWhereItsFileCannotBeRead) {
+  Command command;
+  command.program = hung_.file();
+  expect_nobody_waits_for(command);
+}
+
+TEST_F(HungCommand, HoldsUpNobodyWhereItIsSearchedInVain) {
+  Command command;
+  command.program = "mine";
+  const Path path((dir_ / "hung") + ":/usr/bin:/bin");
+  expect_nobody_waits_for(command);
+}
+
+TEST_F(HungCommand, HoldsUpNobodyWhereItsDirectoryHangs) {
+  Command command;
+  command.program = "/bin/true";
+  command.directory = dir_ / "hung/directory";
+  expect_nobody_waits_for(command);
+}
+
+TEST_F(HungCommand, HasNothingOpenButItsOwnDescriptorsAndAName) {
+  Command command;
+  command.program = hung_.file();
+  const Child child = reaper_.start(command);
+  ASSERT_TRUE(hung_.is_waited_for());
+  EXPECT_EQ(entries_of("/proc/" + std::to_string(child.pid()) + "/fd").size(), 3u);
+  EXPECT_EQ(read_of_process(child.pid(), "comm"), std::string(kLaunchName) + "\n");
+  hung_.end();
 }
 
 TEST(Environment, IsInheritedLessWhatIsNamed) {

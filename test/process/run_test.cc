@@ -34,7 +34,9 @@ class RunTest : public testing::Test {
   static Command sleeper(const std::string& pid_file) {
     Command command;
     command.program = "/bin/sh";
-    command.arguments = {"-c", "echo $$ > " + pid_file + "; exec sleep 60"};
+    const std::string unfinished = pid_file + ".new";
+    command.arguments = {"-c", "echo $$ > " + unfinished + "; mv " + unfinished + " " + pid_file +
+                                   "; exec sleep 60"};
     command.environment = {"PATH=/usr/bin:/bin"};
     return command;
   }

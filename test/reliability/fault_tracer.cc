@@ -10,6 +10,7 @@
 // which is nobody's child and ends with the last process that it traces; REPORT is there then.
 // Runtimes are let go when they become a program of their own.
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -50,11 +51,11 @@ struct Fault {
   ::_exit(125);
 }
 
-// Who is forked by whom, and with vfork or not.
-std::string role_of_child(const std::string& parent, bool vforked) {
+// Who is forked by whom, and for what: what is to become a program shares its parent's memory.
+std::string role_of_child(const std::string& parent, bool shares_memory) {
   if (parent == "start") return "server";
   const std::string prefix = parent.rfind("delete", 0) == 0 ? "delete-" : "";
-  return prefix + (vforked ? "launch" : "helper");
+  return prefix + (shares_memory ? "launch" : "helper");
 }
 
 class Tracer {
@@ -77,7 +78,7 @@ class Tracer {
 
   void on_stop(pid_t process, int status);
   void on_end(pid_t process, int status);
-  void on_fork(pid_t process, int event);
+  void on_fork(pid_t process);
   bool on_exec(pid_t process);  // whether it is to be followed still
   void on_call(pid_t process);
   void enter(pid_t process, Tracee& tracee, long number, const std::uint64_t* arguments);
@@ -142,7 +143,7 @@ void Tracer::on_stop(pid_t process, int status) {
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_VFORK:
     case PTRACE_EVENT_CLONE:
-      on_fork(process, event);
+      on_fork(process);
       return go_on(process);
     case PTRACE_EVENT_EXEC:
       if (on_exec(process)) return go_on(process);
@@ -156,12 +157,14 @@ void Tracer::on_stop(pid_t process, int status) {
   }
 }
 
-void Tracer::on_fork(pid_t process, int event) {
+void Tracer::on_fork(pid_t process) {
   unsigned long child = 0;
   ::ptrace(PTRACE_GETEVENTMSG, process, nullptr, &child);
   const Tracee& parent = tracees_[process];
   const auto pid = static_cast<pid_t>(child);
-  tracees_[pid] = {role_of_child(parent.role, event == PTRACE_EVENT_VFORK), parent.counting, 0, 0};
+  const long flags =
+      ::ptrace(PTRACE_PEEKUSER, process, offsetof(user, regs.rdi), nullptr);  // clone(2)
+  tracees_[pid] = {role_of_child(parent.role, (flags & CLONE_VM) != 0), parent.counting, 0, 0};
   if (early_.erase(pid) != 0) go_on(pid);
 }
 

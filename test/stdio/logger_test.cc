@@ -3,6 +3,8 @@
 #include "stdio/logger.h"
 
 #include "logger_fixture.h"
+#include "support/hung_file_system.h"
+#include "support/own_mounts.h"
 
 namespace thinshim {
 namespace {
@@ -181,6 +183,24 @@ TEST_F(LoggerTest, ThatIsNeverReadyIsGivenUp) {
   EXPECT_GE(loop_.now() - began, 490u);
   io_.reset();
   EXPECT_TRUE(eventually([] { return !has_children(); }, 5s)) << "it is killed at once";
+}
+
+class HungLogger : public LoggerTest {
+ protected:
+  static void SetUpTestSuite() { have_own_mounts(); }
+  void TearDown() override {
+    hung_.reset();
+    LoggerTest::TearDown();
+  }
+  std::optional<HungFileSystem> hung_{std::in_place, dir_ / "hung"};
+};
+
+TEST_F(HungLogger, ThatNeverRunsIsGivenUpAsOneThatIsNeverReady) {
+  limit_loggers({.ready = 500ms});
+  const std::uint64_t began = loop_.now();
+  EXPECT_EQ(start_failure({"", "binary://" + hung_->file(), ""}),
+            "the logger " + hung_->file() + " did not call ready: it took too long");
+  EXPECT_LT(loop_.now() - began, 5000u);
 }
 
 TEST_F(LoggerTest, ThatIsNotReadyIsGivenUpWithItsCreate) {

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "process/launch.h"
+
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <cstdint>
+
+// The child never comes back from execve(2), and what the sanitizers note down of its stack would
+// stay.
+#define IN_CHILD __attribute__((no_sanitize("address", "undefined")))
+
+namespace thinshim {
+namespace {
+
+// A system call: its result, or its errno below 0.
+#if defined(__x86_64__)
+IN_CHILD inline long call(long number, long a, long b = 0, long c = 0, long d = 0, long e = 0) {
+  register long fourth __asm__("r10") = d;
+  register long fifth __asm__("r8") = e;
+  long result;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+#elif defined(__aarch64__)
+IN_CHILD inline long call(long number, long a, long b = 0, long c = 0, long d = 0, long e = 0) {
+  register long which __asm__("x8") = number;
+  register long first __asm__("x0") = a;
+  register long second __asm__("x1") = b;
+  register long third __asm__("x2") = c;
+  register long fourth __asm__("x3") = d;
+  register long fifth __asm__("x4") = e;
+  __asm__ volatile("svc 0"
+                   : "+r"(first)
+                   : "r"(which), "r"(second), "r"(third), "r"(fourth), "r"(fifth)
+                   : "memory");
+  return first;
+}
+#else
+#error "how this processor makes a system call is to be written here"
+#endif
+
+IN_CHILD inline long word(const volatile void* pointer) { return reinterpret_cast<long>(pointer); }
+
+// As the kernel has them, which is not as libc has them.
+struct KernelAction {
+  void* handler;
+  unsigned long flags;
+  void* restorer;
+  std::uint64_t mask;
+};
+
+IN_CHILD bool is_file(const char* path) {
+  struct statx status;
+  return call(SYS_statx, AT_FDCWD, word(path), 0, STATX_TYPE, word(&status)) == 0 &&
+         S_ISREG(status.stx_mode);
+}
+
+// Returns the errno of what failed. Where there are several paths, one that may not be executed
+// (EACCES) is passed over, as Go's exec.LookPath does.
+IN_CHILD int execute(Launch& launch) {
+  for (const char* const* path = launch.paths; *path; ++path) {
+    if (launch.is_search && !is_file(*path)) continue;
+    const long result = call(SYS_execve, word(*path), word(launch.argv), word(launch.envp));
+    if (launch.is_search && result == -EACCES) continue;
+    launch.failed_path = *path;
+    return static_cast<int>(-result);
+  }
+  launch.is_missing = true;
+  return ENOENT;
+}
+
+IN_CHILD int become_program(Launch& launch) {
+  call(SYS_prctl, PR_SET_NAME, word(kLaunchName));
+  const KernelAction standard{};
+  const std::uint64_t none = 0;
+  long result = 0;
+  call(SYS_rt_sigaction, SIGPIPE, word(&standard), 0, sizeof none);  // the only one that we change
+  call(SYS_rt_sigprocmask, SIG_SETMASK, word(&none), 0, sizeof none);
+  if (launch.death_signal) {
+    result = call(SYS_prctl, PR_SET_PDEATHSIG, launch.death_signal);
+    if (result < 0) return static_cast<int>(-result);
+    if (call(SYS_getppid, 0) != launch.parent) return ECHILD;  // it was dead before
+  }
+  if (launch.own_group && (result = call(SYS_setpgid, 0, 0)) < 0) return static_cast<int>(-result);
+  if (launch.usual_umask) call(SYS_umask, 022);
+  // Out of the way of the numbers that they will get, so that no source is overwritten before its
+  // turn.
+  for (int i = 0; i < launch.count; ++i) {
+    result = call(SYS_fcntl, launch.sources[i], F_DUPFD_CLOEXEC, launch.count);
+    if (result < 0) return static_cast<int>(-result);
+    launch.parked[i] = static_cast<int>(result);
+  }
+  for (int i = 0; i < launch.count; ++i) {
+    result = call(SYS_dup3, launch.parked[i], i, 0);
+    if (result < 0) return static_cast<int>(-result);
+  }
+  // Before anything that may hang: what we close is to be closed. The parked ones are above all.
+  if (launch.highest < 0) call(SYS_close_range, launch.count, static_cast<long>(~0u), 0);
+  const int last = launch.highest < 0 ? -1 : launch.highest + launch.count;
+  for (int fd = launch.count; fd <= last; ++fd) call(SYS_close, fd);
+  // Now that the descriptors parked above it are closed.
+  if (launch.open_files) {
+    result = call(SYS_prlimit64, 0, RLIMIT_NOFILE, word(launch.open_files));
+    if (result < 0) return static_cast<int>(-result);
+  }
+  if (launch.directory && (result = call(SYS_chdir, word(launch.directory))) < 0)
+    return static_cast<int>(-result);
+  return execute(launch);
+}
+
+IN_CHILD int run(void* data) {
+  Launch& launch = *static_cast<Launch*>(data);
+  launch.failure = become_program(launch);
+  return 127;
+}
+
+}  // namespace
+
+pid_t begin_launch(Launch& launch, char* stack) {
+  launch.failure = 0;
+  launch.failed_path = nullptr;
+  launch.is_missing = false;
+  launch.in_use = 1;
+  static_assert(sizeof launch.in_use == sizeof(pid_t) &&
+                decltype(launch.in_use)::is_always_lock_free);
+  constexpr int kFlags = CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD;
+  const pid_t pid = ::clone(run, stack + kLaunchStack, kFlags, &launch, nullptr, nullptr,
+                            reinterpret_cast<pid_t*>(&launch.in_use));
+  if (pid < 0) launch.in_use = 0;
+  return pid;
+}
+
+}  // namespace thinshim

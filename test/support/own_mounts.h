@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+namespace thinshim::test {
+
+// For SetUpTestSuite(): a mount namespace of this process's own, so that nothing that the tests
+// mount outlives them.
+inline void have_own_mounts() {
+  static const bool done =
+      ::unshare(CLONE_NEWNS) == 0 && ::mount("", "/", "", MS_REC | MS_PRIVATE, "") == 0;
+  ASSERT_TRUE(done) << "these tests need root";
+}
+
+}  // namespace thinshim::test
