@@ -22,8 +22,6 @@
 namespace thinshim {
 namespace {
 
-constexpr std::size_t kMaxFileSize = 1u << 20;
-
 // A node of the document, and where it stands.
 struct Value {
   const std::string& file;
@@ -296,21 +294,21 @@ YAML::Node load_only_document(const std::string& text, const std::string& file) 
   return YAML::Load(text);
 }
 
-std::string read_required(const std::string& path) {
+}  // namespace
+
+std::string read_config(const std::string& path) {
   if (path[0] != '/')
     throw Error::invalid_argument("config file " + quoted(path) + ": not an absolute path");
-  std::optional<std::string> text = read_file(path, kMaxFileSize, Links::follow);
+  std::optional<std::string> text = read_file(path, kMostConfiguration, Links::follow);
   if (!text) throw Error::not_found("config file " + quoted(path));
   return *text;
 }
 
-}  // namespace
-
 Config load_config(const std::string& requested, const std::string& environment,
                    const std::string& fallback) {
-  if (!requested.empty()) return parse_config(read_required(requested), requested);
-  if (!environment.empty()) return parse_config(read_required(environment), environment);
-  std::optional<std::string> text = read_file(fallback, kMaxFileSize, Links::follow);
+  if (!requested.empty()) return parse_config(read_config(requested), requested);
+  if (!environment.empty()) return parse_config(read_config(environment), environment);
+  std::optional<std::string> text = read_file(fallback, kMostConfiguration, Links::follow);
   return text ? parse_config(*text, fallback) : Config();
 }
 

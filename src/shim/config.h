@@ -12,6 +12,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -69,6 +70,10 @@ inline constexpr const char* kDefaultConfigFile = "/etc/thinshim/config.yaml";
 // the last may be absent. Throws Error.
 Config load_config(const std::string& requested, const std::string& environment,
                    const std::string& fallback = kDefaultConfigFile);
+
+// The text of a file that is named by its absolute path. Throws Error where it cannot be read.
+std::string read_config(const std::string& path);
+inline constexpr std::size_t kMostConfiguration = 1u << 20;  // bytes
 
 // `text` over the defaults; `file` is what errors call it. Throws Error invalid_argument.
 Config parse_config(const std::string& text, const std::string& file);

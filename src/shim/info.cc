@@ -53,7 +53,8 @@ std::string runtime_info(const Arguments& arguments, const std::string& input,
   info.mutable_version()->set_version(version);
   wire::Any request;
   if (!request.ParseFromString(input)) throw Error::invalid_argument("stdin is no runtime options");
-  const Settings settings = resolve_options(request, load_config("", arguments.config_file));
+  const Settings settings =
+      resolve_options(request, load_config(config_path_of(request), arguments.config_file));
   if (!input.empty()) *info.mutable_options() = request;
   const std::string binary = settings.config.task.runtime.binary;
   try {

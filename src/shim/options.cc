@@ -125,6 +125,14 @@ bool is_runtime_options(std::string_view type_url) {
   return type == kRuncOptions || type == kRuntimeOptions;
 }
 
+std::string config_path_of(const wire::Any& request) {
+  runtimeoptions::v1::Options generic;
+  if (without_host(request.type_url()) != kRuntimeOptions ||
+      !generic.ParseFromString(request.value()))
+    return "";
+  return generic.config_path();
+}
+
 Settings resolve_options(const wire::Any& request, const Config& base) {
   Settings settings{base, {}};
   std::string_view type = without_host(request.type_url());
@@ -133,7 +141,6 @@ Settings resolve_options(const wire::Any& request, const Config& base) {
     settings.options.MergeFrom(parse<RuncOptions>(request));
   } else if (type == kRuntimeOptions) {
     auto generic = parse<runtimeoptions::v1::Options>(request);
-    if (!generic.config_path().empty()) settings.config = load_config(generic.config_path(), "");
     settings.options = options_of(settings.config.task.runtime);
     apply_toml_options(generic.config_body(), settings.options);
   } else if (request.type_url().empty() && request.value().empty()) {

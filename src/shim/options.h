@@ -28,7 +28,7 @@
 namespace thinshim {
 
 struct Settings {
-  Config config;        // `base`, or the file that the request names
+  Config config;        // `base`
   RuncOptions options;  // binary_name, root and systemd_cgroup agree with config.task.runtime
 };
 
@@ -36,8 +36,13 @@ struct Settings {
 // are none of ours.
 bool is_runtime_options(std::string_view type_url);
 
-// An Any without type and value is no options at all. Throws Error invalid_argument where the type
-// is another one (it is named) or the content malformed, and what load_config throws.
+// The config_path of a request's options; empty where it has none, or its options are of another
+// type, or malformed.
+std::string config_path_of(const wire::Any& request);
+
+// `base` is the configuration at config_path, where there is one, or else the shim's. An Any
+// without type and value is no options at all. Throws Error invalid_argument where the type is
+// another one (it is named) or the content malformed.
 Settings resolve_options(const wire::Any& request, const Config& base);
 
 // What a container is made with: the one place where the configuration becomes the service's.

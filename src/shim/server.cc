@@ -20,6 +20,7 @@
 #include "process/open_files.h"
 #include "shim/address.h"
 #include "shim/config.h"
+#include "shim/config_file.h"
 #include "shim/options.h"
 #include "shim/plugin.h"
 #include "shim/publisher.h"
@@ -63,6 +64,7 @@ class Parts {
 
  private:
   std::string describe() const;
+  Task<TaskService::Options> read_options(wire::Any request, std::shared_ptr<Event> stop);
   Task<> serve(Fd listener);
   void begin_to_leave();
   Task<> end_forgotten_shim();
@@ -105,8 +107,8 @@ SkipReason Parts::make_task() {
   settings.containerd_namespace = arguments_.containerd_namespace;
   settings.address = address_of_path(socket_.path());
   settings.first_bundle = working_directory();
-  settings.read_options = [this](const wire::Any& request) {
-    return task_options(resolve_options(request, config_));
+  settings.read_options = [this](wire::Any request, std::shared_ptr<Event> stop) {
+    return read_options(std::move(request), std::move(stop));
   };
   settings.lifetime.idle_timeout = config_.task.idle_timeout;
   settings.lifetime.end = [this] { begin_to_leave(); };
@@ -116,6 +118,14 @@ SkipReason Parts::make_task() {
   task_->serve(server_);
   shutdown_->at_end("let loggers finish", [this] { return task_->loggers_finished(); });
   return std::nullopt;
+}
+
+Task<TaskService::Options> Parts::read_options(wire::Any request, std::shared_ptr<Event> stop) {
+  std::string path = config_path_of(request);
+  if (path.empty()) co_return task_options(resolve_options(request, config_));
+  Task<Config> loading = load_config_beside(*reaper_, std::move(path), stop.get());
+  const Config config = co_await std::move(loading);
+  co_return task_options(resolve_options(request, config));
 }
 
 // What the shim knows, as JSON. Ids need no quoting (base/identifier.h).

@@ -161,9 +161,9 @@ Task<api::StateResponse> TaskService::state(api::StateRequest request) {
 }
 
 // Writes what a later `delete`, of whatever shim, needs to know; creates nothing else.
-std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& request) {
+std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& request,
+                                               Options read) {
   Bundle bundle(request.bundle());
-  Options read = settings_.read_options(request.options());
   read.stdio.readers = readers_;
   RuncOptions& options = read.runc;
   Runtime::Settings runtime{options.binary_name().empty() ? "runc" : options.binary_name(),
@@ -215,7 +215,9 @@ Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskReq
   std::exception_ptr failure;
   std::shared_ptr<Container> made;
   try {
-    made = set_up(request);
+    Task<Options> reading = settings_.read_options(request.options(), stop);
+    Options options = co_await std::move(reading);
+    made = set_up(request, std::move(options));
     Task<> creating = made->create(std::move(stop), std::move(request));
     co_await std::move(creating);
   } catch (...) {

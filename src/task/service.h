@@ -44,8 +44,8 @@ class TaskService {
     // The bundle of the shim's first container, which holds a record of each other one
     // (oci/group_record.h); empty where nobody is to be recorded.
     std::string first_bundle;
-    // Reads what came in Create. Throws Error.
-    std::function<Options(const wire::Any&)> read_options;
+    // Reads what came in Create, until the event is set. Throws Error.
+    std::function<Task<Options>(wire::Any, Process::Stop)> read_options;
     // How long a runtime may still take once its client has gone or run out of time.
     Duration patience = std::chrono::seconds(10);
     // How long a call for a container waits for a Create of it that is under way. Clients may ask
@@ -114,7 +114,7 @@ class TaskService {
   template <class Request, class Response>
   Task<Response> when_created(Task<Response> (TaskService::*member)(Request), Request request);
   Task<> creation_over(std::shared_ptr<Event> over);
-  std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request);
+  std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request, Options read);
   Task<pid_t> create_container(Process::Stop stop, api::CreateTaskRequest request);
   Task<std::shared_ptr<Process>> remove_process(Process::Stop stop,
                                                 std::shared_ptr<Container> container,

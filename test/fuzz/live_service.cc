@@ -13,6 +13,7 @@
 #include "base/proc.h"
 #include "shim/config.h"
 #include "shim/options.h"
+#include "support/at_once.h"
 
 namespace thinshim::fuzz {
 namespace {
@@ -92,17 +93,15 @@ TaskService::Settings LiveService::service_settings(Settings settings) {
   made.lifetime.farewell = 1ms;
   made.lifetime.expectation = 5ms;
   made.lifetime.end = [] {};
-  made.read_options = [this, settings](const wire::Any& request) {
+  made.read_options = [this, settings](const wire::Any& request, const auto&) {
     touched_ = true;
-    wire::Any unnamed = request;
-    if (request.type_url().ends_with("runtimeoptions.v1.Options")) unnamed.clear_value();
-    TaskService::Options options = task_options(resolve_options(unnamed, Config()));
+    TaskService::Options options = task_options(resolve_options(request, Config()));
     options.runc.set_binary_name(settings.has_runtime ? kHere + "runc" : "no-such-runtime");
     options.runc.set_root(kHere + "root");
     options.stdio.drain_timeout = 1ms;
     options.stdio.allows_logger = [](const std::string&) { return false; };
     options.direct_signals = settings.direct_signals;
-    return options;
+    return test::at_once(std::move(options));
   };
   return made;
 }

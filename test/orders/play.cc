@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "shim/config.h"
+#include "support/at_once.h"
 #include "support/unix_socket.h"
 #include "task.pb.h"
 
@@ -127,7 +128,7 @@ TaskService::Settings Play::settings(const std::string& directory) {
   TaskService::Settings made;
   made.containerd_namespace = "orders";
   made.address = "unix://" + directory + "/socket";
-  made.read_options = [directory](const wire::Any&) {
+  made.read_options = [directory](const wire::Any&, const auto&) {
     const Config config;
     TaskService::Options options{
         {}, {}, signals_directly(config.task.runtime), config.task.signal_delay};
@@ -136,7 +137,7 @@ TaskService::Settings Play::settings(const std::string& directory) {
     options.runc.set_root(directory + "/root");
     options.stdio.pipe_size = config.task.stdio.pipe_size;
     options.stdio.drain_timeout = config.task.stdio.drain_timeout;
-    return options;
+    return test::at_once(std::move(options));
   };
   made.deletion += Config().task.stdio.drain_timeout;
   made.lifetime.end = [] {};

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 
@@ -13,8 +14,10 @@
 #include "reliability/fast_shim.h"
 #include "reliability/scale.h"
 #include "runc_options.pb.h"
+#include "runtime_options.pb.h"
 #include "support/fake_runtime.h"
 #include "support/freezable_disk.h"
+#include "support/hung_file_system.h"
 
 namespace thinshim::test {
 namespace {
@@ -239,6 +242,72 @@ TEST_F(Neighbours, OfAnUnmountThatTakesItsTimeAreAnswered) {
   outer.thaw();
   EXPECT_EQ(shim_->end(removing).exit_status(), 137u);
   EXPECT_EQ(shim_->end(again).exit_status(), 137u) << "both are one";
+  end_neighbour();
+}
+
+TEST_F(Neighbours, OfALoggerOnAFileSystemThatHangsAreAnswered) {
+  HungFileSystem hung(directory_ / "hung");
+  api::CreateTaskRequest request = bad_request(fast_runtime());
+  request.set_stdout("binary://" + hung.file());
+  auto creating = shim_->create_begin(request);
+  EXPECT_TRUE(hung.is_waited_for());
+  expect_answers("execve of a logger hangs");
+  expect_unanswered(creating);
+  hung.end();
+  EXPECT_TRUE(contains(shim_->refusal_of(creating), "fork/exec " + hung.file()));
+  end_neighbour();
+}
+
+TEST_F(Neighbours, OfARuntimeOnAFileSystemThatHangsAreAnswered) {
+  HungFileSystem hung(directory_ / "hung");
+  auto creating = shim_->create_begin(bad_request(hung.file()));
+  EXPECT_TRUE(hung.is_waited_for());
+  expect_answers("execve of the runtime hangs");
+  expect_unanswered(creating);
+  hung.end();
+  EXPECT_TRUE(contains(shim_->refusal_of(creating), "fork/exec " + hung.file()));
+  end_neighbour();
+}
+
+TEST_F(Neighbours, OfAConfigurationOnAFileSystemThatHangsAreAnswered) {
+  HungFileSystem hung(directory_ / "hung");
+  api::CreateTaskRequest request = bad_request();
+  runtimeoptions::v1::Options options;
+  options.set_config_path(hung.file());
+  request.mutable_options()->set_type_url(options.GetTypeName());
+  request.mutable_options()->set_value(options.SerializeAsString());
+  auto creating = shim_->create_begin(request);
+  EXPECT_TRUE(hung.is_waited_for());
+  expect_answers("a configuration file hangs");
+  expect_unanswered(creating);
+  hung.end();
+  EXPECT_TRUE(contains(shim_->refusal_of(creating), hung.file()));
+  end_neighbour();
+}
+
+// One that hangs is the first in PATH.
+class NeighboursWithPath : public Neighbours {
+ protected:
+  void SetUp() override {
+    directories_ = ::getenv("PATH");
+    ::setenv("PATH", ((directory_ / "hung").string() + ":" + directories_).c_str(), 1);
+    Neighbours::SetUp();
+  }
+  void TearDown() override {
+    ::setenv("PATH", directories_.c_str(), 1);
+    Neighbours::TearDown();
+  }
+  std::string directories_;
+};
+
+TEST_F(NeighboursWithPath, OnAFileSystemThatHangsAreAnswered) {
+  HungFileSystem hung(directory_ / "hung");
+  auto creating = shim_->create_begin(bad_request("no-such-runtime"));
+  EXPECT_TRUE(hung.is_waited_for());
+  expect_answers("a search in PATH hangs");
+  expect_unanswered(creating);
+  hung.end();
+  EXPECT_TRUE(contains(shim_->refusal_of(creating), "executable file not found in $PATH"));
   end_neighbour();
 }
 

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "shim/options.h"
+#include "support/at_once.h"
 #include "support/event_line.h"
 #include "support/unix_socket.h"
 
@@ -57,7 +58,7 @@ TaskTest::TaskTest(Duration deletion) : TaskCalls(loop, socket), options(default
   TaskService::Settings settings;
   settings.containerd_namespace = kNamespace;
   settings.address = "unix://" + socket;
-  settings.read_options = [this](const wire::Any&) { return options; };
+  settings.read_options = [this](const wire::Any&, const auto&) { return at_once(options); };
   settings.patience = kPatience;
   settings.lifetime.farewell = kFarewell;
   settings.lifetime.expectation = kExpectation;

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/config_file.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <memory>
+
+#include "base/error.h"
+#include "base/quote.h"
+#include "process/run.h"
+
+namespace thinshim {
+namespace {
+
+// Memory that a child shares with us. Only what is used of it counts.
+struct Shared {
+  std::size_t size;
+  char text[kMostConfiguration];
+};
+struct Unmap {
+  void operator()(Shared* shared) const { ::munmap(shared, sizeof *shared); }
+};
+using SharedPtr = std::unique_ptr<Shared, Unmap>;
+
+SharedPtr map_shared() {
+  void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw_errno("map memory for a config file");
+  return SharedPtr(static_cast<Shared*>(memory));
+}
+
+}  // namespace
+
+Task<Config> load_config_beside(Reaper& reaper, std::string path, Event* stop, Duration limit) {
+  const SharedPtr shared = map_shared();
+  const std::function<void()> work = [&shared, &path] {
+    const std::string text = read_config(path);
+    std::memcpy(shared->text, text.data(), text.size());
+    shared->size = text.size();
+  };
+  Event over, timed_out;
+  TaskSet limits;
+  limits.spawn(set_later(reaper.loop(), limit, timed_out), "time limit of a config file");
+  limits.spawn(set_with(timed_out, over), "end the reading of a config file");
+  if (stop) limits.spawn(set_with(*stop, over), "stop the reading of a config file");
+  const std::string what = "config file " + quoted(path);
+  std::exception_ptr failure;
+  try {
+    Task<> reading = run_forked(reaper, what, work, &over);
+    co_await std::move(reading);
+  } catch (const Error&) {
+    failure = std::current_exception();
+  }
+  if (failure && timed_out.is_set()) throw Error::unknown(what + ": timed out");
+  if (failure) std::rethrow_exception(failure);
+  co_return parse_config(std::string(shared->text, shared->size), path);
+}
+
+}  // namespace thinshim

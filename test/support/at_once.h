@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "task/service.h"
+
+namespace thinshim::test {
+
+// For TaskService::Settings::read_options, where nothing has to be read.
+inline Task<TaskService::Options> at_once(TaskService::Options options) { co_return options; }
+
+}  // namespace thinshim::test
