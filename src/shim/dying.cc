@@ -16,6 +16,7 @@
 #include "base/proc.h"
 #include "base/text.h"
 #include "oci/bundle.h"
+#include "process/launch.h"
 #include "shim/address.h"
 #include "shim/version.h"
 
@@ -98,13 +99,16 @@ pid_t find_process(const std::string& address, const std::string& bundles, Wante
   return 0;
 }
 
-// What shows its version as a server does, and is not about to end. Throws Error where that cannot
-// be told.
+// What shows its version as a server does, and is not about to end. A logger that a server was
+// starting when it was killed shows it too, for as long as its file system hangs, and is none.
+// Throws Error where that cannot be told.
 bool is_living_server(pid_t pid) {
   const Fate fate = fate_of(pid);
   if (fate == Fate::unknown)
     throw Error::unknown("process " + std::to_string(pid) + " cannot be looked at");
-  return fate == Fate::lives && version_in(read_of_process(pid, "cmdline").value_or(""));
+  if (fate != Fate::lives || read_of_process(pid, "comm") == kLaunchName + std::string("\n"))
+    return false;
+  return version_in(read_of_process(pid, "cmdline").value_or("")).has_value();
 }
 
 // Whether it holds a socket that listens at this path. Throws Error where that cannot be told.

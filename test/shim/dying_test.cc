@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "oci/bundle.h"
+#include "process/launch.h"
 #include "support/dying_process.h"
 #include "support/eventually.h"
 #include "support/older_kernel.h"
@@ -70,7 +71,8 @@ class Dying : public ::testing::Test {
 // As a shim is to be seen from without.
 class ServingProcess {
  public:
-  explicit ServingProcess(const std::string& bundle) {
+  explicit ServingProcess(const std::string& bundle, const std::string& name = "server") {
+    const std::string script = "printf " + name + " >/proc/$$/comm; read -r _";
     int input[2];
     check(::pipe2(input, O_CLOEXEC), "pipe");
     Fd read_end(input[0]);
@@ -79,17 +81,17 @@ class ServingProcess {
     if (pid_ != 0) return;
     ::dup2(read_end.get(), 0);
     if (::chdir(bundle.c_str()) == 0)
-      ::execl("/bin/sh", "sh", "-c", "read -r _", "sh", "-task-api=3", nullptr);
+      ::execl("/bin/sh", "sh", "-c", script.c_str(), "sh", "-task-api=3", nullptr);
     ::_exit(1);
   }
   ~ServingProcess() {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
-  pid_t pid() const { return pid_; }
   bool is_dead() const { return fate_of(pid_) == Fate::gone; }
   ServingProcess(const ServingProcess&) = delete;
   ServingProcess& operator=(const ServingProcess&) = delete;
+  pid_t pid() const { return pid_; }
 
  private:
   Fd held_;
@@ -135,6 +137,14 @@ TEST_F(Dying, AreEndedOnOlderKernelsToo) {
       EXPECT_EQ(status, 0);
       EXPECT_TRUE(test::eventually([&] { return runtime.is_dead(); })) << call << " " << errnum;
     }
+}
+
+// A logger on a file system that hangs outlives its shim, and has its command line.
+TEST_F(Dying, IsNoServerThatLivesWhatAServerWasStarting) {
+  const ServingProcess start(place_.bundle, kLaunchName);
+  ASSERT_TRUE(test::eventually(
+      [&] { return read_of_process(start.pid(), "comm") == std::string(kLaunchName) + "\n"; }));
+  EXPECT_FALSE(has_living_server(place_));
 }
 
 TEST_F(Dying, IsNoServerThatLivesWhateverCannotBeReadOfIt) {
