@@ -19,6 +19,9 @@
 namespace thinshim::orders {
 namespace {
 
+// Beside this program, whose path is only right before it has namespaces of its own (in a chroot).
+const std::string kRuntime = join_path(directory_of(read_link("/proc/self/exe").value()), "runc");
+
 using namespace std::chrono_literals;
 using wire::Empty;
 namespace api = containerd::task::v3;
@@ -132,8 +135,7 @@ TaskService::Settings Play::settings(const std::string& directory) {
     const Config config;
     TaskService::Options options{
         {}, {}, signals_directly(config.task.runtime), config.task.signal_delay};
-    options.runc.set_binary_name(
-        join_path(directory_of(read_link("/proc/self/exe").value()), "runc"));
+    options.runc.set_binary_name(kRuntime);
     options.runc.set_root(directory + "/root");
     options.stdio.pipe_size = config.task.stdio.pipe_size;
     options.stdio.drain_timeout = config.task.stdio.drain_timeout;
