@@ -87,7 +87,7 @@ TEST_F(CommandTest, GetsItsDescriptorsByNumberAndNoOthers) {
   command.arguments = {"-c", "[ $(ulimit -Sn) = $0 ] && [ $(ulimit -Hn) = $1 ]",
                        std::to_string(limit.rlim_cur), std::to_string(limit.rlim_max)};
   int status = 0;
-  ::waitpid(start_command(command), &status, 0);
+  ::waitpid(start_command(command).pid(), &status, 0);
   ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 100);
 }
 
