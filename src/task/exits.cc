@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -73,7 +74,20 @@ Task<> Exits::watch_memory() {
   for (;;) {
     Task<> waiting = oom_->next();
     co_await std::move(waiting);
-    publish_oom();
+    oom_is_untold_ = true;
+    Task<> announcing = starts_announced();
+    co_await std::move(announcing);
+    if (std::exchange(oom_is_untold_, false)) publish_oom();
+  }
+}
+
+// A process may be killed for want of memory before its Start is over.
+Task<> Exits::starts_announced() {
+  std::vector<std::shared_ptr<Process>> processes{setup_.init};
+  for (const auto& [id, exec] : execs_) processes.push_back(exec);
+  for (const std::shared_ptr<Process>& process : processes) {
+    Task<> announcing = process->wait_announced();
+    co_await std::move(announcing);
   }
 }
 
@@ -166,7 +180,8 @@ void Exits::publish_last_oom(const Process& process, const Exit& exit) {
   const bool is_unexplained =
       &process == setup_.init.get() && exit.status == 128 + SIGKILL && !kill_is_asked_;
   try {
-    if (oom_ && oom_->look_last(is_unexplained)) publish_oom();
+    const bool is_new = oom_ && oom_->look_last(is_unexplained);
+    if (std::exchange(oom_is_untold_, false) || is_new) publish_oom();
   } catch (const std::exception& error) {
     log::error("failed to ask for kills for want of memory",
                {{"id", setup_.id}, {"error", error.what()}});

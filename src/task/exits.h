@@ -6,7 +6,7 @@
 // - Every exec's exit is told before init's: execs that run in a pid namespace that outlives init
 //   are killed with it, and one that is still being started then is given up after a while
 //   (containerd issues 9719, 9999, 10603). Nobody is waited for for long.
-// - What killed a process for want of memory is told before its exit.
+// - What killed a process for want of memory is told before its exit, and after its start.
 // - Init's exit stands in the bundle as soon as it is known, for a shim that dies before it is
 // told.
 // - What a process has written is read before its exit is told, within limits (process.h).
@@ -61,6 +61,7 @@ class Exits {
  private:
   class Exiting;
   Task<> watch_memory();
+  Task<> starts_announced();
   Task<> until_init_has_ended();
   Task<> until_exec_has_ended(std::shared_ptr<ExecProcess> exec, bool announced);
   Task<> end_execs();
@@ -77,6 +78,7 @@ class Exits {
   // Execs that were started, or are being started, and whose exit has not been told.
   int execs_in_flight_ = 0;
   bool recorded_ = false;  // init's exit
+  bool oom_is_untold_ = false;
   bool kill_is_asked_ = false;
   Event execs_over_;
   TaskSet watches_;

@@ -172,7 +172,7 @@ Task<Exit> Process::wait_dead() {
 }
 
 Task<> Process::wait_announced() {
-  const Duration passed(reaper_.loop().now() - died_);
+  const Duration passed(died_ == 0 ? 0 : reaper_.loop().now() - died_);
   co_await TimedWait(reaper_.loop(), announced_,
                      std::max(Duration(0), kAnnouncementLimit - passed));
 }

@@ -57,7 +57,7 @@ class Process {
 
   // Waits for the process to die. Only for a process that was made.
   Task<Exit> wait_dead();
-  // Waits for the event of a verb, until five seconds after the death.
+  // Waits for the event of a verb: for five seconds, or until five seconds after the death.
   Task<> wait_announced();
   // Waits a little for clients that are reading what the dead process has said: many of them, told
   // of its exit, close the fifos and read no more (containerd's client, task.Delete).

@@ -104,6 +104,7 @@ class Server {
   ::dup2(device, kDevice);
   ::dup2(end, kEnd);
   ::dup2(waiters, kWaiters);
+  ::close_range(3, kDevice - 1, 0);
   ::close_range(kWaiters + 1, ~0u, 0);
   for (int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(number, SIG_IGN);
   Server server(kDevice, kWaiters);
