@@ -135,13 +135,9 @@ class Pods(PodTest):
         self.assertGreater(stats.cpu.usage_core_nano_seconds.value, 0)
         self.assertTrue(0 < stats.memory.working_set_bytes.value < 64 << 20)
         self.cri.UpdateContainerResources(container_id=container, linux=api.Resources(memory_limit_in_bytes=32 << 20))
-        # systemd, where it makes the groups, takes its time.
-        self.eventually(lambda: self.memory_limits(container) == [f"{32 << 20}\n"], "the limit is another")
-
-    @staticmethod
-    def memory_limits(container):
-        files = world.group_files("memory.limit_in_bytes") + world.group_files("memory.max")
-        return [path.read_text() for path in files if container in path.parent.name]
+        limits = [path.read_text() for path in world.group_files("memory.limit_in_bytes") + world.group_files("memory.max")
+                  if container in path.parent.name]
+        self.assertEqual([f"{32 << 20}\n"], limits)
 
     def test_what_a_container_leaves_in_the_process_namespace_of_its_pod_is_killed(self):
         pod = self.run_pod(pid=api.POD)
