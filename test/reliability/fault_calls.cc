@@ -212,6 +212,7 @@ const std::map<std::string, std::vector<int>> kFail = {
     {"fcntl(F_DUPFD_CLOEXEC)", {EMFILE}},
     {"fcntl(F_OFD_SETLK)", {ENOLCK}},
     {"fcntl(F_SETPIPE_SZ)", {EPERM}},
+    {"flock", {ENOLCK}},
     {"fork", {EAGAIN, ENOMEM}},
     {"fstat", {EIO}},
     {"getcwd", {ENOENT}},

@@ -100,7 +100,8 @@ class Server {
 // Holds nothing else of the test's open: its pipes shall end when it closes them.
 [[noreturn]] void serve(int device, int end, int waiters) {
   constexpr int kDevice = 10, kEnd = 11, kWaiters = 12;
-  for (int fd : {device, end, waiters}) ::fcntl(fd, F_DUPFD, kWaiters + 1);  // out of their way
+  for (int* fd : {&device, &end, &waiters})
+    *fd = ::fcntl(*fd, F_DUPFD, kWaiters + 1);  // out of the others' way
   ::dup2(device, kDevice);
   ::dup2(end, kEnd);
   ::dup2(waiters, kWaiters);
