@@ -23,7 +23,7 @@ namespace {
 
 struct Wishes {
   std::string order;
-  bool walks = false;
+  bool orders_alone = false;  // no other test
   bool all = false;
   std::string scene;
   std::uint64_t seed = 0;
@@ -115,7 +115,7 @@ void parse(int argc, char** argv) {
     const std::string word = argv[i];
     const std::string value = i + 1 < argc ? argv[i + 1] : "";
     if (word == "--order") wishes.order = value;
-    if (word == "--seed") wishes.walks = true;
+    if (word == "--seed" || word == "--all") wishes.orders_alone = true;
     if (word == "--seed") wishes.seed = std::strtoull(value.c_str(), nullptr, 10);
     if (word == "--seconds") wishes.seconds = std::atol(value.c_str());
     if (word == "--steps") wishes.steps = static_cast<std::size_t>(std::atol(value.c_str()));
@@ -135,8 +135,7 @@ int main(int argc, char** argv) {
       orders::parse(argc, argv);
       if (!orders::wishes.order.empty()) return orders::print_order(world.directory);
       testing::InitGoogleTest(&argc, argv);
-      if (orders::wishes.walks || orders::wishes.all)
-        testing::GTEST_FLAG(filter) = "Orders.KeepEveryPromise";
+      if (orders::wishes.orders_alone) testing::GTEST_FLAG(filter) = "Orders.KeepEveryPromise";
       return RUN_ALL_TESTS();
     });
   } catch (const std::exception& error) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/reaper.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -16,13 +17,11 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "process/run.h"
-#include "support/temp_dir.h"
 
 namespace thinshim {
 namespace {
 
 using namespace std::chrono_literals;
-using test::TempDir;
 
 Command shell(const std::string& script) {
   Command command;
@@ -44,17 +43,31 @@ Task<> pass(Loop& loop, Duration time) { co_await sleep(loop, time); }
 
 class ReaperTest : public testing::Test {
  protected:
-  // A process that outlives its parent and so becomes ours, as a container does; returns its pid,
-  // which the parent has written to a file as a runtime does.
+  // Every test leaves none: the next one counts its own.
+  void TearDown() override {
+    EXPECT_TRUE(eventually([] { return own_children().empty(); }));
+  }
+  // A process that outlives its parent and so becomes ours, as a container does; returns its pid.
+  // The shell runs `script` alone: a child of its own would become ours too where the shell is
+  // killed.
   pid_t orphan(const std::string& script) {
-    TempDir dir;
-    std::string file = dir / "pid";
-    // Only once its parent is gone, or that one would reap it.
-    Exit exit = loop_.run(
-        exit_of(reaper_.start(shell("p=$$; (while kill -0 $p 2>/dev/null; do sleep 0.01; done; " +
-                                    script + ") & echo $! > " + file))));
-    EXPECT_EQ(exit.status, 0);
-    return read_pid_file(file).value();
+    int pids[2];
+    check(pipe2(pids, O_CLOEXEC), "make a pipe");
+    const pid_t parent = check(fork(), "fork");
+    if (parent == 0) {
+      const pid_t pid = fork();
+      if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", script.c_str(), nullptr);
+        _exit(127);
+      }
+      const bool written = pid > 0 && write(pids[1], &pid, sizeof pid) == sizeof pid;
+      _exit(written ? 0 : 1);
+    }
+    EXPECT_EQ(loop_.run(exit_of(reaper_.take(parent))).status, 0);
+    pid_t pid = -1;
+    EXPECT_EQ(read(pids[0], &pid, sizeof pid), static_cast<ssize_t>(sizeof pid));
+    for (int end : pids) close(end);
+    return pid;
   }
   bool is_zombie(pid_t pid) {
     auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
@@ -180,7 +193,7 @@ TEST_F(ReaperTest, LooksAtEachOrphanThatItMustKeepOnce) {
   const Reaper::Hold hold = reaper_.hold();
   loop_.run(pass(loop_, 20ms));  // the kernel counts in hundredths of a second
   leave_zombies(kKept);
-  ASSERT_TRUE(eventually([&] { return own_children().size() == kKept; }));
+  ASSERT_TRUE(eventually([&] { return own_children().size() == kKept; })) << own_children().size();
   const std::uint64_t before = reads();
   for (int i = 0; i < 10; ++i) loop_.run(exit_of(reaper_.start(shell("exit 0"))));
   EXPECT_LT(reads() - before, 2 * kKept) << "ten deaths, and each had it look at all of them";
