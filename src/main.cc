@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// containerd-shim-runc-v2: picks the action.
+// containerd-shim-runc-v2: selects the action.
 #include <fcntl.h>
 #include <google/protobuf/stubs/logging.h>
 #include <signal.h>
@@ -26,11 +26,11 @@
 namespace thinshim {
 namespace {
 
-// As many bytes as the stock shim reads.
+// The stock shim's limit.
 constexpr std::size_t kMaxInput = 10 << 20;
 
-// What is opened later must not stand in for a standard descriptor that the caller has closed.
-// Writing to one of them fails.
+// Opens the standard descriptors that the caller has closed, so that no file opened later gets
+// their numbers. Read-only, so that a write fails.
 void hold_standard_descriptors() {
   for (int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (::fcntl(standard, F_GETFD) < 0) ::open("/dev/null", O_RDONLY);
@@ -40,17 +40,17 @@ void print(const std::string& text) {
   for (std::size_t done = 0; done < text.size();) {
     ssize_t n = ::write(STDOUT_FILENO, text.data() + done, text.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_errno("write the answer");
+    if (n < 0) throw_errno("write stdout");
     done += static_cast<std::size_t>(n);
   }
 }
 
 int act(int count, char** words) {
-  // libprotobuf would print its complaints where containerd expects the answer.
+  // libprotobuf would log to the output that containerd parses.
   google::protobuf::SetLogHandler(nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   reserve_memory();
-  // containerd's word to a shim that is written in Go; the runtime is too, and goes by itself.
+  // containerd sets it for a shim written in Go; the runtime, in Go too, must not inherit it.
   ::unsetenv("GOMAXPROCS");
   hold_standard_descriptors();
   CommandLine command_line(count, words);
@@ -83,7 +83,7 @@ int act(int count, char** words) {
         return 0;
     }
   } catch (const std::exception& failure) {
-    log::error("the shim ends", {{"error", failure.what()}});
+    log::error("shim exits with an error", {{"error", failure.what()}});
     std::fprintf(stderr, "%s: %s\n", program.c_str(), failure.what());
   }
   return 1;

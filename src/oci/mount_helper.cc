@@ -78,7 +78,7 @@ void kill_descendants(pid_t helper) {
     end_without_helper(failure, report);
   }
   const pid_t helper = program->pid();
-  // In a bundle, `delete` would take us for a server that lives (shim/dying.h).
+  // In a bundle, `delete` would take us for a server that lives (shim/processes.h).
   [[maybe_unused]] const int ignored = ::chdir("/");
   while (::getppid() == parent) {
     int status = 0;

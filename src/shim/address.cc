@@ -24,7 +24,7 @@
 namespace thinshim {
 namespace {
 
-// Go's filepath.Clean for what Join made of its parts.
+// Go's filepath.Clean.
 std::string clean(const std::string& path) {
   std::vector<std::string> parts;
   bool rooted = !path.empty() && path[0] == '/';
@@ -56,11 +56,11 @@ sockaddr_un address_to(const std::string& path) {
 
 Fd unix_socket() {
   return Fd(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
-                  "make a unix socket"));
+                  "create unix socket"));
 }
 
-// The byte that stands for a socket: of some 10^18, so that two names share one hardly ever, and
-// then no more than wait for each other.
+// The offset of the byte that is locked for a socket. There are some 10^18: if two names share one,
+// their processes only wait for each other.
 off_t lock_offset(std::string_view name) {
   char hex[SHA256_DIGEST_STRING_LENGTH];
   SHA256Data(reinterpret_cast<const std::uint8_t*>(name.data()), name.size(), hex);
@@ -92,7 +92,7 @@ std::optional<std::string> path_of_address(const std::string& address) {
 
 std::string address_of_path(const std::string& path) { return "unix://" + path; }
 
-SocketLock::SocketLock(const std::string& path, std::chrono::milliseconds patience) {
+SocketLock::SocketLock(const std::string& path, std::chrono::milliseconds timeout) {
   const std::string directory = directory_of(path);
   make_directories(directory, 0700);
   const std::string name = join_path(directory, ".lock");
@@ -102,14 +102,14 @@ SocketLock::SocketLock(const std::string& path, std::chrono::milliseconds patien
   range.l_whence = SEEK_SET;
   range.l_start = lock_offset(base_name(path));
   range.l_len = 1;
-  const auto end = std::chrono::steady_clock::now() + patience;
+  const auto end = std::chrono::steady_clock::now() + timeout;
   while (::fcntl(file_.get(), F_OFD_SETLK, &range) < 0) {
     if (errno != EAGAIN && errno != EACCES) throw_errno("lock " + name);
     if (std::chrono::steady_clock::now() >= end)
-      throw Error(Code::deadline_exceeded, "lock " + path +
-                                               ": another start or delete has held it for " +
-                                               std::to_string(patience.count()) + " ms");
-    ::usleep(1000);  // F_OFD_SETLKW would wait without an end
+      throw Error(Code::deadline_exceeded, "lock " + path + ": timed out after " +
+                                               std::to_string(timeout.count()) +
+                                               "ms: another start or delete holds it");
+    ::usleep(1000);  // F_OFD_SETLKW has no timeout
   }
 }
 
@@ -118,7 +118,7 @@ Fd bind_socket(const std::string& path) {
   Fd socket = unix_socket();
   if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
     throw_errno("listen unix " + path);
-  if (::chmod(path.c_str(), 0600) < 0) {  // nobody can have connected before
+  if (::chmod(path.c_str(), 0600) < 0) {  // no client can connect before listen(2)
     int errnum = errno;
     ::unlink(path.c_str());
     throw_errno("chmod " + path, errnum);
@@ -126,7 +126,7 @@ Fd bind_socket(const std::string& path) {
   return socket;
 }
 
-bool is_no_socket(const std::string& path) {
+bool is_not_socket(const std::string& path) {
   struct stat status{};
   return ::lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode);
 }
@@ -137,10 +137,11 @@ Error failure_to(const std::string& what) {
   return Error(Code::unknown, what + ": " + errno_text(errno), errno);
 }
 
-// Nothing where it is done; an errno only where it is the other side's.
+// Returns the failure, if any. It has an errnum() only if connect(2) failed: that of socket(2) says
+// nothing about the listener.
 std::optional<Error> connect_to(const sockaddr_un& address, Fd& socket) {
   socket = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return Error::unknown("make a unix socket: " + errno_text(errno));  // says nothing
+  if (!socket) return Error::unknown("create unix socket: " + errno_text(errno));
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
     return failure_to("connect to " + std::string(address.sun_path));
   return std::nullopt;
@@ -157,7 +158,7 @@ Delivery send_to_socket(const std::string& path, std::string_view bytes) {
   if (!failure) return Delivery::done;
   switch (failure->errnum()) {
     case EAGAIN:
-      return Delivery::done;  // whoever is that busy does not end just now
+      return Delivery::done;  // a shim whose backlog is full is not about to exit
     case ECONNREFUSED:
       return Delivery::refused;
     case ENOENT:
@@ -171,8 +172,8 @@ Delivery send_to_socket(const std::string& path, std::string_view bytes) {
 
 Probe probe_socket(const std::string& path) {
   const sockaddr_un address = address_to(path);
-  // A child of the dead shim that is about to become a program has the socket open for a moment; a
-  // stock shim's is listened on by a process that is long gone.
+  // After the process that called listen(2) is gone, another may hold the socket: for a moment a
+  // child of a dead thinshim before its execve(2); for good a stock shim, which inherited it.
   for (useconds_t pause = 5000;; pause *= 2) {
     Fd socket;
     if (const std::optional<Error> failure = connect_to(address, socket)) {
@@ -183,8 +184,8 @@ Probe probe_socket(const std::string& path) {
     ucred peer{};
     socklen_t size = sizeof peer;
     if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-      return {Liveness::unknown, 0, failure_to("find out who listens at " + path)};
-    if (peer.pid <= 0) return {Liveness::alive};  // of a pid namespace that we cannot see
+      return {Liveness::unknown, 0, failure_to("get the pid of the listener on " + path)};
+    if (peer.pid <= 0) return {Liveness::alive};  // in a pid namespace that is not visible here
     switch (fate_of(peer.pid)) {
       case Fate::lives:
         return {Liveness::alive, peer.pid};
@@ -192,8 +193,8 @@ Probe probe_socket(const std::string& path) {
         return {Liveness::dead, peer.pid};
       case Fate::unknown:
         return {Liveness::unknown, peer.pid,
-                Error::unknown("find out whether process " + std::to_string(peer.pid) +
-                               " lives, which listens at " + path)};
+                Error::unknown("cannot examine process " + std::to_string(peer.pid) +
+                               ", which listens on " + path)};
       case Fate::gone:
         if (pause > 100000) return {Liveness::alive, peer.pid};
     }
@@ -227,8 +228,7 @@ std::vector<std::string> listeners_at(const std::string& path, pid_t pid) {
 SocketFile::SocketFile(const Fd& socket) {
   sockaddr_un address{};
   socklen_t size = sizeof address;
-  check(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size),
-        "read a socket's address");
+  check(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
   path_.assign(address.sun_path, ::strnlen(address.sun_path, sizeof address.sun_path));
   struct stat status{};
   if (::lstat(path_.c_str(), &status) < 0) return;
@@ -247,7 +247,7 @@ void SocketFile::remove() const noexcept {
   std::optional<SocketLock> lock;
   try {
     lock.emplace(path_, std::chrono::milliseconds(0));
-  } catch (const std::exception&) {  // whoever holds it does not replace the socket of a live shim
+  } catch (const std::exception&) {  // its holder does not replace the socket of a live shim
   }
   remove_locked();
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a shim listens: unix://DIRECTORY/HASH, the hash in hex being the SHA-256 of
+// The address of a shim's socket: unix://DIRECTORY/HASH. HASH is the SHA-256, in hex, of
 // GRPC-ADDRESS/NAMESPACE/GROUP, cleaned as Go's path/filepath does. containerd's tools compute the
-// same path (containerd, pkg/shim/shim_linux.go, CreateSocketAddress), so it must be theirs to the
-// letter.
+// same path (containerd, pkg/shim/shim_linux.go, CreateSocketAddress), so it must be equal.
 #pragma once
 
 #include <sys/types.h>
@@ -22,78 +21,81 @@ namespace thinshim {
 
 inline constexpr const char* kSocketDirectory = "/run/containerd/s";
 
-// The path of the socket, without "unix://". An empty directory is kSocketDirectory.
+// The socket's path, without "unix://". An empty directory stands for kSocketDirectory.
 std::string socket_path(const std::string& directory, const std::string& grpc_address,
                         const std::string& containerd_namespace, const std::string& group);
-// "unix:///a/b" -> "/a/b"; nothing for an address of another kind.
+// "unix:///a/b" -> "/a/b"; nothing for another scheme.
 std::optional<std::string> path_of_address(const std::string& address);
 std::string address_of_path(const std::string& path);
 
-// Keeps others from binding or removing one socket: to bind it, to find out that it is dead, and to
-// remove it are several steps. A byte of the file `.lock` in the socket's directory is locked, one
-// for each socket (fcntl(2), F_OFD_SETLK), so that nobody waits for the shim of another pod, and
-// the one file serves all. It ends with the object, or with its process.
+// The lock of one socket's path: to bind a socket, to probe it and to remove a dead one are several
+// steps, which must not mix with those of another process. It locks one byte of the file `.lock` in
+// the socket's directory, chosen by the socket's name (fcntl(2), F_OFD_SETLK): one file serves all
+// sockets, and different pods do not wait for each other. Released by the destructor, or when the
+// process exits.
 class SocketLock {
  public:
-  // How long the action `start` waits for others of the same pod; `delete` has less time.
-  static constexpr std::chrono::milliseconds kPatience{4000};
+  // How long `start` waits for the lock; `delete` waits for less.
+  static constexpr std::chrono::milliseconds kTimeout{4000};
 
-  // Makes the directory with mode 0700 where it is missing. Throws Error, deadline_exceeded where
-  // another process still holds the lock when the time is over.
-  explicit SocketLock(const std::string& socket_path,
-                      std::chrono::milliseconds patience = kPatience);
+  // Creates the directory, with mode 0700, if it is missing. Throws Error; deadline_exceeded if
+  // another process still holds the lock after `timeout`.
+  explicit SocketLock(const std::string& socket_path, std::chrono::milliseconds timeout = kTimeout);
 
  private:
   Fd file_;
 };
 
-// Binds a socket with mode 0600. Until somebody listens on it, it looks dead: keep it locked.
-// Throws Error, with errnum() EADDRINUSE where the path is taken.
+// Binds a socket with mode 0600. It looks dead until listen(2): hold its lock until then. Throws
+// Error, with errnum() EADDRINUSE if the path is taken.
 Fd bind_socket(const std::string& path);
-// Whether something else than a socket has that name; a link to one is something else.
-bool is_no_socket(const std::string& path);
-// Dead is who is proven dead: nobody listens (ECONNREFUSED), or the process that listens is being
-// ended, whose descriptors the kernel has not closed yet: containerd calls `delete` that early. A
-// listener whose queue is full is alive. Whatever else a call says (no memory, no descriptor, no
-// permission, no such file) is said of us, or of the file, and leaves it unknown.
+// Whether the path exists and is not a socket. A symbolic link is not a socket.
+bool is_not_socket(const std::string& path);
+// Whether a process listens on a socket.
 //
-// Where the process that listens is gone and something else holds its socket, that gets 150 ms to
-// let go of it, and is alive then.
+// dead:    no process listens (ECONNREFUSED), or the process that listens is being killed: the
+//          kernel closes its descriptors later, and containerd calls `delete` before that.
+// alive:   the listener accepts, or its backlog is full.
+// unknown: any other error (no memory, no descriptor, no permission, no such file), which says
+//          nothing about the listener.
+//
+// If the process that called listen(2) is gone and another one holds its socket, that process has
+// 150 ms to close it; after that it counts as alive.
 enum class Liveness { alive, dead, unknown };
 struct Probe {
   Liveness listener = Liveness::unknown;
-  int pid = 0;                        // of the process that listens, 0 where it is unknown
-  std::optional<Error> failure = {};  // why it is unknown whether it lives
-  // The file is missing: who listened by its name cannot be reached any more, and may live.
+  int pid = 0;                        // of the process that listens; 0 if unknown
+  std::optional<Error> failure = {};  // why the state is unknown
+  // The socket's file is missing. Its listener may be alive, but cannot be reached.
   bool is_missing() const { return failure && failure->errnum() == ENOENT; }
 };
-// Throws Error where the path is too long for a socket.
+// Throws Error if the path is too long for a socket.
 Probe probe_socket(const std::string& path);
-// The inodes of the sockets that listen by this name in our network namespace, or in that of a
-// process, whoever can be reached by it now: the file says nothing of those that were bound before
-// it (/proc/net/unix; proc_net(5)). None where the process is gone. Reads all sockets of the
-// machine. Throws Error.
+// The inodes of all sockets that listen by this name in a process's network namespace, also of
+// those whose file was removed or replaced (/proc/PID/net/unix; proc_net(5)). Empty if the process
+// is gone. Reads the table of all sockets of the namespace. Throws Error.
 std::vector<std::string> listeners_at(const std::string& path, pid_t pid = ::getpid());
 
-// What became of a message to a listener: it is on its way, or lies in the queue that is full;
-// nobody listens there; or the connection was lost again.
+// done:    the message was sent, or the listener's backlog is full.
+// refused: no process listens.
+// lost:    the file is missing, or the connection broke.
 enum class Delivery { done, refused, lost };
-// Connects, writes, and closes again, without waiting for anything. Throws Error where it cannot.
+// Connects, sends and closes, without waiting. Throws Error for any other failure.
 Delivery send_to_socket(const std::string& path, std::string_view bytes);
 
-// The file of a socket that this process has bound, for the time when it must go. It is known by
-// its inode, so that the file of a shim that came after is left alone: no other file can have that
-// inode while the socket is open.
+// The file of a socket that this process has bound, to be removed at its exit. It is identified by
+// its inode, which no other file can have while the socket is open: the file of a later shim at the
+// same path is not removed.
 class SocketFile {
  public:
   explicit SocketFile(const Fd& socket);
 
   const std::string& path() const { return path_; }
-  // Whether it is proven to be gone, or another's by now.
+  // Whether the file is certainly removed or replaced.
   bool is_gone() const noexcept;
-  // Under the socket's lock if it is free, without it otherwise; never waits, never throws.
+  // Takes the socket's lock if it is free, and goes on without it otherwise. Never waits.
   void remove() const noexcept;
-  // For whoever has the lock.
+  // For a caller that holds the lock.
   void remove_locked() const noexcept;
 
  private:

@@ -13,14 +13,14 @@
 namespace thinshim {
 namespace {
 
-// What the flags fill in: Arguments, and three switches that end up as its action.
+// Arguments, and the three switches from which its action follows.
 struct Parsed : Arguments {
   bool help = false;
   bool version = false;
   bool info = false;
 };
 
-// A flag with a value that nobody reads.
+// A flag whose value is ignored.
 struct Unused {};
 
 struct Flag {
@@ -33,11 +33,11 @@ constexpr Flag kFlags[] = {
     {"address", &Arguments::address, "containerd's gRPC socket"},
     {"bundle", &Arguments::bundle, "path of the bundle if it is not the working directory"},
     {"debug", &Arguments::debug, "log at level debug"},
-    {"debug-socket", Unused(), "accepted for compatibility; not used"},
+    {"debug-socket", Unused(), "accepted and ignored, for compatibility"},
     {"id", &Arguments::id, "id of the task"},
     {"info", &Parsed::info, "read options from stdin, print the runtime's features, exit"},
     {"namespace", &Arguments::containerd_namespace, "containerd's namespace of the task"},
-    {"publish-binary", Unused(), "accepted for compatibility; not used"},
+    {"publish-binary", Unused(), "accepted and ignored, for compatibility"},
     {"socket", &Arguments::socket, "path of the socket to serve"},
     {"v", &Parsed::version, "the same as -version"},
     {"version", &Parsed::version, "print the version, exit"},
@@ -50,7 +50,7 @@ bool takes_value(const Flag& flag) {
 
 Error refusal(const std::string& message) { return {Code::invalid_argument, message}; }
 
-// strconv.ParseBool's words.
+// As Go's strconv.ParseBool.
 std::optional<bool> parse_bool(std::string_view word) {
   for (std::string_view yes : {"1", "t", "T", "TRUE", "true", "True"})
     if (word == yes) return true;
@@ -64,7 +64,7 @@ void set_switch(Parsed& parsed, const Flag& flag, bool value) {
   if (auto* member = std::get_if<bool Parsed::*>(&flag.target)) parsed.*(*member) = value;
 }
 
-// The words with a place to read from.
+// The command line and the position of the next word.
 class Words {
  public:
   explicit Words(const std::vector<std::string>& words) : words_(words) {}
@@ -77,8 +77,8 @@ class Words {
   std::size_t next_ = 0;
 };
 
-// Takes one flag and its value; false where the next word is none, or where the rest doesn't
-// matter.
+// Parses one flag and its value. False if the next word is not a flag, or after -help, which ends
+// the parsing.
 bool parse_flag(Words& words, Parsed& parsed) {
   if (words.at_end()) return false;
   if (words.peek().size() < 2 || words.peek()[0] != '-') return false;
@@ -156,8 +156,8 @@ Arguments parse_arguments(const std::vector<std::string>& argv, const Lookup& en
     return parsed;
   }
   parsed.action = parse_action(words);
-  const bool says_neither = parsed.containerd_namespace.empty() && parsed.id.empty();
-  if (parsed.action != Action::start || !says_neither)
+  const bool has_neither = parsed.containerd_namespace.empty() && parsed.id.empty();
+  if (parsed.action != Action::start || !has_neither)
     check_names(parsed.containerd_namespace, parsed.id);
   read_environment(environment, parsed);
   return parsed;

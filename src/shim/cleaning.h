@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `delete` does for one container or for several that have a shim in common: their runtimes
-// remove what they know, then mounts, cgroups and files go. Each step is taken whatever became of
-// the one before; what has failed is told on stderr, which containerd logs.
+// The clean-up that `delete` does, for one container or for several that share a shim: the runtime
+// removes the container, then the cgroups, mounts and files are removed. A step that fails does not
+// stop the others; its error goes to stderr, which containerd logs.
 #pragma once
 
 #include <chrono>
@@ -20,68 +20,68 @@
 
 namespace thinshim {
 
-// containerd ends us after 5 s, whatever is done by then: all waiting together is over before. The
-// last second is for what a dead runtime left in its groups, whoever was waited for until then.
-inline constexpr std::chrono::milliseconds kDeletionPatience{3000};
-inline constexpr std::chrono::milliseconds kPatienceWithGroups{1000};
+// containerd kills `delete` after 5 s. All waits but the one for the runtime end kDeleteTimeout
+// after the start; of that, kCgroupTimeout is reserved for what a killed runtime left in cgroups.
+inline constexpr std::chrono::milliseconds kDeleteTimeout{3000};
+inline constexpr std::chrono::milliseconds kCgroupTimeout{1000};
 
-// Who calls the runtimes.
-struct Caller {
+// What it takes to run a runtime.
+struct Executor {
   Loop loop;
   Reaper reaper{loop};
 };
 
-// What was asked for, and what all steps of it share.
+// One `delete`: what all its steps share.
 struct Deletion {
   const Arguments& arguments;
   const Bundle& bundle;      // of the container that `delete` is for
-  std::string address = {};  // of the shim; empty where unknown
-  std::chrono::steady_clock::time_point end = std::chrono::steady_clock::now() + kDeletionPatience;
-  bool done = true;                   // whether all is gone that was to go
-  std::optional<Caller> caller = {};  // there where something is to be called
+  std::string address = {};  // of the shim; empty if unknown
+  std::chrono::steady_clock::time_point end = std::chrono::steady_clock::now() + kDeleteTimeout;
+  bool complete = true;                        // false once something may be left
+  std::optional<Executor> lazy_executor = {};  // made by executor()
 
-  Caller& call() {
-    if (!caller) caller.emplace();
-    return *caller;
+  Executor& executor() {
+    if (!lazy_executor) lazy_executor.emplace();
+    return *lazy_executor;
   }
 };
 
-// Tells stderr.
+// Writes a warning to stderr.
 void warn(const std::string& what, const std::string& reason);
-// Takes a step. Returns whether it succeeded; where not, tells why.
+// Runs a step. Returns whether it succeeded; warns if it threw.
 bool attempt(const std::string& what, const std::function<void()>& step);
 
-// A container of which something may be left.
-struct Remains {
-  GroupMember container;  // without what stands in its config.json, unless it is recorded
-  bool recorded = false;  // its bundle may be gone
-  bool sure = true;       // whether this is what it was made with
+// A container that may have left something.
+struct Leftover {
+  GroupMember container;  // fields from config.json are set only if it is recorded
+  bool recorded = false;  // it has a record in the group's first bundle; its bundle may be gone
+  bool settings_known = true;  // whether its runtime and root could be read
 };
 
-// Whether another's container has its id by now: ids and bundles come back while we wait, of those
-// who shared the shim. Throws Error.
-bool is_anothers_by_now(const GroupMember& container, const Deletion& deletion);
+// Whether a newer container has its id: while this `delete` waits, ids and bundles of the group's
+// other containers may be used again. Throws Error.
+bool is_id_reused(const GroupMember& container, const Deletion& deletion);
 
-// The clean-up after containers that have, or had, one shim in common.
+// The clean-up after containers that share, or shared, one shim.
 class Cleaning {
  public:
-  Cleaning(std::vector<Remains> all, Deletion& deletion)
+  Cleaning(std::vector<Leftover> all, Deletion& deletion)
       : all_(std::move(all)), deletion_(deletion) {}
 
-  // Has the runtimes remove what they know, and waits for them, until the time is over at most.
+  // Has the runtimes remove the containers, and waits for them until deletion.end at most.
   void begin();
-  // Waits until they are done, and removes what else there is.
+  // Waits for the runtimes without a limit, then removes cgroups, mounts and files.
   void finish();
 
  private:
-  void wait_for_their_makers();
-  void remove_state(const Remains& one);
-  Task<> removed_by(std::chrono::steady_clock::time_point end);
-  void remove_rest(const Remains& one);
+  void wait_for_dying_shim();
+  void remove_from_runtime(const Leftover& one);
+  Task<> wait_removed(std::chrono::steady_clock::time_point end);
+  void remove_rest(const Leftover& one);
 
-  std::vector<Remains> all_;
+  std::vector<Leftover> all_;
   Deletion& deletion_;
-  std::set<std::string> known_;  // ids of those that a runtime has, or had
+  std::set<std::string> known_;  // ids that a runtime knew
   TaskSet removing_;
 };
 

@@ -22,12 +22,12 @@
 namespace thinshim {
 namespace {
 
-// A node of the document, and where it stands.
+// A node of the document, and its position.
 struct Value {
   const std::string& file;
-  std::string key;  // with those above it: "plugins.io.containerd.ttrpc.v1.task.stdio"
+  std::string key;  // with its parents: "plugins.io.containerd.ttrpc.v1.task.stdio"
   YAML::Node node;
-  YAML::Mark mark = node.Mark();  // of its name, where it has one: a value left out has no place
+  YAML::Mark mark = node.Mark();  // of its key, if it has one: an empty value has no position
 };
 
 std::string position(const std::string& file, const YAML::Mark& mark) {
@@ -58,7 +58,7 @@ std::string position(const std::string& file, const YAML::Mark& mark) {
   refuse(value, "expected " + expected + ", found " + found);
 }
 
-// A scalar without quotes, which may be something else than text.
+// A scalar without quotes, which may be of another type than string.
 bool is_plain(const Value& value) { return value.node.IsScalar() && value.node.Tag() == "?"; }
 
 std::string read_text(const Value& value) {
@@ -88,7 +88,7 @@ constexpr Unit kSizes[] = {
 constexpr Unit kTimes[] = {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
 constexpr Unit kCounts[] = {{"", 1}};
 
-// Takes a number with its unit off the front of `text`; nothing where there is none, or it is too
+// Removes a number with its unit from the front of `text`; nothing if there is none, or it is too
 // large.
 template <std::size_t N>
 std::optional<std::uint64_t> take_amount(std::string_view& text, const Unit (&units)[N]) {
@@ -110,7 +110,7 @@ struct Limits {
   const char* text;  // "4KiB to 1GiB"
 };
 
-// A sum of amounts; `form` is what the reader is told to write.
+// A sum of amounts; `form` is the expected format, for the error.
 template <std::size_t N>
 std::uint64_t read_amount(const Value& value, const Unit (&units)[N], const char* form,
                           const Limits& limits) {
@@ -157,19 +157,19 @@ std::string names_of(std::initializer_list<Entry> entries) {
 }
 
 // Reads every entry of a map with the reader of its name. A section whose lines are all commented
-// out is nothing to YAML, and fine.
+// out is null in YAML, and permitted.
 void read_map(const Value& map, std::initializer_list<Entry> entries) {
   if (map.node.IsNull()) return;
   if (!map.node.IsMap()) refuse_type(map, "a map");
   std::vector<std::string> seen;
   for (const auto& item : map.node) {
     const YAML::Node& name = item.first;
-    if (!name.IsScalar()) refuse({map.file, map.key, name}, "expected a name for a key");
+    if (!name.IsScalar()) refuse({map.file, map.key, name}, "expected a string as key");
     std::string key = (map.key.empty() ? "" : map.key + ".") + name.Scalar();
     const Entry* entry = std::ranges::find(entries, name.Scalar(), &Entry::name);
     if (entry == entries.end())
       refuse({map.file, key, name}, "unknown key: expected " + names_of(entries));
-    if (std::ranges::find(seen, key) != seen.end()) refuse({map.file, key, name}, "given twice");
+    if (std::ranges::find(seen, key) != seen.end()) refuse({map.file, key, name}, "duplicate key");
     seen.push_back(key);
     entry->read({map.file, key, item.second, name.Mark()});
   }
@@ -264,7 +264,7 @@ Config read_document(const Value& document) {
   return config;
 }
 
-// Notes where a document begins, and nothing else.
+// Records where a document begins.
 struct DocumentStart final : YAML::EventHandler {
   YAML::Mark mark = YAML::Mark::null_mark();
 
@@ -282,7 +282,7 @@ struct DocumentStart final : YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
-// YAML::Load passes over what follows the first document, and YAML::LoadAll of yaml-cpp 0.7 never
+// YAML::Load ignores what follows the first document, and YAML::LoadAll of yaml-cpp 0.7 never
 // returns for a text like ",".
 YAML::Node load_only_document(const std::string& text, const std::string& file) {
   std::istringstream input(text);
@@ -299,7 +299,7 @@ YAML::Node load_only_document(const std::string& text, const std::string& file) 
 std::string read_config(const std::string& path) {
   if (path[0] != '/')
     throw Error::invalid_argument("config file " + quoted(path) + ": not an absolute path");
-  std::optional<std::string> text = read_file(path, kMostConfiguration, Links::follow);
+  std::optional<std::string> text = read_file(path, kMaxConfigSize, Links::follow);
   if (!text) throw Error::not_found("config file " + quoted(path));
   return *text;
 }
@@ -308,7 +308,7 @@ Config load_config(const std::string& requested, const std::string& environment,
                    const std::string& fallback) {
   if (!requested.empty()) return parse_config(read_config(requested), requested);
   if (!environment.empty()) return parse_config(read_config(environment), environment);
-  std::optional<std::string> text = read_file(fallback, kMostConfiguration, Links::follow);
+  std::optional<std::string> text = read_file(fallback, kMaxConfigSize, Links::follow);
   return text ? parse_config(*text, fallback) : Config();
 }
 
@@ -328,7 +328,7 @@ bool signals_directly(const RuntimeConfig& runtime) {
 
 bool allows_logger(const TaskConfig& config, const std::string& path) {
   if (!config.allowed_loggers) return true;
-  if (path.find("//") != std::string::npos) return false;  // where '*' would stand for nothing
+  if (path.find("//") != std::string::npos) return false;  // '*' would match an empty name
   return std::ranges::any_of(*config.allowed_loggers, [&](const std::string& glob) {
     return fnmatch(glob.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0;
   });

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What people set up, in YAML: defaults, and the file that changes them. Every key stands in
-// config.yaml beside this file, at its default; it is installed as an example.
+// The configuration: its defaults, and the YAML file that changes them. config.yaml beside this
+// file has every key at its default, and is installed as an example.
 //
 // Sizes are numbers with B, KiB, MiB or GiB, or plain bytes. Durations are numbers with ms, s, m or
-// h, or several of these ("1m30s"). Unknown keys, keys given twice and wrong types are refused:
-// "FILE:LINE: KEY: what is wrong". Options of a request go over what is written here
-// (shim/options.h).
+// h, or several of these ("1m30s"). Unknown keys, duplicate keys and wrong types are errors:
+// "FILE:LINE: KEY: what is wrong". Options of a request override the file (shim/options.h).
 //
-// YAML costs nothing while there is no file: one failed open, and the library isn't entered. Linked
-// in, it adds 12 kB of private memory to a process that has protobuf anyway.
+// Without a file, the cost is one failed open(2). The YAML library adds 12 kB of private memory.
 #pragma once
 
 #include <chrono>
@@ -65,26 +63,26 @@ struct Config {
 
 inline constexpr const char* kDefaultConfigFile = "/etc/thinshim/config.yaml";
 
-// Reads the first of: `requested` (the request's config_path), `environment` (THINSHIM_CONFIG),
-// `fallback`. Empty ones are passed over; the first two must be absolute paths of files that exist,
-// the last may be absent. Throws Error.
+// Reads the first that is not empty of `requested` (the request's config_path), `environment`
+// (THINSHIM_CONFIG) and `fallback`. The first two must be absolute paths of files that exist; the
+// fallback may be absent. Throws Error.
 Config load_config(const std::string& requested, const std::string& environment,
                    const std::string& fallback = kDefaultConfigFile);
 
-// The text of a file that is named by its absolute path. Throws Error where it cannot be read.
+// The text of a file; `path` must be absolute. Throws Error if it cannot be read.
 std::string read_config(const std::string& path);
-inline constexpr std::size_t kMostConfiguration = 1u << 20;  // bytes
+inline constexpr std::size_t kMaxConfigSize = 1u << 20;  // bytes
 
-// `text` over the defaults; `file` is what errors call it. Throws Error invalid_argument.
+// The defaults, changed by `text`. `file` is its name in errors. Throws Error invalid_argument.
 Config parse_config(const std::string& text, const std::string& file);
 
-// Whether `runtime.binary`, by its name without directories, is one whose `kill` only signals the
-// container's first process: it need not be run for that.
+// Whether the shim may signal the container's first process itself instead of running the runtime's
+// `kill`: the base name of `runtime.binary` matches direct_signals.
 bool signals_directly(const RuntimeConfig& runtime);
 
-// Whether the file may be started as a logger (binary:// URIs, which let whoever names a log start
-// a program as root: GHSA-xhf5-7wjv-pqxp): some glob matches its absolute path. '*' and '?' match
-// neither '/' nor a leading '.', so no ".." leaves the directories listed.
+// Whether the program may run as a logger: its absolute path matches a pattern of allowed_loggers.
+// A binary:// URI lets a client run a program as root (GHSA-xhf5-7wjv-pqxp). '*' and '?' match
+// neither '/' nor a leading '.', so ".." cannot leave the directories listed.
 bool allows_logger(const TaskConfig& config, const std::string& path);
 
 }  // namespace thinshim

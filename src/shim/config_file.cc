@@ -15,10 +15,10 @@
 namespace thinshim {
 namespace {
 
-// Memory that a child shares with us. Only what is used of it counts.
+// Memory shared with the child. Pages that are not written cost nothing.
 struct Shared {
   std::size_t size;
-  char text[kMostConfiguration];
+  char text[kMaxConfigSize];
 };
 struct Unmap {
   void operator()(Shared* shared) const { ::munmap(shared, sizeof *shared); }
@@ -28,13 +28,13 @@ using SharedPtr = std::unique_ptr<Shared, Unmap>;
 SharedPtr map_shared() {
   void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw_errno("map memory for a config file");
+  if (memory == MAP_FAILED) throw_errno("mmap for a config file");
   return SharedPtr(static_cast<Shared*>(memory));
 }
 
 }  // namespace
 
-Task<Config> load_config_beside(Reaper& reaper, std::string path, Event* stop, Duration limit) {
+Task<Config> load_config_in_fork(Reaper& reaper, std::string path, Event* stop, Duration limit) {
   const SharedPtr shared = map_shared();
   const std::function<void()> work = [&shared, &path] {
     const std::string text = read_config(path);
@@ -43,9 +43,9 @@ Task<Config> load_config_beside(Reaper& reaper, std::string path, Event* stop, D
   };
   Event over, timed_out;
   TaskSet limits;
-  limits.spawn(set_later(reaper.loop(), limit, timed_out), "time limit of a config file");
-  limits.spawn(set_with(timed_out, over), "end the reading of a config file");
-  if (stop) limits.spawn(set_with(*stop, over), "stop the reading of a config file");
+  limits.spawn(set_later(reaper.loop(), limit, timed_out), "time out reading a config file");
+  limits.spawn(set_with(timed_out, over), "stop reading a config file");
+  if (stop) limits.spawn(set_with(*stop, over), "cancel reading a config file");
   const std::string what = "config file " + quoted(path);
   std::exception_ptr failure;
   try {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A configuration file that a request names (ConfigPath), read beside the loop: it may lie on a
-// file system that hangs.
+// Reads the configuration file that a request names (ConfigPath) in a forked child, because its
+// file system may hang.
 #pragma once
 
 #include <string>
@@ -10,10 +10,9 @@
 
 namespace thinshim {
 
-// What load_config(path) returns or throws. Throws Error "config file PATH: timed out"
-// where the file is not read within `limit`, and some other where `stop`, which may be null, is
-// set before.
-Task<Config> load_config_beside(Reaper& reaper, std::string path, Event* stop,
-                                Duration limit = std::chrono::seconds(10));
+// Like load_config(path). Throws Error "config file PATH: timed out" after `limit`, and another
+// Error when `stop`, which may be null, is set.
+Task<Config> load_config_in_fork(Reaper& reaper, std::string path, Event* stop,
+                                 Duration limit = std::chrono::seconds(10));
 
 }  // namespace thinshim

@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// containerd waits ten seconds for the whole answer at its start.
+// containerd's own timeout, at its start, is ten seconds.
 constexpr Duration kFeaturesLimit = 5s;
 
 Task<> set_after(Loop& loop, Duration time, Event& event) {
@@ -36,7 +36,7 @@ std::string features_of(const std::string& binary) {
   command.fds = {null.get(), -1, null.get()};
   Event stop;
   TaskSet clock;
-  clock.spawn(set_after(loop, kFeaturesLimit, stop), "time limit");
+  clock.spawn(set_after(loop, kFeaturesLimit, stop), "time out features");
   const Output output = loop.run(run(reaper, std::move(command), &stop));
   if (output.exit.status != 0)
     throw Error::unknown(binary + " features: exit status " + std::to_string(output.exit.status));
@@ -49,10 +49,10 @@ std::string features_of(const std::string& binary) {
 std::string runtime_info(const Arguments& arguments, const std::string& input,
                          const std::string& version) {
   containerd::types::RuntimeInfo info;
-  info.set_name("io.containerd.runc.v2");  // what it stands in for
+  info.set_name("io.containerd.runc.v2");  // the runtime that it replaces
   info.mutable_version()->set_version(version);
   wire::Any request;
-  if (!request.ParseFromString(input)) throw Error::invalid_argument("stdin is no runtime options");
+  if (!request.ParseFromString(input)) throw Error::invalid_argument("stdin: not runtime options");
   const Settings settings =
       resolve_options(request, load_config(config_path_of(request), arguments.config_file));
   if (!input.empty()) *info.mutable_options() = request;
@@ -63,8 +63,8 @@ std::string runtime_info(const Arguments& arguments, const std::string& input,
         "types.containerd.io/opencontainers/runtime-spec/1/features/Features");
     info.mutable_features()->set_value(std::move(features));
   } catch (const Error& error) {
-    if (error.errnum() != 0) throw;  // there is no such program
-    log::debug("the runtime does not tell its features", {{"error", error.what()}});
+    if (error.errnum() != 0) throw;  // the runtime does not exist
+    log::debug("failed to get the runtime's features", {{"error", error.what()}});
   }
   return info.SerializeAsString();
 }

@@ -27,7 +27,7 @@ std::string_view without_host(std::string_view type_url) {
 using SetText = void (*)(RuncOptions&, const std::string&);
 using SetFlag = void (*)(RuncOptions&, bool);
 using SetNumber = void (*)(RuncOptions&, std::uint32_t);
-// Of runtimeoptions.v1.Options itself, which containerd leaves in the table that it passes on.
+// A key of runtimeoptions.v1.Options itself, which containerd leaves in the table.
 struct Ignore {};
 
 struct Key {
@@ -66,7 +66,7 @@ bool equal_in_any_case(std::string_view a, std::string_view b) {
               "options:" + std::to_string(entry.line) + ": " + quoted(entry.key) + ": " + problem);
 }
 
-// Sets one option as the TOML value says; each overload wants its type of value.
+// Sets one option from a TOML value; each overload expects its type of value.
 struct Setter {
   const TomlEntry& entry;
   RuncOptions& options;
@@ -90,7 +90,7 @@ struct Setter {
   void operator()(Ignore) const {}
 };
 
-// The strings become arguments of a program and paths.
+// Checks the strings: they become arguments and paths, which a NUL byte would truncate.
 void check_texts(const RuncOptions& options) {
   for (const std::string* text :
        {&options.shim_cgroup(), &options.binary_name(), &options.root(), &options.criu_path(),
@@ -99,7 +99,7 @@ void check_texts(const RuncOptions& options) {
   }
   if (!options.root().starts_with('/'))
     throw Error::invalid_argument("options: Root " + quoted(options.root()) +
-                                  " is no absolute path");
+                                  " is not an absolute path");
 }
 
 template <class Message>

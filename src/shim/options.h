@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The options that a client sends with `start` and Create, in an Any, completed from the
-// configuration: what a request says beats the file, and the file beats the defaults. A field that
-// holds protobuf's default ("", 0, false) says nothing; false and 0 written in TOML do.
+// The runtime options that a client sends with `start` and Create, in an Any, completed from the
+// configuration: the request overrides the file, and the file overrides the defaults. A field with
+// protobuf's default value ("", 0, false) counts as not set; false and 0 written in TOML are set.
 //
-// Two types arrive, bare (gogo's registry in containerd 1.6 knows no other form) or behind a host
+// Two types arrive, bare (containerd 1.6, gogo's registry) or behind a host
 // ("type.googleapis.com/..."):
 //   containerd.runc.v1.Options  from ctr, docker, nerdctl; from CRI for io.containerd.runc.v2 only
 //   runtimeoptions.v1.Options   from CRI for every other name, from ctr --runtime-config-path:
@@ -12,8 +12,8 @@
 //                               (shim/toml.h)
 //
 // The keys of that table are the fields of runc's options as Go spells them (BinaryName,
-// SystemdCgroup), in any case, as containerd's TOML libraries take them (pelletier/go-toml 1.9 and
-// 2). Unknown ones and wrong types are refused: somebody wrote them for this runtime.
+// SystemdCgroup), in upper or lower case, as in containerd's TOML libraries (pelletier/go-toml 1.9
+// and 2). Unknown keys and wrong types are errors.
 #pragma once
 
 #include <string>
@@ -32,23 +32,22 @@ struct Settings {
   RuncOptions options;  // binary_name, root and systemd_cgroup agree with config.task.runtime
 };
 
-// Whether `type_url` is one of the two types. A bootstrap request may carry other extensions, which
-// are none of ours.
+// Whether `type_url` is one of the two types.
 bool is_runtime_options(std::string_view type_url);
 
-// The config_path of a request's options; empty where it has none, or its options are of another
-// type, or malformed.
+// The config_path of a request's options; empty if there is none, or the options are malformed or
+// of another type.
 std::string config_path_of(const wire::Any& request);
 
-// `base` is the configuration at config_path, where there is one, or else the shim's. An Any
-// without type and value is no options at all. Throws Error invalid_argument where the type is
-// another one (it is named) or the content malformed.
+// `base` is the configuration at config_path if there is one, else the shim's. An Any without type
+// and value means no options. Throws Error invalid_argument if the type is another one (the text
+// names it) or the content is malformed.
 Settings resolve_options(const wire::Any& request, const Config& base);
 
-// What a container is made with: the one place where the configuration becomes the service's.
+// Converts the configuration to the options of the task service.
 TaskService::Options task_options(const Settings& settings);
 
-// Sets what a TOML table says. Throws Error: "options:LINE: KEY: what is wrong".
+// Sets the fields that a TOML table names. Throws Error: "options:LINE: KEY: what is wrong".
 void apply_toml_options(const std::string& text, RuncOptions& options);
 
 }  // namespace thinshim

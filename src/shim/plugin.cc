@@ -16,7 +16,7 @@ bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::ranges::find(words, word) != words.end();
 }
 
-// Sorts by depth-first search: a plugin follows those it needs.
+// Sorts by depth-first search: a plugin follows those that it needs.
 class Graph {
  public:
   Graph(const std::vector<Plugin>& plugins, const std::vector<std::string>& disabled)
@@ -44,7 +44,7 @@ class Graph {
     if (auto first = std::ranges::find(path_, &plugin); first != path_.end()) {
       std::string names;
       for (; first != path_.end(); ++first) names += (*first)->uri() + " -> ";
-      throw Error::failed_precondition("plugins need each other: " + names + plugin.uri());
+      throw Error::failed_precondition("plugin dependency cycle: " + names + plugin.uri());
     }
     for (const std::string& type : plugin.needs) check_need(plugin, type);
     path_.push_back(&plugin);
@@ -55,15 +55,15 @@ class Graph {
   }
 
   void check_need(const Plugin& plugin, const std::string& type) const {
-    std::string left_out;
+    std::string disabled;
     for (const Plugin& other : plugins_) {
       if (&other == &plugin || other.type != type) continue;
       if (enabled(other)) return;
-      left_out = other.uri();
+      disabled = other.uri();
     }
     throw Error::failed_precondition("plugin " + plugin.uri() + " needs " +
-                                     (left_out.empty() ? type + ", which no plugin provides"
-                                                       : left_out + ", which is disabled"));
+                                     (disabled.empty() ? type + ", which no plugin provides"
+                                                       : disabled + ", which is disabled"));
   }
 
   const std::vector<Plugin>& plugins_;
@@ -100,7 +100,7 @@ std::vector<std::string> load_plugins(const std::vector<Plugin>& plugins,
                                       const std::vector<std::string>& disabled) {
   std::vector<std::string> running;
   std::vector<std::string> running_types;
-  std::map<std::string, std::string> skipped;  // type to what is said about its last skipped plugin
+  std::map<std::string, std::string> skipped;  // by type: the last skipped plugin, and why
   for (const Plugin* plugin : Graph(plugins, disabled).order()) {
     for (const std::string& type : plugin->needs) {
       if (contains(running_types, type)) continue;

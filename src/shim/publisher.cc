@@ -23,17 +23,17 @@ constexpr Duration kFirstPause = 50ms;
 constexpr Duration kLongestPause = 1s;
 constexpr Duration kLongestPauseRefused = 30s;
 
-// Events on their way beyond which starts keep pace with them, and for how long each.
-constexpr std::size_t kFew = 64;
-constexpr Duration kPace = 2ms;
-// A containerd that takes longer to answer is not well.
+// While more events than this are queued, each start waits this long at most.
+constexpr std::size_t kThrottleAbove = 64;
+constexpr Duration kThrottle = 2ms;
+// Starts do not wait while containerd takes longer than this to answer.
 constexpr std::uint64_t kSlowAnswer = 5000;  // milliseconds
 
-// What a message may hold, less what goes around the event.
+// The size limit of a message, less its envelope.
 constexpr std::size_t kLargestEvent = kMaxFrameData - 4096;
 
-// Whether containerd has answered: a connection that fails, or an answer that does not come in
-// time, says nothing about the event (ttrpc/client.h).
+// Whether containerd has answered with an error: a broken connection and a timeout say nothing
+// about the event (ttrpc/client.h).
 bool is_refusal(Code code) { return code != Code::unavailable && code != Code::deadline_exceeded; }
 
 }  // namespace
@@ -42,8 +42,8 @@ Publisher::Publisher(Loop& loop, Settings settings)
     : loop_(loop),
       settings_(std::move(settings)),
       client_(loop, path_of_address(settings_.address).value_or(settings_.address)) {
-  few_.set();
-  settled_.set();
+  short_queue_.set();
+  drained_.set();
   tasks_.spawn(forward_all(), "publish events");
 }
 
@@ -61,29 +61,29 @@ void Publisher::publish(const char* topic, const google::protobuf::MessageLite& 
   envelope->mutable_event()->set_value(event.SerializeAsString());
   std::string bytes = request.SerializeAsString();
   if (bytes.size() > kLargestEvent) {
-    log::error("an event is dropped: it is too large", {{"topic", topic}});
+    log::error("event too large: dropped", {{"topic", topic}});
     return;
   }
-  if (queued_ >= settings_.max_queued) make_room();
-  queues_[rank_of(topic, event)].push_back({published_++, topic, std::move(bytes)});
-  if (++queued_ > kFew) few_.clear();
-  if (last_ != Outcome::refused) settled_.clear();
-  filled_.set();
+  if (queued_ >= settings_.max_queued) drop_one();
+  queues_[priority_of(topic, event)].push_back({published_++, topic, std::move(bytes)});
+  if (++queued_ > kThrottleAbove) short_queue_.clear();
+  if (last_ != Outcome::refused) drained_.clear();
+  not_empty_.set();
 }
 
-Publisher::Rank Publisher::rank_of(const std::string& topic,
-                                   const google::protobuf::MessageLite& event) {
-  if (topic == kTopicDelete) return kEnd;
-  if (topic != kTopicExit) return kNews;
+Publisher::Priority Publisher::priority_of(const std::string& topic,
+                                           const google::protobuf::MessageLite& event) {
+  if (topic == kTopicDelete) return kExitOrDelete;
+  if (topic != kTopicExit) return kOther;
   const auto& exit = static_cast<const containerd::events::TaskExit&>(event);
-  return exit.id() == exit.container_id() ? kEnd : kExecExit;
+  return exit.id() == exit.container_id() ? kExitOrDelete : kExecExit;
 }
 
-void Publisher::make_room() {
+void Publisher::drop_one() {
   for (std::deque<Item>& queue : queues_) {
     if (queue.empty()) continue;
     if (dropped_++ == 0)
-      log::error("events are dropped: containerd takes none", {{"topic", queue.front().topic}});
+      log::error("event queue full: dropping events", {{"topic", queue.front().topic}});
     queue.pop_front();
     --queued_;
     return;
@@ -102,9 +102,9 @@ Publisher::Item Publisher::take_first() {
 Task<> Publisher::forward_all() {
   for (;;) {
     while (queued_ == 0) {
-      settled_.set();
-      filled_.clear();
-      co_await filled_.wait();
+      drained_.set();
+      not_empty_.clear();
+      co_await not_empty_.wait();
     }
     const Item item = take_first();
     for (Duration pause = kFirstPause;;) {
@@ -113,29 +113,29 @@ Task<> Publisher::forward_all() {
       unanswered_since_.reset();
       if (outcome != std::exchange(last_, outcome)) pause = kFirstPause;
       if (outcome == Outcome::refused)
-        settled_.set();
+        drained_.set();
       else
-        settled_.clear();
+        drained_.clear();
       if (outcome == Outcome::done) break;
       co_await sleep(loop_, pause);
       pause =
           std::min(2 * pause, outcome == Outcome::refused ? kLongestPauseRefused : kLongestPause);
     }
-    if (--queued_ <= kFew) few_.set();
-    tell_dropped();
+    if (--queued_ <= kThrottleAbove) short_queue_.set();
+    log_dropped();
   }
 }
 
 Task<> Publisher::keep_pace() {
-  if (has_nothing_to_wait_for()) co_return;
-  Mutex::Guard turn = co_await pace_.lock();
-  if (has_nothing_to_wait_for()) co_return;
-  co_await TimedWait(loop_, few_, kPace);
+  if (!is_throttled()) co_return;
+  Mutex::Guard turn = co_await throttled_.lock();
+  if (!is_throttled()) co_return;
+  co_await TimedWait(loop_, short_queue_, kThrottle);
 }
 
-bool Publisher::has_nothing_to_wait_for() const {
+bool Publisher::is_throttled() const {
   const bool is_slow = unanswered_since_ && loop_.now() - *unanswered_since_ > kSlowAnswer;
-  return few_.is_set() || last_ != Outcome::done || is_slow;
+  return !short_queue_.is_set() && last_ == Outcome::done && !is_slow;
 }
 
 Task<Publisher::Outcome> Publisher::forward(std::string request) {
@@ -146,14 +146,14 @@ Task<Publisher::Outcome> Publisher::forward(std::string request) {
                                              "Forward", std::move(request), settings_.answer_limit);
     co_await std::move(calling);
     co_return Outcome::done;
-  } catch (const std::exception& error) {  // whatever it is, the events behind this one must go on
+  } catch (const std::exception& error) {  // of any kind: the queue must not stop
     const Error* failure = dynamic_cast<const Error*>(&error);
     if (failure && !is_refusal(failure->code())) outcome = Outcome::unreachable;
-    // Sent again on the same connection, it would come to the same place.
+    // On the same connection, the retry would hang as well, or both requests would be published.
     if (failure && failure->code() == Code::deadline_exceeded) client_.close();
-    // containerd will not like it better the next time.
+    // A retry would fail in the same way.
     if (failure && failure->code() == Code::invalid_argument) outcome = Outcome::done;
-    // An outage may last for days: one line is enough.
+    // An outage may last for days: log it once.
     if (outcome == Outcome::done || outcome != last_)
       log::warning("forward event", {{"error", error.what()}});
   }
@@ -161,12 +161,12 @@ Task<Publisher::Outcome> Publisher::forward(std::string request) {
 }
 
 Task<> Publisher::drain(Duration limit) {
-  co_await TimedWait(loop_, settled_, limit);
-  tell_dropped();
+  co_await TimedWait(loop_, drained_, limit);
+  log_dropped();
   if (queued_ != 0) log::error("events were not delivered", {{"count", std::to_string(queued_)}});
 }
 
-void Publisher::tell_dropped() {
+void Publisher::log_dropped() {
   if (dropped_ == 0) return;
   log::error("events were dropped", {{"count", std::to_string(std::exchange(dropped_, 0))}});
 }

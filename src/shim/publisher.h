@@ -2,32 +2,28 @@
 // Sends events to containerd: method Forward of containerd.services.events.ttrpc.v1.Events at
 // TTRPC_ADDRESS.
 //
-// One queue, in order. The event at its head is tried until containerd has taken it, for as long as
-// the shim lives, so an outage of any length delays events but neither loses nor reorders them (the
-// stock shim drops an event after five tries, some twenty seconds, and lets newer ones pass it).
-// Nobody waits for the queue but the shim's own end.
+// Order: one queue. The event at its head is sent until containerd accepts it, for as long as the
+// shim runs: an outage of any length delays events, but neither loses nor reorders them. (The stock
+// shim drops an event after five tries, some twenty seconds, and newer events overtake it.)
 //
-// An event is sent again only where the first request cannot have an answer any more: its
-// connection is gone, or ten minutes have passed, which no living containerd takes (it answers from
-// memory; one that is stopped or starved for memory takes seconds, and has then read a second
-// request too). A connection without an answer for that long is closed. The stock shim sends again
-// after 5 s, and containerd tells the event twice.
+// Retries: an event is sent again only if its connection is gone, or after ten minutes without an
+// answer, when the connection is closed first. No running containerd takes that long: it answers
+// from memory, and one that was stopped or short of memory for seconds would read a second request
+// as well. (The stock shim sends again after 5 s, and containerd publishes the event twice.) While
+// containerd is unreachable, the pause between tries grows to 1 s. While it answers with an error,
+// the pause grows to 30 s, and drain() does not wait. An event that containerd calls invalid, or
+// that is above the 4 MiB of a message, is dropped and logged.
 //
-// A containerd that is away is asked again after a second at most. One that answers with an error
-// is not in want of a reminder: it is asked after twice the time each time, up to half a minute,
-// and at its end the shim doesn't wait for it. An event that it calls invalid, or that is above the
-// 4 MiB of a message, is given up: the log says so.
+// Throttling: each event is a round trip, because containerd serves requests in any order. A client
+// that starts processes faster than containerd answers would see exits ever later. So while more
+// than 64 events are queued, starts run one at a time, and each waits for the queue to shrink, 2 ms
+// at most: 500 starts a second. Starts do not wait while containerd is unreachable, answers with
+// errors, or has left a call unanswered for five seconds.
 //
-// Each event is a round trip of its own, for containerd serves requests in any order. Whoever
-// starts processes faster than it answers would see their exits ever later; so where more than a
-// few events are on their way, starts come one after the other, and each waits for them for two
-// milliseconds at most, so that there are 500 starts a second: long enough for a containerd that is
-// well. Starts wait for none that has left a call without an answer for five seconds.
-//
-// Where containerd never comes back the queue is bounded: over the bound the oldest event goes that
-// is neither an exit nor a deletion; where there is none, the oldest exit of an exec, whose client
-// has gone with containerd; and at last the oldest of all. State tells the end of a container until
-// it is deleted. The log says that events are being dropped, and how many they were.
+// Bound: when the queue is full, the publisher drops the oldest event that is neither an exit nor a
+// deletion; if there is none, the oldest exit of an exec, whose client has disconnected with
+// containerd; else the oldest of all. State still reports the exit of a container until it is
+// deleted. The log says that events are dropped, and how many.
 #pragma once
 
 #include <cstdint>
@@ -44,12 +40,12 @@ namespace thinshim {
 class Publisher : public EventSink {
  public:
   struct Settings {
-    // Path of the socket; as "unix://PATH" too, which the protocol's text shows (containerd,
-    // api/runtime/bootstrap/v1/bootstrap.proto). Empty: events go nowhere.
+    // PATH of the socket or "unix://PATH", as in the protocol's documentation (containerd,
+    // api/runtime/bootstrap/v1/bootstrap.proto). Empty: events are discarded.
     std::string address;
     std::string containerd_namespace;
     std::uint64_t max_queued = 65536;
-    // How long an answer is waited for on a connection that lives.
+    // How long to wait for an answer before the connection is closed.
     Duration answer_limit = std::chrono::minutes(10);
   };
   Publisher(Loop& loop, Settings settings);
@@ -57,41 +53,41 @@ class Publisher : public EventSink {
   void publish(const char* topic, const google::protobuf::MessageLite& event) override;
   Task<> keep_pace() override;
 
-  // Waits until every event is delivered, for at most `limit`, and only as long as containerd does
-  // not answer with an error. What stays is told in the log.
+  // Waits until every event is delivered; returns after `limit`, or when containerd answers with an
+  // error. Logs how many were not delivered.
   Task<> drain(Duration limit);
   std::size_t queued() const { return queued_; }
 
  private:
-  // In the order in which they go where there is no room for all.
-  enum Rank { kNews, kExecExit, kEnd, kRanks };
+  // In the order in which events are dropped when the queue is full.
+  enum Priority { kOther, kExecExit, kExitOrDelete, kPriorities };
   struct Item {
     std::uint64_t number = 0;
     const char* topic = "";
     std::string request;  // a ForwardRequest
   };
-  bool has_nothing_to_wait_for() const;
-  static Rank rank_of(const std::string& topic, const google::protobuf::MessageLite& event);
-  void make_room();
+  bool is_throttled() const;
+  static Priority priority_of(const std::string& topic, const google::protobuf::MessageLite& event);
+  void drop_one();
   Item take_first();
   Task<> forward_all();
   enum class Outcome { done, unreachable, refused };
   Task<Outcome> forward(std::string request);
-  void tell_dropped();
+  void log_dropped();
 
   Loop& loop_;
   Settings settings_;
   Client client_;
-  std::deque<Item> queues_[kRanks];  // the first of all is the one with the smallest number
-  std::size_t queued_ = 0;           // with the one that is being sent
+  std::deque<Item> queues_[kPriorities];  // the event with the smallest number is sent first
+  std::size_t queued_ = 0;                // including the one that is being sent
   std::uint64_t published_ = 0;
-  std::uint64_t dropped_ = 0;  // of which the log does not yet say how many
+  std::uint64_t dropped_ = 0;  // not yet logged
   Outcome last_ = Outcome::done;
   std::optional<std::uint64_t> unanswered_since_;  // by the loop's clock
-  Event filled_;
-  Event few_;  // on their way
-  Mutex pace_;
-  Event settled_;  // nothing is to be waited for: no event, or the last one was refused
+  Event not_empty_;
+  Event short_queue_;  // starts need not wait
+  Mutex throttled_;    // held by the start that waits
+  Event drained_;      // the queue is empty, or the last event was refused: drain() returns
   TaskSet tasks_;
 };
 

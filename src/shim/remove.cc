@@ -20,7 +20,7 @@
 #include "shim/address.h"
 #include "shim/cleaning.h"
 #include "shim/config.h"
-#include "shim/dying.h"
+#include "shim/processes.h"
 #include "shim/version.h"
 #include "task.pb.h"
 
@@ -29,71 +29,72 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// As it stands in the container's own bundle.
-Remains remains_in(const Bundle& bundle, const std::string& id, const Arguments& arguments) {
-  Remains remains{{id, bundle.path(), {}}};
+// The container of a bundle, as its own files describe it.
+Leftover leftover_in(const Bundle& bundle, const std::string& id, const Arguments& arguments) {
+  Leftover leftover{{id, bundle.path(), {}}};
   std::optional<RuncOptions> options;
-  remains.sure &= attempt("read the container's options", [&] { options = bundle.read_options(); });
-  // This one is not gone on without: another runtime removes the state, and leaves the processes.
+  leftover.settings_known &=
+      attempt("failed to read the container's options", [&] { options = bundle.read_options(); });
+  // A failure here is fatal: another runtime would remove the state and leave the processes.
   std::optional<std::string> binary = bundle.read_runtime();
   Config config;
-  remains.sure &=
-      attempt("read the configuration", [&] { config = load_config("", arguments.config_file); });
+  leftover.settings_known &= attempt("failed to read the configuration",
+                                     [&] { config = load_config("", arguments.config_file); });
   const RuntimeConfig& configured = config.task.runtime;
-  Runtime::Settings& settings = remains.container.runtime;
+  Runtime::Settings& settings = leftover.container.runtime;
   settings.binary = binary && !binary->empty() ? *binary : configured.binary;
   settings.root = join_path(options && !options->root().empty() ? options->root() : configured.root,
                             arguments.containerd_namespace);
   settings.systemd_cgroup = configured.systemd_cgroup || (options && options->systemd_cgroup());
-  return remains;
+  return leftover;
 }
 
-// The socket goes where nobody can be reached by it.
+// Removes the socket if its shim is dead. Throws Error if that cannot be found out.
 Liveness remove_dead_socket(const Deletion& deletion) {
   std::optional<std::string> path = path_of_address(deletion.address);
   if (!path || !may_exist(directory_of(*path))) return Liveness::unknown;
-  if (is_no_socket(*path))  // whatever the bundle's file was made to say
-    throw Error::invalid_argument(*path + " is no socket");
-  const auto patience = deletion.end - kPatienceWithGroups - Clock::now();
-  SocketLock lock(*path, std::chrono::duration_cast<std::chrono::milliseconds>(patience));
+  if (is_not_socket(*path))  // the bundle's file may name any path
+    throw Error::invalid_argument(*path + ": not a socket");
+  const auto timeout = deletion.end - kCgroupTimeout - Clock::now();
+  SocketLock lock(*path, std::chrono::duration_cast<std::chrono::milliseconds>(timeout));
   const Probe probe = probe_socket(*path);
   if (probe.listener == Liveness::unknown && !probe.is_missing()) throw *probe.failure;
   if (probe.listener == Liveness::dead && ::unlink(path->c_str()) < 0)
-    warn("remove the shim's socket", errno_text(errno));
+    warn("failed to remove the shim's socket", errno_text(errno));
   return probe.listener;
 }
 
-// Whether the shim is proven gone, which takes a moment where it has just been killed: nobody holds
-// a socket of its name, and nobody serves in its bundles. Its own socket's file proves nothing: it
-// may be missing, or another's. Throws Error where neither can be told.
+// Whether the shim is proven gone: no socket of its name listens, and no thinshim serves in its
+// bundles. That takes a moment after it was killed. The socket's file proves nothing: it may be
+// missing, or another shim's. Throws Error if it cannot be found out.
 bool is_gone(const Bundle& bundle, const Deletion& deletion) {
   const std::string path = path_of_address(deletion.address).value_or("");
-  if (path.empty()) throw Error::unknown("the shim's address is not known");
-  for (;; ::usleep(kBetweenLooks)) {
+  if (path.empty()) throw Error::unknown("the shim's address is unknown");
+  for (;; ::usleep(kPollInterval)) {
     if (has_living_server({deletion.address, bundle.path()})) return false;
     if (listeners_at(path).empty()) return true;
     const Probe probe = probe_socket(path);
     if (probe.listener == Liveness::alive) return false;
     if (Clock::now() < deletion.end) continue;
     throw Error::failed_precondition(
-        "somebody still listens at " + path +
+        "a process still listens on " + path +
         (probe.failure ? std::string(" (") + probe.failure->what() + ")" : ""));
   }
 }
 
-// The other containers that have the shim in common with this one: those that the shim has recorded
-// in its own bundle, where this is that, and those of a shim that records nobody, by the address in
-// their bundles. An id whose bundle has another address by now is another's.
-std::vector<Remains> others_of_group(const Bundle& bundle, Deletion& deletion) {
-  std::vector<Remains> others;
+// The other containers of the group: those that have a record in this bundle, if it is the group's
+// first one, and those whose bundles have the same address (a stock shim writes no records). A
+// recorded id whose bundle has another address belongs to a newer container.
+std::vector<Leftover> others_of_group(const Bundle& bundle, Deletion& deletion) {
+  std::vector<Leftover> others;
   const std::string& own = deletion.arguments.id;
   const std::vector<std::string> recorded = member_ids(bundle.path());
   for (const std::string& id : recorded) {
     if (id == own) continue;
-    deletion.done &= attempt("failed to look at a recorded container", [&] {
+    deletion.complete &= attempt("failed to read the record of a container", [&] {
       std::optional<GroupMember> member = read_member(bundle.path(), id);
       if (!member) return;
-      if (!is_anothers_by_now(*member, deletion)) others.push_back({std::move(*member), true});
+      if (!is_id_reused(*member, deletion)) others.push_back({std::move(*member), true});
     });
   }
   const std::string bundles = directory_of(bundle.path());
@@ -101,18 +102,18 @@ std::vector<Remains> others_of_group(const Bundle& bundle, Deletion& deletion) {
     const Bundle other(join_path(bundles, id));
     if (id == own || other.path() == bundle.path() || std::ranges::count(recorded, id) != 0)
       continue;
-    deletion.done &= attempt("failed to look at another container", [&] {
+    deletion.complete &= attempt("failed to read another container's bundle", [&] {
       if (other.read_address() != deletion.address) return;
-      others.push_back(remains_in(other, id, deletion.arguments));
-      if (!other.read_address()) throw Error::not_found("the bundle of " + id + " has just gone");
+      others.push_back(leftover_in(other, id, deletion.arguments));
+      if (!other.read_address()) throw Error::not_found("bundle of " + id + ": just removed");
     });
   }
   return others;
 }
 
-// Nothing of them is touched unless their shim is gone.
+// Cleans up the group's other containers, but only if their shim is proven gone.
 void clean_group(const Bundle& bundle, Deletion& deletion) {
-  const std::vector<Remains> others = others_of_group(bundle, deletion);
+  const std::vector<Leftover> others = others_of_group(bundle, deletion);
   if (others.empty() || !is_gone(bundle, deletion)) return;
   Cleaning cleaning(others, deletion);
   cleaning.begin();
@@ -126,7 +127,7 @@ std::string answer_for(const Bundle& bundle) {
   });
   Exit exit{0, 128 + SIGKILL, {}};
   clock_gettime(CLOCK_REALTIME, &exit.at);
-  // Which the shim has told, or was about to tell when it died.
+  // The shim writes the exit before it publishes it.
   attempt("failed to read the exit", [&] { exit = bundle.read_exit().value_or(exit); });
   response.set_exit_status(static_cast<std::uint32_t>(exit.status));
   response.mutable_exited_at()->set_seconds(exit.at.tv_sec);
@@ -149,28 +150,28 @@ std::string remove_container(const Arguments& arguments) {
   const Bundle bundle(bundle_path(arguments));
   Deletion deletion{arguments, bundle};
   std::string& address = deletion.address;
-  deletion.done &=
-      attempt("read the shim's address", [&] { address = bundle.read_address().value_or(""); });
-  // containerd may have taken the bundle away already. A group's socket has another name.
+  deletion.complete &= attempt("failed to read the shim's address",
+                               [&] { address = bundle.read_address().value_or(""); });
+  // containerd may have removed the bundle already. This finds the socket unless it is a group's.
   if (address.empty() && !arguments.address.empty())
     address = address_of_path(
         socket_path("", arguments.address, arguments.containerd_namespace, arguments.id));
   Liveness shim = Liveness::unknown;
-  attempt("remove the shim's socket", [&] { shim = remove_dead_socket(deletion); });
+  attempt("failed to remove the shim's socket", [&] { shim = remove_dead_socket(deletion); });
   std::optional<Cleaning> own;
-  deletion.done &= attempt("failed to clean up", [&] {
-    own.emplace(std::vector{remains_in(bundle, arguments.id, arguments)}, deletion);
+  deletion.complete &= attempt("failed to clean up", [&] {
+    own.emplace(std::vector{leftover_in(bundle, arguments.id, arguments)}, deletion);
     own->begin();
   });
-  // Only such callers leave the rest of a group to the shim's death.
+  // Only a containerd that uses version 3 leaves the group's other containers to this `delete`.
   if (shim != Liveness::alive)
-    deletion.done &= attempt("failed to clean up the other containers of the group", [&] {
+    deletion.complete &= attempt("failed to clean up the other containers of the group", [&] {
       if (recorded_version(bundle.path()) == kBootstrapVersion) clean_group(bundle, deletion);
     });
-  // Whose runtime may hang: the others have been cleaned up by now.
-  if (own) deletion.done &= attempt("failed to clean up", [&] { own->finish(); });
-  if (!deletion.done)
-    throw Error::failed_precondition("container " + arguments.id + " is not cleaned up");
+  // Last, because this container's runtime may hang.
+  if (own) deletion.complete &= attempt("failed to clean up", [&] { own->finish(); });
+  if (!deletion.complete)
+    throw Error::failed_precondition("failed to clean up container " + arguments.id);
 
   return answer_for(bundle);
 }

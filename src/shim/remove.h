@@ -2,10 +2,10 @@
 // The action `delete`: cleans up what a shim left of a container.
 //
 // containerd calls it after every deletion, after a crash of the shim, and when it cannot reach a
-// shim after its own restart; people call it by hand. It may find all of a container or nothing,
-// and may be called again. Where nothing is left it starts no runtime; one whose layout is unknown
-// (oci/runtime.h: nvidia-container-runtime, gVisor's runsc) is asked in any case, which costs its
-// start once more for each deletion.
+// shim after its own restart; an operator may call it by hand. It may be called again, and may find
+// a whole container or nothing. If nothing is left it does not run the runtime, unless the layout
+// of the runtime's state is unknown (oci/runtime.h: nvidia-container-runtime, gVisor's runsc): then
+// each deletion runs the runtime once more.
 #pragma once
 
 #include <string>
@@ -14,19 +14,19 @@
 
 namespace thinshim {
 
-// Kills the container, and removes the runtime's state of it, its root file system's mounts, the
-// pid files of its execs, and the socket, if nobody listens there. When the shim of a whole group
-// is proven gone, the same is done for the others of its group where containerd asks for the
-// sandbox only (containerd issues 9727, 10727), whether their bundles are still there or not. What
-// fails is told on stderr and does not stop the rest. Where something is left, what a shim that has
-// been killed had begun is waited for first; all waiting together, but for the runtime, takes no
-// more than 3 s.
+// Kills the container, and removes the runtime's state, the mounts of its root file system, the pid
+// files of its execs, and the socket if no process listens on it. If the shim of a group is proven
+// gone, it does the same for the group's other containers, whether or not their bundles exist,
+// under a containerd that calls `delete` only for the sandbox (containerd issues 9727, 10727). If
+// something is left, it first waits for the runtimes and helpers of the killed shim. A step that
+// fails warns on stderr and does not stop the others. All waits but that for the runtime take 3 s
+// together at most.
 //
-// Throws Error in the end where a container that was to go may still be there: with that containerd
-// keeps the bundle, and asks again when it starts the next time.
+// Throws Error at the end if a container may still exist: containerd then keeps the bundle, and
+// calls `delete` again at its next start.
 //
-// Returns the DeleteResponse for stdout: the pid of init.pid, 0 where there is none, and the exit
-// that the shim has told of it; status 137 and now where it has not, or where the bundle is gone.
+// Returns the DeleteResponse for stdout: the pid in init.pid, 0 if there is none, and the exit that
+// the shim has recorded in the bundle; if there is none, status 137 and the present time.
 std::string remove_container(const Arguments& arguments);
 
 }  // namespace thinshim

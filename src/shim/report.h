@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What SIGUSR1 asks for: what the shim knows, in the log, for people and for programs.
+// The report that SIGUSR1 asks for: the shim's state as JSON, in the log.
 //
-// One line of JSON where it fits a line of the log (log::kLongestLine); else parts that fit, each
-// behind its number and their count ("2/7 "): put together in order, they are that line. So none is
-// cut by a pipe that is almost full, or mixed with what others write. A log that is full is waited
-// for, as long as somebody reads it.
+// It is one line if it fits (log::kLongestLine), else several parts, each behind its number and
+// their count ("2/7 "); in order, they are that line. The kernel writes lines of this size to a
+// pipe as a whole: none is truncated or mixed with those of another process. While the pipe is
+// full, the reporter waits, 2 s at most for each part.
 #pragma once
 
 #include <cstddef>
@@ -17,17 +17,17 @@
 
 namespace thinshim {
 
-// The lines in which `text`, itself without a line's end, is written: none above `longest` bytes,
-// which are at least 32, with its end.
+// Splits `text`, which has no line feed, into lines of at most `longest` bytes with their line
+// feed; `longest` is 32 or more.
 std::vector<std::string> report_lines(const std::string& text, std::size_t longest);
 
 class Reporter {
  public:
-  // `text` is asked for at each report; both must outlive the Reporter.
+  // `text` is called for each report. Both must outlive the Reporter.
   Reporter(Loop& loop, std::function<std::string()> text) : loop_(loop), text_(std::move(text)) {}
 
-  // Writes a report. Where one is being written, one more follows it, however often this is called.
-  void ask();
+  // Writes a report. While one is being written, any number of requests cause one more.
+  void request();
 
  private:
   Task<> write_all();
@@ -35,7 +35,7 @@ class Reporter {
 
   Loop& loop_;
   std::function<std::string()> text_;
-  bool asked_ = false;
+  bool requested_ = false;
   TaskSet writing_;
 };
 

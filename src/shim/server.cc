@@ -34,8 +34,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The type of the plugins that serve something.
-constexpr const char* kServing = "io.containerd.ttrpc.v1";
+// The type of plugins that are services.
+constexpr const char* kServiceType = "io.containerd.ttrpc.v1";
 
 std::size_t count_descriptors() {
   std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir("/proc/self/fd"), &::closedir);
@@ -44,14 +44,15 @@ std::size_t count_descriptors() {
   return count > 3 ? count - 3 : 0;  // ".", "..", and the directory itself
 }
 
-// How often the lock is asked for, every 10 ms: no action has it for long.
-constexpr int kTriesToLeave = 100;
-// In which the request of the last peer that was accepted is read; and no more than these.
-constexpr int kRoundsToRead = 4;
-constexpr int kMostRounds = 1000;
+// How often to try for the socket's lock, every 10 ms.
+constexpr int kLockTries = 100;
+// Rounds of the loop without a pending peer after which the requests of all accepted peers have
+// been read, and the limit of all rounds.
+constexpr int kQuietRounds = 4;
+constexpr int kMaxRounds = 1000;
 
-// What the server is made of. It goes from the bottom up: first the calls that are being served,
-// then the service that they run in, then what that stands on.
+// The components of the server. They are destroyed in reverse order: first the calls in flight,
+// then the service, then what it uses.
 class Parts {
  public:
   Parts(const Arguments& arguments, const Config& config, const SocketFile& socket)
@@ -66,10 +67,10 @@ class Parts {
   std::string describe() const;
   Task<TaskService::Options> read_options(wire::Any request, std::shared_ptr<Event> stop);
   Task<> serve(Fd listener);
-  void begin_to_leave();
-  Task<> end_forgotten_shim();
+  void start_exit();
+  Task<> exit_when_forgotten();
   Task<std::optional<SocketLock>> lock_socket();
-  Task<> leave(std::function<bool()> may_leave);
+  Task<> exit_if(std::function<bool()> is_unused);
   Task<> publish_exits();
   Task<> remove_socket();
 
@@ -84,12 +85,12 @@ class Parts {
   std::optional<TaskService> task_;
   Server server_;
   TaskSet serving_;
-  TaskSet forgetting_;
-  TaskSet leaving_;
+  TaskSet watching_;  // exit_when_forgotten()
+  TaskSet exiting_;   // exit_if()
 };
 
 SkipReason Parts::make_shutdown() {
-  shutdown_.emplace(loop_, [this] { reporter_.ask(); });
+  shutdown_.emplace(loop_, [this] { reporter_.request(); });
   return std::nullopt;
 }
 
@@ -97,7 +98,7 @@ SkipReason Parts::make_publisher() {
   publisher_.emplace(loop_,
                      Publisher::Settings{arguments_.ttrpc_address, arguments_.containerd_namespace,
                                          config_.publisher.max_queued});
-  shutdown_->at_end("deliver the last events", [this] { return publisher_->drain(5s); });
+  shutdown_->on_shutdown("deliver the last events", [this] { return publisher_->drain(5s); });
   return std::nullopt;
 }
 
@@ -111,24 +112,24 @@ SkipReason Parts::make_task() {
     return read_options(std::move(request), std::move(stop));
   };
   settings.lifetime.idle_timeout = config_.task.idle_timeout;
-  settings.lifetime.end = [this] { begin_to_leave(); };
-  settings.work_comes = [this] { leaving_.cancel(); };    // it has a farewell of its own
+  settings.lifetime.end = [this] { start_exit(); };
+  settings.work_comes = [this] { exiting_.cancel(); };    // the lifetime has new deadlines
   settings.deletion += config_.task.stdio.drain_timeout;  // for output, before the unmounting
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);
-  shutdown_->at_end("let loggers finish", [this] { return task_->loggers_finished(); });
+  shutdown_->on_shutdown("wait for loggers", [this] { return task_->loggers_finished(); });
   return std::nullopt;
 }
 
 Task<TaskService::Options> Parts::read_options(wire::Any request, std::shared_ptr<Event> stop) {
   std::string path = config_path_of(request);
   if (path.empty()) co_return task_options(resolve_options(request, config_));
-  Task<Config> loading = load_config_beside(*reaper_, std::move(path), stop.get());
+  Task<Config> loading = load_config_in_fork(*reaper_, std::move(path), stop.get());
   const Config config = co_await std::move(loading);
   co_return task_options(resolve_options(request, config));
 }
 
-// What the shim knows, as JSON. Ids need no quoting (base/identifier.h).
+// The shim's state, as JSON. Ids need no escaping (base/identifier.h).
 std::string Parts::describe() const {
   std::string json = R"({"pid":)" + std::to_string(::getpid()) + R"(,"namespace":")" +
                      arguments_.containerd_namespace + R"(","containers":)" +
@@ -146,39 +147,41 @@ std::string Parts::describe() const {
 }
 
 void Parts::run(Fd listener) {
-  shutdown_->at_end("let the last answers out", [this] { return server_.drain(1s); });
-  // Some wait for their output to be read, or for a verb that hangs.
-  shutdown_->at_end("publish the exits of the dead", [this] { return publish_exits(); });
-  // While clients can still see that it is not over: containerd cleans up as soon as it is.
-  shutdown_->at_end("undo what nobody waits for", [this] { return task_->creates_finished(); });
-  shutdown_->at_end("remove the socket", [this] { return remove_socket(); });
+  shutdown_->on_shutdown("send the last responses", [this] { return server_.drain(1s); });
+  // An exit may still wait for a client to read the output, or for a call of the runtime that
+  // hangs.
+  shutdown_->on_shutdown("publish pending exits", [this] { return publish_exits(); });
+  // While clients are still connected: containerd cleans up as soon as the connection is closed.
+  shutdown_->on_shutdown("undo cancelled creates", [this] { return task_->creates_finished(); });
+  // First, so that `start` sends no new container to this shim.
+  shutdown_->on_shutdown("remove the socket", [this] { return remove_socket(); });
   serving_.spawn(serve(std::move(listener)), "serve");
-  server_.when_alone([this] {
-    forgetting_.cancel();
-    forgetting_.spawn(end_forgotten_shim(), "end of a forgotten shim");
+  server_.on_last_disconnect([this] {
+    watching_.cancel();
+    watching_.spawn(exit_when_forgotten(), "exit when forgotten");
   });
   loop_.run(shutdown_->run());
 }
 
-// A shim that cannot be reached any more is of no use: its end tells containerd, which cleans up.
+// If the listener fails, the shim exits: containerd notices that, and cleans up.
 Task<> Parts::serve(Fd listener) {
   try {
     Task<> serving = server_.serve(std::move(listener));
     co_await std::move(serving);
   } catch (const std::exception&) {
-    shutdown_->ask();
+    shutdown_->request();
     throw;
   }
 }
 
-void Parts::begin_to_leave() {
-  if (leaving_.empty()) leaving_.spawn(leave([this] { return task_->has_no_work(); }), "leave");
+void Parts::start_exit() {
+  if (exiting_.empty()) exiting_.spawn(exit_if([this] { return task_->has_no_work(); }), "exit");
 }
 
-// Nothing where there is none to be had: where it is held for too long, or nobody can be sent here
-// any more.
+// Nothing if another process holds the lock for too long, or the socket's file is gone: then no
+// `start` can send a container here.
 Task<std::optional<SocketLock>> Parts::lock_socket() {
-  for (int tries = 0; tries < kTriesToLeave && !socket_.is_gone(); ++tries) {
+  for (int tries = 0; tries < kLockTries && !socket_.is_gone(); ++tries) {
     try {
       co_return SocketLock(socket_.path(), 0ms);
     } catch (const Error& error) {
@@ -189,32 +192,32 @@ Task<std::optional<SocketLock>> Parts::lock_socket() {
   co_return std::nullopt;
 }
 
-// Whoever has the socket's lock may be sending a container here, which is told before the lock is
-// let go. So with the lock in hand, and all read that has come by then, either nobody comes, or
-// the socket is gone before the next one looks.
-Task<> Parts::leave(std::function<bool()> may_leave) {
+// Exits if the shim is unused. A `start` that finds this shim announces its container before it
+// releases the socket's lock. So this takes the lock and reads all pending requests; then either a
+// container was announced, or the socket is removed before the next `start` looks for it.
+Task<> Parts::exit_if(std::function<bool()> is_unused) {
   Task<std::optional<SocketLock>> locking = lock_socket();
   std::optional<SocketLock> lock = co_await std::move(locking);
-  for (int quiet = 0, round = 0; quiet < kRoundsToRead && round < kMostRounds; ++round) {
+  for (int quiet = 0, round = 0; quiet < kQuietRounds && round < kMaxRounds; ++round) {
     co_await yield(loop_);
-    quiet = server_.is_called() ? 0 : quiet + 1;
+    quiet = server_.has_pending_peer() ? 0 : quiet + 1;
   }
-  if (!may_leave()) co_return;
+  if (!is_unused()) co_return;
   socket_.remove_locked();
-  shutdown_->ask();
+  shutdown_->request();
 }
 
-// A client that went while its container was made never heard of it; containerd then cleans up by
-// `delete` and the bundle's removal, and asks this shim for nothing any more. Its containers may
-// end later.
-Task<> Parts::end_forgotten_shim() {
+// Exits once all clients have disconnected, all containers have exited, and their bundles are
+// removed. If a client disconnects during Create, containerd never learns of the container: it runs
+// `delete`, removes the bundle, and calls this shim no more. The containers may exit later.
+Task<> Parts::exit_when_forgotten() {
   const auto is_forgotten = [this] { return server_.connections() == 0 && task_->is_forgotten(); };
   do {
     co_await sleep(loop_, config_.task.idle_timeout);
     if (server_.connections() != 0) co_return;
   } while (!is_forgotten());
-  log::info("nobody knows of the containers any more");
-  if (leaving_.empty()) leaving_.spawn(leave(is_forgotten), "leave");
+  log::info("exiting: all containers have exited, and their bundles are removed");
+  if (exiting_.empty()) exiting_.spawn(exit_if(is_forgotten), "exit");
 }
 
 Task<> Parts::publish_exits() {
@@ -222,13 +225,12 @@ Task<> Parts::publish_exits() {
   co_return;
 }
 
-// First of all at the end, so that no new container is sent to a shim that is about to go.
 Task<> Parts::remove_socket() {
   socket_.remove();
   co_return;
 }
 
-// Every plugin there is. `parts` may be null where none is to be started.
+// All plugins. `parts` may be null if none is started.
 std::vector<Plugin> plugins(Parts* parts) {
   return {
       {"io.containerd.internal.v1", "shutdown", {}, [parts] { return parts->make_shutdown(); }},
@@ -236,7 +238,7 @@ std::vector<Plugin> plugins(Parts* parts) {
        "publisher",
        {"io.containerd.internal.v1"},
        [parts] { return parts->make_publisher(); }},
-      {kServing,
+      {kServiceType,
        "task",
        {"io.containerd.event.v1", "io.containerd.internal.v1"},
        [parts] { return parts->make_task(); }},
@@ -253,18 +255,18 @@ Fd open_listener(const Arguments& arguments) {
   int listening = 0;
   socklen_t size = sizeof listening;
   if (::getsockopt(kListenerFd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
-    throw Error::invalid_argument("no listening socket on descriptor 3, and no -socket");
+    throw Error::invalid_argument("descriptor 3 is not a listening socket, and no -socket given");
   ::fcntl(kListenerFd, F_SETFD, FD_CLOEXEC);
   return Fd(kListenerFd);
 }
 
-// Lines go to the bundle's fifo. It is opened for reading too, so that opening never fails for want
-// of a reader and lines wait there while containerd is away.
+// The log goes to the bundle's fifo. It is opened for reading too, so that open(2) succeeds without
+// a reader, and lines stay in it while containerd is away.
 void open_log() {
   Fd fifo = try_open("log", O_RDWR | O_NONBLOCK | O_NOFOLLOW);
   struct stat status{};
   if (!fifo || ::fstat(fifo.get(), &status) < 0 || !S_ISFIFO(status.st_mode)) return;
-  ::dup2(fifo.get(), STDERR_FILENO);  // for what the libraries have to say at their end
+  ::dup2(fifo.get(), STDERR_FILENO);  // libraries write there before they abort
   log::set_sink(std::move(fifo));
 }
 
@@ -282,15 +284,15 @@ void serve_on(Fd& listener, const SocketFile& socket, const Arguments& arguments
 void check_plugins(const std::vector<std::string>& disabled) {
   try {
     const std::vector<std::string> order = plugin_order(plugins(nullptr), disabled);
-    if (std::ranges::none_of(order, [](const auto& uri) { return uri.starts_with(kServing); }))
-      throw Error::failed_precondition("no plugin serves anything");
+    if (std::ranges::none_of(order, [](const auto& uri) { return uri.starts_with(kServiceType); }))
+      throw Error::failed_precondition("no service plugin is enabled");
   } catch (const Error& error) {
     throw error.in("disabled_plugins");
   }
 }
 
 void serve(const Arguments& arguments) {
-  // Two megabytes at a time are too much for a shim (rust-extensions 195).
+  // Huge pages of 2 MiB would multiply the shim's memory (rust-extensions 195).
   ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   raise_open_files_limit();
   open_log();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The serving process: which plugins it is made of, how it begins and ends.
+// The serving process: its plugins, its start and its exit.
 #pragma once
 
 #include <string>
@@ -9,16 +9,15 @@
 
 namespace thinshim {
 
-// Whether the plugins work together without those that the configuration disables, and something is
-// served then. Throws Error: the server itself could tell nobody.
+// Throws Error unless all needs of the enabled plugins are met and one of them is a service.
+// `start` calls it, because the server has no caller to report an error to.
 void check_plugins(const std::vector<std::string>& disabled);
 
-// Where `start` leaves the server's socket.
+// The descriptor on which `start` passes the listening socket to the server.
 inline constexpr int kListenerFd = 3;
 
-// Serves on kListenerFd, a listening socket, or where the flag -socket says, in the bundle that is
-// its working directory, until the end is asked for. Throws Error where it cannot begin. In either
-// case its socket is removed.
+// Serves on kListenerFd, or on the path of the flag -socket, until shutdown is requested. The
+// working directory is the bundle. Throws Error if it cannot start. Removes its socket in any case.
 void serve(const Arguments& arguments);
 
 }  // namespace thinshim

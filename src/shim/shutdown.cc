@@ -12,8 +12,8 @@ Shutdown::Shutdown(Loop& loop, std::function<void()> report)
   tasks_.spawn(watch_signals(), "watch signals");
 }
 
-void Shutdown::at_end(std::string what, std::function<Task<>()> work) {
-  work_.push_back({std::move(what), std::move(work)});
+void Shutdown::on_shutdown(std::string what, std::function<Task<>()> callback) {
+  callbacks_.push_back({std::move(what), std::move(callback)});
 }
 
 Task<> Shutdown::watch_signals() {
@@ -24,20 +24,20 @@ Task<> Shutdown::watch_signals() {
       continue;
     }
     log::debug("caught exit signal", {{"signal", std::to_string(number)}});
-    ask();
+    request();
   }
 }
 
 Task<> Shutdown::run() {
-  co_await asked_.wait();
-  while (!work_.empty()) {
-    Work last = std::move(work_.back());
-    work_.pop_back();
+  co_await requested_.wait();
+  while (!callbacks_.empty()) {
+    Callback last = std::move(callbacks_.back());
+    callbacks_.pop_back();
     try {
       Task<> running = last.run();
       co_await std::move(running);
     } catch (const std::exception& failure) {
-      log::error(last.what, {{"error", failure.what()}});
+      log::error("failed to " + last.what, {{"error", failure.what()}});
     }
   }
 }

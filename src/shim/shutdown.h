@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of the shim: who asks for it, and what must be done before it.
+// The shutdown of the shim, and the callbacks that run before it exits.
 //
-// It is asked for by the task service, when its work is done, and by SIGTERM and SIGINT. Containers
-// are none of its business: they run on, and containerd cleans up after them with `delete`.
+// It is requested by the task service, when it has no work any more, and by SIGTERM and SIGINT. It
+// does not stop containers: they run on, and containerd cleans up after them with `delete`.
 #pragma once
 
 #include <functional>
@@ -17,28 +17,27 @@ namespace thinshim {
 
 class Shutdown {
  public:
-  // Takes over SIGTERM, SIGINT and SIGUSR1 of this process. The latter is no end: it calls
-  // `report`.
+  // Handles SIGTERM, SIGINT and SIGUSR1 of this process. SIGUSR1 only calls `report`.
   Shutdown(Loop& loop, std::function<void()> report);
 
-  void ask() { asked_.set(); }
-  // What is to be done at the end; the last one registered goes first. One that fails does not stop
-  // the others.
-  void at_end(std::string what, std::function<Task<>()> work);
-  // Waits until the end is asked for, then does all that.
+  void request() { requested_.set(); }
+  // Registers a callback. Callbacks run in reverse order of registration; if one throws, "failed to
+  // WHAT" is logged, and the next one runs.
+  void on_shutdown(std::string what, std::function<Task<>()> callback);
+  // Waits until shutdown is requested, then runs the callbacks.
   Task<> run();
 
  private:
   Task<> watch_signals();
 
-  struct Work {
+  struct Callback {
     std::string what;
     std::function<Task<>()> run;
   };
   Signals signals_;
   std::function<void()> report_;
-  Event asked_;
-  std::vector<Work> work_;
+  Event requested_;
+  std::vector<Callback> callbacks_;
   TaskSet tasks_;
 };
 

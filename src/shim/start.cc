@@ -52,8 +52,8 @@ Arguments arguments_of_server(const Arguments& arguments, const StartRequest& re
   return served;
 }
 
-// What `ps` shows is what people and scripts look for.
-std::vector<std::string> words_of(const Arguments& server, int version) {
+// The server's command line, as `ps` shows it.
+std::vector<std::string> command_line_of(const Arguments& server, int version) {
   std::vector<std::string> words = {"-namespace",
                                     server.containerd_namespace,
                                     "-id",
@@ -65,11 +65,11 @@ std::vector<std::string> words_of(const Arguments& server, int version) {
   return words;
 }
 
-// In the server, which can tell nobody of a failure: nothing here fails. Whoever knows of it, by
-// the lock, by its socket or by the end of stdout, finds all of this done.
-void leave_caller(Fd listener, Fd null, std::optional<SocketLock>& lock) {
+// Detaches the server from its caller. Nothing here can fail. All is done before another process
+// can notice the server: by the lock, by its socket or by EOF on stdout.
+void detach(Fd listener, Fd null, std::optional<SocketLock>& lock) {
   ::setpgid(0, 0);
-  // Once more: the kernel names to a socket's clients who listened last (unix(7), SO_PEERCRED).
+  // Again, in the server: SO_PEERCRED is the process that called listen(2) last (unix(7)).
   ::listen(listener.get(), SOMAXCONN);
   lock.reset();
   for (int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), standard);
@@ -82,8 +82,8 @@ void leave_caller(Fd listener, Fd null, std::optional<SocketLock>& lock) {
   close_from(kListenerFd + 1);
 }
 
-// Killed later than containerd, should memory run out. A user namespace forbids it, and so may a
-// lack of privileges.
+// As the stock shim: containerd's oom_score_adj + 1, so that the kernel kills the shim before
+// containerd when memory runs out. EPERM and EACCES, for example in a user namespace, are ignored.
 void adjust_oom_score(pid_t server) {
   std::optional<std::string> text =
       read_file("/proc/" + std::to_string(::getppid()) + "/oom_score_adj");
@@ -108,8 +108,8 @@ std::string answer(const StartRequest& request, int version, const std::string& 
   return result.SerializeAsString();
 }
 
-// Tells the shim whom it will get, so that it does not end meanwhile. The lock is held until it is
-// told; it may have ended before, by a signal or without the lock.
+// Announces a container to the running shim, so that it does not exit meanwhile. The caller holds
+// the socket's lock. The shim may have exited before, by a signal or without the lock.
 Delivery announce(const std::string& path, const std::string& id) {
   containerd::task::v3::ConnectRequest message;
   message.set_id(id);
@@ -123,15 +123,15 @@ Delivery announce(const std::string& path, const std::string& id) {
   return send_to_socket(path, frame + data);
 }
 
-// What stands at a group's path, whose lock is held: our own socket, just bound, or the shim that
-// listens there and knows of the container by now.
-struct Place {
-  Fd listener = {};
-  int shim = 0;  // its pid, 0 where it is unknown
+// The socket of a group: a new one, or that of a running shim, to which the container was
+// announced.
+struct GroupSocket {
+  Fd listener = {};  // invalid if a shim is running
+  int shim = 0;      // its pid, 0 if unknown
 };
-// Removes only the socket of a shim that is proven dead.
-Place take_place(const std::string& path, const std::string& id) {
-  // One that lives may just be going, or have no room for one more client.
+// The caller holds the lock. Removes a socket only if its shim is proven dead.
+GroupSocket bind_or_announce(const std::string& path, const std::string& id) {
+  // A running shim may be about to exit, or have no descriptor left for another client.
   constexpr int kTries = 4;
   constexpr useconds_t kBetweenTries = 5000;
   for (int tries = 0; tries < kTries; ++tries) {
@@ -142,19 +142,18 @@ Place take_place(const std::string& path, const std::string& id) {
       if (error.errnum() != EADDRINUSE) throw error.in("create new shim socket");
     }
     const Probe probe = probe_socket(path);
-    if (probe.is_missing()) continue;  // it was there a moment ago
+    if (probe.is_missing()) continue;  // removed since bind(2)
     if (probe.listener == Liveness::unknown)
-      throw probe.failure->in("find out whether the group's shim lives");
-    Delivery told = Delivery::refused;
-    if (probe.listener == Liveness::alive) told = announce(path, id);
-    if (told == Delivery::done) return {Fd(), probe.pid};
-    if (told == Delivery::refused && ::unlink(path.c_str()) < 0 && errno != ENOENT)
-      throw_errno("remove the socket of a dead shim, " + path);
+      throw probe.failure->in("check the group's running shim");
+    Delivery delivery = Delivery::refused;
+    if (probe.listener == Liveness::alive) delivery = announce(path, id);
+    if (delivery == Delivery::done) return {Fd(), probe.pid};
+    if (delivery == Delivery::refused && ::unlink(path.c_str()) < 0 && errno != ENOENT)
+      throw_errno("remove the dead shim's socket " + path);
   }
-  throw Error::unavailable("the shim at " + path + " takes no container");
+  throw Error::unavailable("the running shim at " + path + " does not accept the container");
 }
 
-// The other extensions are none of ours.
 wire::Any options_among(const bootstrap::BootstrapParams& params) {
   for (const bootstrap::Extension& extension : params.extensions())
     if (is_runtime_options(extension.value().type_url())) return extension.value();
@@ -195,9 +194,9 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
   const bool parses = request.options.ParseFromString(input);
   const std::string& type = request.options.type_url();
   if (!input.empty() && !(parses && is_runtime_options(type))) {
-    constexpr std::size_t kShown = 100;  // of what may be megabytes
+    constexpr std::size_t kShown = 100;  // stdin may have megabytes
     throw Error::invalid_argument(
-        "stdin is neither BootstrapParams of this container nor runtime options of a known type" +
+        "stdin: neither BootstrapParams of this container nor runtime options of a known type" +
         (parses ? ": " + quoted(std::string_view(type).substr(0, kShown)) : ""));
   }
   return request;
@@ -217,10 +216,10 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
   std::string address = address_of_path(path);
   int version = request.bootstrap ? kBootstrapVersion : kLegacyVersion;
 
-  // Locked until the server listens, which has the lock too: others find it dead before, or another
-  // process's.
+  // Held, also by the server after the fork, until the server has called listen(2): before that, a
+  // probe would find the socket dead, or this process as its listener.
   std::optional<SocketLock> lock(path);
-  auto [listener, shim] = take_place(path, request.id);
+  auto [listener, shim] = bind_or_announce(path, request.id);
   if (!listener) {
     lock.reset();
     bundle.write_address(address);
@@ -231,7 +230,7 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
   const SocketFile socket(listener);
   pid_t server = 0;
   try {
-    // Written before there is anybody to be found by it, so that a crash in between leaves a trace
+    // Written before the server exists, so that `delete` finds the socket after a crash in between
     // (containerd issue 5173).
     bundle.write_address(address);
     if (!request.socket_directory.empty()) bundle.write_socket_dir(request.socket_directory);
@@ -239,18 +238,19 @@ std::optional<Arguments> start(const Arguments& arguments, const std::string& in
     Arguments served = arguments_of_server(arguments, request);
     Fd null = open_file("/dev/null", O_RDWR);
     check(::listen(listener.get(), SOMAXCONN), "listen");
-    line.replace(words_of(served, version));  // the server is never seen with others
+    line.replace(command_line_of(served, version));  // before the fork: `ps` never shows another
     server = ::fork();
     if (server == 0) {
-      leave_caller(std::move(listener), std::move(null), lock);
+      detach(std::move(listener), std::move(null), lock);
       return served;
     }
     line.restore();
     check(server, "fork");
-    ::setpgid(server, server);  // here too: whichever of the two is first
+    ::setpgid(server, server);  // in both processes, because either may run first
     if (!cgroup.empty()) join_cgroup(cgroup, server);
     adjust_oom_score(server);
-    // Whoever is to read the answer may not do so, and the server may end meanwhile.
+    // Before print(), which blocks if stdout is not read: the server must be able to exit
+    // meanwhile.
     listener.reset();
     lock.reset();
     print(answer(request, version, address));

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The action `start`: makes sure that a shim serves the container's group, and tells containerd
-// where.
+// The action `start`: starts a shim for the container's group, unless one is running, and prints
+// its address.
 //
-// Two protocols are spoken, told apart by what stands on stdin, because 1.7 to 2.2 cannot be told
-// apart by anything else (containerd, pkg/shim: util.go writes it, compat.go of 2.3 and later reads
-// it):
+// containerd has two start protocols; stdin alone tells which one the caller uses (containerd,
+// pkg/shim: util.go writes it, compat.go of 2.3 and later reads the answer):
 //
-// - Up to 2.2: nothing, or the runtime options as a google.protobuf.Any. The answer is the bare
-//   address, which every one of them takes as task API version 2.
-// - From 2.3 on: BootstrapParams, with the runtime options among its extensions. The answer is a
-//   BootstrapResult, version 3. An Any may parse as BootstrapParams, but it does not carry this
-//   container's id and namespace. Without these flags, which containerd means to leave out some day
-//   (bootstrap.proto: the message replaces flags and environment), the message says them.
+// - Up to 2.2: stdin is empty, or the runtime options as a google.protobuf.Any. The answer is the
+//   bare address, which means version 2 of the task API.
+// - From 2.3 on: stdin is BootstrapParams, with the runtime options among its extensions. The
+//   answer is a BootstrapResult with version 3. An Any may parse as BootstrapParams, but does not
+//   have this container's id and namespace. If the flags for these are missing, as containerd plans
+//   (bootstrap.proto: the message replaces flags and environment), those of the message count.
 //
-// A group whose shim lives is answered with the version that was given out for it first, whatever
-// its caller speaks now: the clients that have it must agree (shim/version.h).
+// If the group's shim is running, the answer has the version that the first `start` returned,
+// whatever protocol this caller uses: all clients of a shim must use one version (shim/version.h).
 //
-// The server has nobody to complain to, so what it cannot work with is refused here: runtime
-// options (shim/options.h), the configuration file, a graph of plugins that serves nothing.
+// `start` checks what the server needs (runtime options, configuration file, plugin graph), because
+// the server has no caller to report an error to.
 #pragma once
 
 #include <functional>
@@ -30,27 +29,27 @@
 
 namespace thinshim {
 
-// What stood on stdin, in one shape.
+// The request on stdin, of either protocol.
 struct StartRequest {
-  bool bootstrap = false;  // the caller speaks the protocol of 2.3
+  bool bootstrap = false;  // the caller uses the protocol of 2.3
   std::string containerd_namespace;
   std::string id;
   std::string grpc_address;
   std::string ttrpc_address;
   std::string socket_directory;  // empty: the default
   bool debug = false;
-  wire::Any options;  // the runtime's, of a type known here; empty where the caller has none
+  wire::Any options;  // runtime options of a known type; empty if there are none
 };
-// Throws Error where `input` is neither protocol, or its options are of another type.
+// Throws Error if `input` is of neither protocol, or its options are of an unknown type.
 StartRequest parse_start_request(const std::string& input, const Arguments& arguments);
 
-// Does it all in the bundle, the working directory, and hands what goes to stdout to `print`. Where
-// it throws Error, also where `print` does, no shim was started.
+// Works in the bundle, its working directory, and passes the answer to `print`. If it throws Error,
+// or `print` does, no shim was started.
 //
-// A server that is needed is a fork of this process: to become the program anew would take as long
-// as all the rest. In it start() returns what it is to serve, on descriptor 3, with no other open
-// but the standard ones, which lead nowhere; and `line` is what the stock shim's server shows, and
-// the version (shim/version.h).
+// The server is a fork of this process, because an execve(2) would double the time that a start
+// takes. In the server, start() returns the arguments to serve with; descriptor 3 is the listener,
+// 0 to 2 are /dev/null, and no other is open. `line` becomes the command line of the stock shim's
+// server, with the version (shim/version.h).
 std::optional<Arguments> start(const Arguments& arguments, const std::string& input,
                                const std::function<void(const std::string&)>& print,
                                CommandLine& line);

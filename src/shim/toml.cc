@@ -43,7 +43,7 @@ class Line {
     throw Error(Code::invalid_argument, where_ + ": " + problem);
   }
 
-  // Whether there is nothing more but blanks and a comment.
+  // Whether only blanks and a comment are left.
   bool at_end() {
     skip_blanks();
     return rest_.empty() || rest_[0] == '#';
@@ -92,7 +92,7 @@ class Line {
     rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t"), rest_.size()));
   }
 
-  // "1_000" = "1000"; an underscore that isn't between two digits stays, and is refused with it.
+  // "1_000" = "1000"; an underscore that is not between two digits stays, and is an error later.
   static std::string without_underscores(std::string_view word) {
     std::string digits;
     for (std::size_t i = 0; i < word.size(); ++i) {
@@ -102,12 +102,12 @@ class Line {
     return digits;
   }
 
-  // '...' as it stands, "..." with escapes.
+  // '...' is literal, "..." has escapes.
   std::string take_string() {
     char quote = take();
     std::string text;
     for (;;) {
-      if (rest_.empty()) refuse("a string without an end");
+      if (rest_.empty()) refuse("unterminated string");
       char c = take();
       if (c == quote) return text;
       if (c == '\\' && quote == '"')
@@ -120,7 +120,7 @@ class Line {
   void take_escape(std::string& text) {
     constexpr std::string_view kNames = "btnfr\"\\";
     constexpr std::string_view kCharacters = "\b\t\n\f\r\"\\";
-    if (rest_.empty()) refuse("a string without an end");
+    if (rest_.empty()) refuse("unterminated string");
     char name = take();
     if (std::size_t index = kNames.find(name); index != std::string_view::npos) {
       text += kCharacters[index];
@@ -132,7 +132,7 @@ class Line {
     auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), point, 16);
     bool is_character = point < 0xd800 || (point > 0xdfff && point < 0x110000);
     if (length == 0 || problem != std::errc() || end != digits.data() + length || !is_character)
-      refuse("a string with an unknown escape");
+      refuse("invalid escape in a string");
     rest_.remove_prefix(length);
     append_utf8(text, point);
   }
@@ -161,15 +161,15 @@ std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& name
     text.remove_prefix(std::min(content.size() + 1, text.size()));
     if (content.ends_with('\r')) content.remove_suffix(1);
     Line line(content, name + ":" + std::to_string(number));
-    if (std::ranges::any_of(content, is_control)) line.refuse("a control character");
+    if (std::ranges::any_of(content, is_control)) line.refuse("control character");
     if (!is_utf8(content)) line.refuse("not UTF-8");
     if (line.at_end()) continue;
     std::string key = line.take_key();
     if (std::ranges::find(entries, key, &TomlEntry::key) != entries.end())
-      line.refuse(quoted(key) + ": given twice");
+      line.refuse(quoted(key) + ": duplicate key");
     line.take_equals(key);
     TomlEntry entry{key, line.take_value(key), number};
-    if (!line.at_end()) line.refuse(quoted(key) + ": text after the value");
+    if (!line.at_end()) line.refuse(quoted(key) + ": unexpected text after the value");
     entries.push_back(std::move(entry));
   }
   return entries;

@@ -13,11 +13,11 @@ namespace {
 // A turn ends after this many frames or reads, whichever comes first.
 constexpr int kFramesInATurn = 64;
 constexpr int kReadsInATurn = 16;
-constexpr std::size_t kReadSize = 8 << 10;  // on the stack, where those pages are in use anyway
-// The sent part of the output is given back once it is larger than this and than what remains.
+constexpr std::size_t kReadSize = 8 << 10;  // on the stack, whose pages are in use anyway
+// The sent part of the output is freed once it is larger than this and than the unsent part.
 constexpr std::size_t kKeepSent = 64 << 10;
 
-// How long to wait for the kernel to have memory again, which nothing announces.
+// The pause after ENOBUFS or ENOMEM: no event announces free memory.
 constexpr Duration kMemoryPause(10);
 
 }  // namespace
@@ -104,7 +104,7 @@ Task<> Channel::wait_unsent(std::size_t limit) {
 
 void Channel::fail() {
   broken_ = true;
-  if (socket_) ::shutdown(socket_.get(), SHUT_RDWR);  // wakes whoever waits for readable()
+  if (socket_) ::shutdown(socket_.get(), SHUT_RDWR);  // wakes a coroutine in readable()
   std::string().swap(output_);
   sent_ = 0;
   progress_.set();

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole frames over a connected stream socket; the server's and the client's connections share it.
+// Sends and receives whole frames over a connected stream socket, for the server and the client.
 //
-// Nothing here waits for the peer unasked: what the socket takes at once is written at once, the
-// rest is held, and a coroutine exists only while something is held. How much may pile up is the
-// owner's decision, who sees unsent() and can wait for it to fall. Between messages there is no
-// buffer in either direction.
+// send() never waits: it writes what the socket accepts and queues the rest, and a coroutine exists
+// only while something is queued. The owner bounds the queue, by unsent() and wait_unsent().
+// Between messages no buffer is held in either direction.
 #pragma once
 
 #include <cstddef>
@@ -27,29 +26,29 @@ class Channel {
  public:
   Channel(Loop& loop, Fd socket);
 
-  // The socket has data, has ended, or is broken. Not to be waited for once close() was called.
+  // The socket has data, was closed by the peer, or is broken. Not to be called after close().
   Watch::Waiting readable() { return watch_->readable(); }
-  // Hands the frames that have arrived to `consume`, and stops after a share of them so that others
-  // get their turn: wait for readable() and call again. False once the peer has closed its sending
-  // side or the socket is broken.
+  // Passes the frames that have arrived to `consume`, up to a limit, so that other connections get
+  // their turn: wait for readable() and call again. False once the peer has closed its sending side
+  // or the socket is broken.
   bool receive(const std::function<void(Frame)>& consume);
 
-  // Sends a frame whose data is `message`, kMaxFrameData bytes at most. A broken channel drops it.
+  // Sends a frame whose data is `message`, kMaxFrameData bytes at most. Ignored if broken.
   void send(std::uint32_t stream, FrameType type, const google::protobuf::MessageLite& message);
   // Returns once no more than `limit` bytes are unsent, or the channel is broken.
   Task<> wait_unsent(std::size_t limit);
 
-  // Bytes that wait for the peer to read.
+  // Bytes queued until the peer reads.
   std::size_t unsent() const { return output_.size() - sent_; }
-  // Those, and what has arrived of an unfinished frame.
+  // unsent(), and the bytes of an incomplete frame that has arrived.
   std::size_t buffered() const { return unsent() + decoder_.buffered(); }
   bool broken() const { return broken_; }
 
-  // Ends both directions; what is unsent is dropped, and receive() returns false.
+  // Shuts down both directions; unsent bytes are dropped, and receive() returns false.
   void fail();
-  // No more is read; what is unsent still gets out.
+  // Shuts down receiving; unsent bytes are still sent.
   void stop_receiving();
-  // As fail(), and closes the descriptor. Not to be called while somebody waits for readable().
+  // fail(), and closes the descriptor. Not to be called while a coroutine waits for readable().
   void close();
 
  private:
@@ -63,9 +62,9 @@ class Channel {
   std::string output_;
   std::size_t sent_ = 0;  // of output_
   bool broken_ = false;
-  bool writing_ = false;    // write_out() is under way
-  bool no_memory_ = false;  // the kernel had none for what was to be sent last
-  Event progress_;          // bytes went out, or the channel broke
+  bool writing_ = false;    // write_out() is running
+  bool no_memory_ = false;  // the last send(2) failed with ENOBUFS or ENOMEM
+  Event progress_;          // bytes were sent, or the channel broke
   TaskSet writer_;
 };
 

@@ -17,18 +17,18 @@ namespace thinshim {
 namespace {
 
 constexpr std::size_t kMaxUnsentRequests = 16u << 20;
-// A full backlog (EAGAIN) announces its end to nobody.
+// The pause after EAGAIN: no event announces room in the backlog.
 constexpr Duration kConnectPause(10);
 constexpr Duration kLongestTimeout = std::chrono::hours(24 * 365 * 100);  // fits in nanoseconds
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
 Error closed() { return {Code::unavailable, "ttrpc: closed"}; }
-Error too_late() { return {Code::deadline_exceeded, "context deadline exceeded"}; }
+Error timed_out() { return {Code::deadline_exceeded, "context deadline exceeded"}; }
 Error cannot_connect(const std::string& path, int errnum) {
   return {Code::unavailable, "connect to " + path + ": " + errno_text(errnum), errnum};
 }
 
-// A connected socket; an invalid Fd where the server's backlog is full.
+// A connected socket; an invalid Fd if the server's backlog is full.
 Fd try_connect(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -62,7 +62,7 @@ Task<std::string> Client::call(std::string service, std::string method, std::str
 
   Duration left(0);
   if (bounded) left = Duration(static_cast<std::int64_t>(deadline - loop_.now()));
-  if (bounded && left.count() <= 0) throw too_late();
+  if (bounded && left.count() <= 0) throw timed_out();
   std::uint32_t stream = 0;
   {
     ::ttrpc::Request request;
@@ -81,10 +81,9 @@ Task<std::string> Client::call(std::string service, std::string method, std::str
   if (bounded) {
     bool answered = co_await TimedWait(loop_, pending.done, left);
     if (!answered) {
-      // A server that does not even read: what is unsent must not reach it later, when the caller
-      // has sent it anew.
+      // If the server does not read, the unsent request must not reach it after a retry.
       if (connected() && link_->channel.unsent() > 0) close();
-      throw too_late();
+      throw timed_out();
     }
   } else {
     co_await pending.done.wait();
@@ -101,7 +100,7 @@ Task<> Client::connect(std::uint64_t deadline) {
       link_->reader.spawn(receive(*link_), "ttrpc client");
       co_return;
     }
-    if (loop_.now() >= deadline) throw too_late();
+    if (loop_.now() >= deadline) throw timed_out();
     co_await sleep(loop_, kConnectPause);
   }
 }
@@ -110,11 +109,11 @@ std::uint32_t Client::send(const ::ttrpc::Request& request) {
   const std::size_t size = request.ByteSizeLong();
   if (size > kMaxFrameData) throw message_too_long(size);
   if (link_->channel.unsent() + size > kMaxUnsentRequests)
-    throw Error(Code::resource_exhausted, "ttrpc: the server does not read: resource exhausted");
+    throw Error(Code::resource_exhausted, "ttrpc: send buffer full: resource exhausted");
   const std::uint32_t stream = next_stream_;
   next_stream_ += 2;
   link_->channel.send(stream, FrameType::request, request);
-  // A server accepts no number twice on a connection: after the last one there must be a new one.
+  // Stream ids must increase on a connection: after the last one, connect anew.
   if (next_stream_ < stream || link_->channel.broken()) {
     close();
     throw closed();
@@ -135,7 +134,7 @@ Task<> Client::receive(Link& link) {
 void Client::on_frame(Frame frame) {
   auto found = pending_.find(frame.header.stream);
   if (found == pending_.end()) {
-    log::debug("ttrpc: answer to a call that nobody waits for");
+    log::debug("ttrpc: reply to an unknown stream");
     return;
   }
   Pending& pending = *found->second;
@@ -164,7 +163,7 @@ void Client::fail_all() {
 }
 
 void Client::close() {
-  if (link_) link_->channel.fail();  // its reader ends by itself
+  if (link_) link_->channel.fail();  // makes receive() return
   fail_all();
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A ttrpc client of one unix socket: any number of calls at a time over one connection, which is
-// made by the first call and again by the next one after it broke.
+// A ttrpc client of one unix socket: any number of concurrent calls over one connection. The first
+// call connects, and so does the next one after the connection broke.
 //
-// How a call failed is in the Error that it throws:
-//   whatever code the server gave      the server refused it
-//   unavailable, errnum() not 0        no connection could be made
-//   unavailable, "ttrpc: closed"       the connection ended; the server may have done the work
-//   deadline_exceeded                  no answer in time; likewise
-//   resource_exhausted                 request or response are above 4 MiB, or the server does not
-//                                      read and too much waits for it already
+// The Error that a call throws:
+//   the server's code                  the server returned an error
+//   unavailable, errnum() not 0        cannot connect
+//   unavailable, "ttrpc: closed"       the connection was closed; the server may have done the work
+//   deadline_exceeded                  timed out; likewise
+//   resource_exhausted                 request or response above 4 MiB, or the send buffer is full
+//                                      because the server does not read
 #pragma once
 
 #include <cstdint>
@@ -36,16 +36,16 @@ class Client {
   // Keys are lower case and may repeat.
   using Metadata = std::vector<std::pair<std::string, std::string>>;
 
-  // `path` of the socket; nothing is opened yet.
+  // `path` of the socket. Does not connect yet.
   Client(Loop& loop, std::string path);
-  // Calls must have ended by then.
+  // No call may be in flight.
   ~Client();
 
-  // Returns the response's payload. `timeout` includes the time that connecting takes, and is told
-  // to the server; 0 waits for ever.
+  // Returns the response's payload. `timeout` includes connecting, and is sent to the server; 0
+  // means none.
   Task<std::string> call(std::string service, std::string method, std::string payload,
                          Duration timeout, Metadata metadata = {});
-  // The same with messages of protobuf.
+  // The same for protobuf messages.
   template <class Response, class Message>
   Task<Response> call(std::string service, std::string method, const Message& request,
                       Duration timeout, Metadata metadata = {}) {
@@ -53,7 +53,7 @@ class Client {
                                 timeout, std::move(metadata)));
   }
 
-  // Ends the connection; calls in flight fail with "ttrpc: closed".
+  // Closes the connection; calls in flight fail with "ttrpc: closed".
   void close();
   bool connected() const;
   std::size_t calls_in_flight() const { return pending_.size(); }
@@ -64,7 +64,7 @@ class Client {
     Channel channel;
     TaskSet reader;
   };
-  // A call that waits for its answer; lives on the call's frame.
+  // A call that waits for its response; lives in the call's coroutine frame.
   struct Pending {
     Pending(Client& owner, std::uint32_t id) : client(owner), stream(id) {
       client.pending_.emplace(stream, this);
@@ -93,7 +93,7 @@ class Client {
 
   Loop& loop_;
   std::string path_;
-  std::uint32_t next_stream_ = 1;  // goes on across connections, so that no two calls share one
+  std::uint32_t next_stream_ = 1;  // not reset by a new connection, so that no two calls share one
   std::map<std::uint32_t, Pending*> pending_;
   std::unique_ptr<Link> link_;
 };

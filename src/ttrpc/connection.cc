@@ -9,11 +9,11 @@
 namespace thinshim {
 namespace {
 
-// Replies up to this size are sent whatever waits already: at most kMaxInFlight of them can come.
+// Replies up to this size are not counted against kMaxUnsent: there are at most kMaxInFlight.
 constexpr std::size_t kSmallReply = 1 << 10;
 
-// In whole milliseconds, rounded up, and one more, for the loop's clock, which counts those only,
-// may be nearly one behind: a deadline is never early.
+// Rounded up to whole milliseconds, plus one, because the loop's clock may be almost one behind: a
+// deadline is never early.
 Duration from_nanoseconds(std::int64_t nanoseconds) {
   return Duration(nanoseconds / 1'000'000 + (nanoseconds % 1'000'000 != 0) + 1);
 }
@@ -36,7 +36,7 @@ Task<> Connection::run() {
 
 void Connection::finish() {
   finishing_ = true;
-  channel_.stop_receiving();  // which makes it readable
+  channel_.stop_receiving();  // makes it readable, which wakes run()
 }
 
 void Connection::on_frame(Frame frame) {
@@ -58,8 +58,8 @@ void Connection::on_frame(Frame frame) {
 void Connection::on_request(std::uint32_t stream, const std::string& data) {
   if (in_flight_ >= kMaxInFlight || in_flight_bytes_ + data.size() > kMaxInFlightBytes)
     return refuse(stream, {Code::resource_exhausted,
-                           std::to_string(in_flight_) +
-                               " requests are in flight on this connection: resource exhausted"});
+                           "too many requests in flight on this connection (" +
+                               std::to_string(in_flight_) + "): resource exhausted"});
   try {
     ::ttrpc::Request request;
     if (!request.ParseFromString(data))
@@ -132,8 +132,8 @@ void Connection::send(std::uint32_t stream, const ::ttrpc::Response& response) {
   if (size > kMaxFrameData) return refuse(stream, message_too_long(size));
   if (size > kSmallReply && channel_.unsent() + size > kMaxUnsent)
     return refuse(stream, {Code::resource_exhausted,
-                           std::to_string(channel_.unsent()) +
-                               " bytes of replies wait to be read: resource exhausted"});
+                           "too many unread replies on this connection (" +
+                               std::to_string(channel_.unsent()) + " bytes): resource exhausted"});
   channel_.send(stream, FrameType::response, response);
 }
 

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// One peer of the server: reads its requests, runs each as a task of its own, and answers in
-// whatever order they finish.
+// One connection of the server: reads requests, runs each as a task, and answers in the order in
+// which they finish.
 //
 // A peer can neither block the loop nor fill the memory:
-// - It is not read while more than kPauseAbove bytes of replies wait for it.
-// - A reply that would lift that above kMaxUnsent becomes a short ResourceExhausted.
-// - Requests beyond kMaxInFlight, or beyond kMaxInFlightBytes together, are refused with
-//   ResourceExhausted. They are refused rather than left unread, because room need not ever come: a
-//   `Wait` may be in flight for weeks, and ttrpc has no way to cancel it.
-// None of them closes the connection: containerd takes that for the death of the shim.
+// - While more than kPauseAbove bytes of replies are unsent, no request is read.
+// - A reply that would exceed kMaxUnsent is replaced by a short ResourceExhausted.
+// - Requests above kMaxInFlight, or above kMaxInFlightBytes in total, get ResourceExhausted. They
+//   are not left unread, because a `Wait` may be in flight for weeks and ttrpc cannot cancel it.
+// None of these closes the connection: containerd would take that for an exit of the shim.
 //
-// What is refused, with which code and words, is what ttrpc's Go server does (server.go), except:
-// at its deadline a request is cancelled and answered; a reply above 4 MiB is replaced by its
-// refusal, where Go closes the connection; data frames are always refused, as there are no streams.
+// Errors, codes and texts are those of ttrpc's Go server (server.go), except: at its deadline a
+// request is cancelled and answered; a reply above 4 MiB is replaced by an error, where Go closes
+// the connection; data frames always get an error, as streaming is not supported.
 #pragma once
 
 #include <cstddef>
@@ -35,8 +34,8 @@ class Response;
 namespace thinshim {
 
 // Takes the bytes of the request message, returns those of the response message. It is cancelled
-// when the peer is gone or the deadline has passed: what must not stop half way belongs to somebody
-// else, and is only awaited here.
+// when the peer disconnects or the deadline passes: work that must complete has to be owned by
+// another object, and only be awaited here.
 using Handler = std::function<Task<std::string>(std::string payload)>;
 // Service name, method name.
 using Services = std::map<std::string, std::map<std::string, Handler>>;
@@ -48,17 +47,17 @@ inline constexpr std::size_t kMaxInFlightBytes = 32u << 20;
 
 class Connection {
  public:
-  // `services` outlives the connection and is not changed meanwhile.
+  // `services` must outlive the connection and not change.
   Connection(Loop& loop, Fd socket, const Services& services);
 
-  // Serves until the peer closes its sending side, or until finish() and everything said is sent.
-  // Destroy the connection then: that cancels the requests in flight.
+  // Serves until the peer closes its sending side, or, after finish(), until all replies are sent.
+  // The destructor cancels the requests in flight.
   Task<> run();
-  // No further request is read.
+  // Stops reading requests.
   void finish();
 
   std::size_t in_flight() const { return in_flight_; }
-  // Bytes held for the peer's slowness: unsent replies and an unfinished request.
+  // Bytes held: unsent replies and an incomplete request.
   std::size_t buffered() const { return channel_.buffered(); }
 
  private:
@@ -76,7 +75,7 @@ class Connection {
   const Services& services_;
   Channel channel_;
   bool finishing_ = false;
-  std::uint32_t last_stream_ = 0;  // the highest that a request came on
+  std::uint32_t last_stream_ = 0;  // the highest of all requests
   std::size_t in_flight_ = 0;
   std::size_t in_flight_bytes_ = 0;
   TaskSet requests_;

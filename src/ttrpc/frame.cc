@@ -18,7 +18,8 @@ std::uint32_t read_big_endian(std::string_view bytes) {
   return value;
 }
 
-// Appends to a string that will have `total` bytes in the end, without trusting that they come.
+// Appends to a string that will have `total` bytes, but reserves no more than has arrived times
+// two.
 void append_towards(std::string& out, std::string_view bytes, std::size_t total) {
   constexpr std::size_t kFirst = 64 << 10;
   std::size_t needed = out.size() + bytes.size();

@@ -17,30 +17,31 @@
 namespace thinshim {
 namespace {
 
-// How long to wait for descriptors or memory to become free again.
+// The pause after EMFILE, ENOMEM and the like.
 constexpr Duration kAcceptPause(100);
 
-bool is_one_of_us(int peer) {
+bool is_same_user(int peer) {
   ucred credentials{};
   socklen_t size = sizeof credentials;
   if (::getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) return false;
   if (credentials.uid == ::geteuid() && credentials.gid == ::getegid()) return true;
-  log::warning("ttrpc: refused a peer of another user", {{"pid", std::to_string(credentials.pid)},
-                                                         {"uid", std::to_string(credentials.uid)},
-                                                         {"gid", std::to_string(credentials.gid)}});
+  log::warning("ttrpc: rejected a connection from another user",
+               {{"pid", std::to_string(credentials.pid)},
+                {"uid", std::to_string(credentials.uid)},
+                {"gid", std::to_string(credentials.gid)}});
   return false;
 }
 
-// The failures of accept(2) that concern one peer, who is gone again.
+// The errors of accept(2) that concern one peer, which has disconnected.
 bool concerns_one_peer(int errnum) {
   return errnum == EAGAIN || errnum == EINTR || errnum == ECONNABORTED || errnum == EPROTO;
 }
-// All others but these pass: a shim that lives must not give up its socket.
-bool is_no_listener(int errnum) {
+// The errors after which the server stops accepting. After any other it tries again.
+bool is_listener_broken(int errnum) {
   return errnum == EBADF || errnum == EINVAL || errnum == ENOTSOCK || errnum == EOPNOTSUPP;
 }
 
-// Names the listener in use for as long as it exists.
+// Sets `place` to the listener, and to -1 when it is closed.
 struct Listening {
   Listening(int& place, int fd) : place_(place) { place_ = fd; }
   ~Listening() { place_ = -1; }
@@ -51,39 +52,39 @@ struct Listening {
 
 void Server::add(const std::string& service, const std::string& method, Handler handler) {
   if (!services_[service].emplace(method, std::move(handler)).second)
-    throw std::logic_error("ttrpc: " + service + "/" + method + " is added twice");
+    throw std::logic_error("ttrpc: " + service + "/" + method + " added twice");
 }
 
 Task<> Server::serve(Fd listener) {
   Watch watch(loop_, listener.get());
   Listening listening(listener_, listener.get());
-  bool short_of_something = false;
+  bool out_of_resources = false;
   while (!closed_) {
     co_await watch.readable();
     if (closed_) break;
-    // One at a time: those who are connected get their turn in between.
+    // One at a time, so that connected peers are served in between.
     Fd peer(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     const int errnum = errno;
     if (peer) {
-      short_of_something = false;
+      out_of_resources = false;
       adopt(std::move(peer));
-    } else if (is_no_listener(errnum)) {
+    } else if (is_listener_broken(errnum)) {
       throw_errno("accept", errnum);
     } else if (!concerns_one_peer(errnum)) {
-      if (!std::exchange(short_of_something, true))
-        log::error("ttrpc: cannot accept", {{"error", errno_text(errnum)}});
+      if (!std::exchange(out_of_resources, true))
+        log::error("ttrpc: failed to accept", {{"error", errno_text(errnum)}});
       co_await sleep(loop_, kAcceptPause);
     }
   }
 }
 
 void Server::adopt(Fd peer) {
-  if (closed_ || !is_one_of_us(peer.get())) return;
+  if (closed_ || !is_same_user(peer.get())) return;
   try {
     connections_.emplace_back(loop_, std::move(peer), services_);
     tasks_.spawn(run(std::prev(connections_.end())), "ttrpc connection");
   } catch (const Error& failure) {
-    log::error("ttrpc: cannot serve a peer", {{"error", failure.what()}});
+    log::error("ttrpc: failed to serve a connection", {{"error", failure.what()}});
   }
 }
 
@@ -95,12 +96,12 @@ Task<> Server::run(std::list<Connection>::iterator connection) {
     failure = std::current_exception();
   }
   connections_.erase(connection);
-  release_unused_memory();  // there may be megabytes that it did not read
-  if (connections_.empty() && alone_) alone_();
+  release_unused_memory();  // unsent replies may have taken megabytes
+  if (connections_.empty() && on_last_disconnect_) on_last_disconnect_();
   if (failure) std::rethrow_exception(failure);
 }
 
-bool Server::is_called() const {
+bool Server::has_pending_peer() const {
   pollfd listener = {listener_, POLLIN, 0};
   return listener_ >= 0 && ::poll(&listener, 1, 0) > 0;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ttrpc server: services by name, and the peers that are connected (connection.h says how each
-// of them is served).
+// The ttrpc server: services by name, and the connections of its peers (ttrpc/connection.h).
 //
 //     Server server(loop);
 //     server.add("containerd.task.v3.Task", "State", service, &TaskService::state);
@@ -24,41 +23,40 @@ class Server {
  public:
   explicit Server(Loop& loop) : loop_(loop) {}
 
-  // All methods are added before the first peer is served. Adding one twice throws
-  // std::logic_error.
+  // All methods must be added before the first peer is served. A duplicate throws std::logic_error.
   void add(const std::string& service, const std::string& method, Handler handler);
-  // The same for messages of protobuf.
+  // The same for protobuf messages.
   template <class Request, class Response>
   void add(const std::string& service, const std::string& method,
            std::function<Task<Response>(Request)> handler);
-  // The same for `Task<Response> Object::member(Request)`; `object` outlives the server.
+  // The same for `Task<Response> Object::member(Request)`; `object` must outlive the server.
   template <class Object, class Request, class Response>
   void add(const std::string& service, const std::string& method, Object& object,
            Task<Response> (Object::*member)(Request));
 
-  // Accepts peers until drain() or close(), or until it is cancelled; then closes the listener.
-  // Peers accepted so far are served on in any case. Throws Error where the listener is no good.
-  // The task must not outlive the server.
+  // Accepts peers until drain(), close() or cancellation; then closes the listener. Accepted peers
+  // are still served. Throws Error if the listener is not a listening socket. The task must not
+  // outlive the server.
   Task<> serve(Fd listener);
-  // Serves one connected unix socket. A peer whose effective uid or gid (SO_PEERCRED) is not ours
-  // is refused: closed before a byte is read.
+  // Serves a connected unix socket. If the peer's effective uid or gid (SO_PEERCRED) differs from
+  // ours, the socket is closed before a byte is read.
   void adopt(Fd peer);
 
-  // What is done whenever the last peer has gone.
-  void when_alone(std::function<void()> work) { alone_ = std::move(work); }
+  // Called each time the last connection is closed.
+  void on_last_disconnect(std::function<void()> callback) {
+    on_last_disconnect_ = std::move(callback);
+  }
 
-  // Stops accepting and reading, gives what is already answered up to `limit` to get out, and
-  // closes.
+  // Stops accepting and reading, waits up to `limit` for pending replies to be sent, and closes.
   Task<> drain(Duration limit);
-  // Closes everything now. Neither may be called from a handler, which would be destroyed under its
-  // own feet.
+  // Closes everything now. Neither may be called from a handler, whose coroutine they destroy.
   void close();
 
   std::size_t connections() const { return connections_.size(); }
   // Whether a peer waits to be accepted.
-  bool is_called() const;
+  bool has_pending_peer() const;
   std::size_t requests_in_flight() const;
-  // Bytes held in memory because peers are slow.
+  // Bytes held for all connections: unsent replies and incomplete requests.
   std::size_t buffered() const;
 
  private:
@@ -70,7 +68,7 @@ class Server {
   int listener_ = -1;  // owned by serve()
   bool closed_ = false;
   std::list<Connection> connections_;
-  std::function<void()> alone_;
+  std::function<void()> on_last_disconnect_;
   TaskSet tasks_;
 };
 
@@ -78,7 +76,7 @@ template <class Request, class Response>
 Task<std::string> call_handler(const std::function<Task<Response>(Request)>& handler,
                                std::string payload) {
   Task<Response> work = handler(parse_message<Request>(payload));
-  std::string().swap(payload);  // a Wait keeps this frame for as long as its container lives
+  std::string().swap(payload);  // a Wait keeps this frame for as long as its container runs
   Response response = co_await std::move(work);
   co_return response.SerializeAsString();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Failures on the wire: Error and google.rpc.Status, and the refusals that ttrpc's Go server words
-// itself (server.go, services.go, channel.go of https://github.com/containerd/ttrpc).
+// Converts between Error and google.rpc.Status; and errors with the texts of ttrpc's Go server
+// (server.go, services.go, channel.go of https://github.com/containerd/ttrpc).
 #pragma once
 
 #include <cstddef>
@@ -12,20 +12,20 @@
 
 namespace thinshim {
 
-// Bytes of the text that are no UTF-8 become U+FFFD, because Go's protobuf drops the whole response
-// over one of them. A code of 0 becomes Unknown: a failure must not read as success.
+// Invalid UTF-8 in the text becomes U+FFFD: Go's protobuf would reject the whole response. Code 0
+// becomes Unknown, because 0 means success.
 wire::Status to_status(const Error& failure);
-// An Error as above; any other exception is Unknown, with its text.
+// An Error as above; any other exception becomes Unknown, with its text.
 wire::Status to_status(std::exception_ptr failure);
-// `status.code()` is not 0. Codes that Code does not name keep their number.
+// `status.code()` must not be 0. Codes that Code does not name keep their number.
 Error to_error(const wire::Status& status);
 
 // ResourceExhausted: a message of `length` bytes, above kMaxFrameData.
 Error message_too_long(std::size_t length);
-// Internal: bytes that are not the message they should be.
+// Internal: the bytes are not a valid message.
 Error malformed_payload();
 
-// The protobuf message that the bytes stand for; throws malformed_payload().
+// Throws malformed_payload().
 template <class Message>
 Message parse_message(const std::string& bytes) {
   Message message;

@@ -20,7 +20,7 @@ class Crash : public EndToEnd {
   }
 };
 
-TEST_F(Crash, EndsTheContainerAndItsExecs) {
+TEST_F(Crash, KillsTheContainerAndItsExecs) {
   run_detached("web", {"/bin/sh", "-c", "sleep 1001 & sleep 1002 & wait"});
   ASSERT_TRUE(
       ctr_({"task", "exec", "--detach", "--exec-id", "sleeper", "web", "/bin/sleep", "1003"}).ok());
@@ -29,7 +29,7 @@ TEST_F(Crash, EndsTheContainerAndItsExecs) {
   remove("web");
 }
 
-TEST_F(Crash, EndsTheClientThatWaits) {
+TEST_F(Crash, UnblocksAClientThatWaits) {
   Subprocess client(run_command("web", {"/bin/sh", "-c", "echo ready; sleep 1000"}, {"--rm"}));
   ASSERT_TRUE(client.wait_for_output("ready\n"));
   ::kill(only_shim().pid, SIGKILL);
@@ -38,7 +38,7 @@ TEST_F(Crash, EndsTheClientThatWaits) {
   EXPECT_FALSE(outcome.timed_out);
 }
 
-TEST_F(Crash, IsToldAsExitAndDelete) {
+TEST_F(Crash, IsPublishedAsExitAndDelete) {
   EventLog log(ctr_, containerd_namespace_);
   run_detached("web", {"/bin/sleep", "1000"});
   const pid_t init = init_pid("web");

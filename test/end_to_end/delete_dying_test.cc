@@ -60,7 +60,7 @@ class DeleteBesideTheDying : public ShimTest {
 };
 
 // Helpers work where the shim does, in the pod's first bundle.
-TEST_F(DeleteBesideTheDying, WaitsForThemWhicheverContainerOfThePodItIsFor) {
+TEST_F(DeleteBesideTheDying, WaitsForThemForAnyContainerOfThePod) {
   crash_pod();
   DyingProcess helper(bundle("sandbox"));
   Subprocess deletion(command("other", {"-bundle", bundle("other"), "delete"}),
@@ -74,20 +74,21 @@ TEST_F(DeleteBesideTheDying, WaitsForThemWhicheverContainerOfThePodItIsFor) {
   EXPECT_TRUE(is_cleaned_up("other"));
 }
 
-TEST_F(DeleteBesideTheDying, CleansUpWhereTheyNeverEnd) {
+TEST_F(DeleteBesideTheDying, CleansUpIfTheyNeverExit) {
   crash_pod();
   DyingProcess helper(bundle("sandbox"));
   const auto begin = Clock::now();
   const Outcome outcome = cleanup("other");
   EXPECT_LT(Clock::now() - begin, kLimit);
   EXPECT_TRUE(outcome.ok()) << outcome;
-  EXPECT_NE(outcome.err.find("process " + std::to_string(helper.pid()) + " does not end"),
+  EXPECT_NE(outcome.err.find("process " + std::to_string(helper.pid()) +
+                             " of the dead shim does not exit"),
             std::string::npos)
       << outcome;
   EXPECT_TRUE(is_cleaned_up("other"));
 }
 
-TEST_F(DeleteBesideTheDying, WaitsNoLongerWhereItHasWaitedForTheSocketBefore) {
+TEST_F(DeleteBesideTheDying, WaitsNoLongerAfterItHasWaitedForTheSocket) {
   crash_pod();
   DyingProcess helper(bundle("sandbox"));
   const SocketLock another(socket_of("other"));
@@ -95,7 +96,7 @@ TEST_F(DeleteBesideTheDying, WaitsNoLongerWhereItHasWaitedForTheSocketBefore) {
   const Outcome outcome = cleanup("other");
   EXPECT_LT(Clock::now() - begin, std::chrono::milliseconds(3900) * slowness());
   EXPECT_TRUE(outcome.ok()) << outcome;
-  EXPECT_NE(outcome.err.find("another start or delete has held it"), std::string::npos) << outcome;
+  EXPECT_NE(outcome.err.find("another start or delete holds it"), std::string::npos) << outcome;
   EXPECT_TRUE(is_cleaned_up("other"));
 }
 
@@ -110,7 +111,7 @@ TEST_F(DeleteBesideTheDying, DoesNotWaitForThoseOfAnotherPod) {
   EXPECT_TRUE(is_cleaned_up("c1"));
 }
 
-TEST_F(DeleteBesideTheDying, DoesNotWaitWhereNothingIsLeft) {
+TEST_F(DeleteBesideTheDying, DoesNotWaitIfNothingIsLeft) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   shim->end_container("c1");
@@ -163,7 +164,7 @@ class StuckProcess {
   pid_t pid_ = -1;
 };
 
-TEST_F(DeleteBesideTheDying, IsNotHeldUpByAnybodysMemory) {
+TEST_F(DeleteBesideTheDying, IsNotDelayedByALockedMemoryMap) {
   crash("c1");
   Outcome outcome;
   Clock::duration took;

@@ -157,7 +157,7 @@ TEST_F(Delete, AfterACrashLeavesNothing) {
   EXPECT_EQ(answer_of(cleanup("c1")).pid(), static_cast<std::uint32_t>(pid)) << "a second time";
 }
 
-TEST_F(Delete, FindsTheSocketWhereTheBundleIsGone) {
+TEST_F(Delete, FindsTheSocketIfTheBundleIsGone) {
   auto shim = start_shim("c1");
   kill_shim();
   EXPECT_EQ(sockets().size(), 1u);
@@ -199,7 +199,7 @@ TEST_F(Delete, FindsAContainerOfARuntimeWithAnotherRoot) {
   expect_gone("c1", pid);
 }
 
-TEST_F(Delete, GoesOnWhereSomethingCannotBeRead) {
+TEST_F(Delete, GoesOnIfAFileCannotBeRead) {
   const pid_t pid = crashed("c1");
   std::ofstream(bundle("c1") / "options.json") << "{\"root\":";
   std::ofstream(bundle("c1") / "init.pid") << "nonsense";
@@ -209,7 +209,7 @@ TEST_F(Delete, GoesOnWhereSomethingCannotBeRead) {
   EXPECT_EQ(sockets(), Lines());
 }
 
-TEST_F(Delete, GoesOnWhereTheConfigurationIsBroken) {
+TEST_F(Delete, GoesOnIfTheConfigurationIsInvalid) {
   const pid_t pid = crashed("c1");
   std::ofstream(directory_ / "config.yaml") << "version: 7\n";
   SubprocessOptions options = surroundings("c1");
@@ -219,7 +219,7 @@ TEST_F(Delete, GoesOnWhereTheConfigurationIsBroken) {
 }
 
 // containerd keeps the bundle then, and calls once more when it starts again.
-TEST_F(Delete, SaysThatItHasFailedWhereTheContainerRunsOn) {
+TEST_F(Delete, FailsIfTheContainerStillRuns) {
   const pid_t pid = crashed("c1");
   SubprocessOptions options = surroundings("c1");
   options.environment.push_back("PATH=/nowhere");
@@ -228,7 +228,7 @@ TEST_F(Delete, SaysThatItHasFailedWhereTheContainerRunsOn) {
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.out, "");
   EXPECT_NE(outcome.err.find("executable file not found in $PATH"), std::string::npos);
-  EXPECT_NE(outcome.err.find("container c1 is not cleaned up"), std::string::npos);
+  EXPECT_NE(outcome.err.find("failed to clean up container c1"), std::string::npos);
   EXPECT_EQ(sockets(), Lines()) << "the rest is done";
   EXPECT_EQ(answer_of(cleanup("c1")).pid(), static_cast<std::uint32_t>(pid));
   expect_gone("c1", pid);
@@ -247,7 +247,7 @@ TEST_F(Delete, LeavesTheSocketToAShimThatLives) {
 
 // Seen of crun 1.8: it was killed with the shim, and its child waited for it for ever. And of runc,
 // in a hook createContainer.
-TEST_F(Delete, EndsWhatADeadRuntimeHasBegunAndNothingElse) {
+TEST_F(Delete, KillsOnlyTheProcessesOfADeadRuntime) {
   make_bundle("c1");
   const fs::path group = make_group("c1");
   auto join = [&](const fs::path& directory, const std::string& then = "sleep 1000") {
@@ -270,7 +270,7 @@ TEST_F(Delete, EndsWhatADeadRuntimeHasBegunAndNothingElse) {
         "/", "chroot " + rootfs().string() + " /bin/sh -c 'echo inside; exec /bin/sleep 1000'");
     EXPECT_TRUE(other_container.wait_for_output("inside"));
     const Outcome outcome = cleanup("c1");
-    EXPECT_NE(outcome.err.find("processes are left in"), std::string::npos) << outcome;
+    EXPECT_NE(outcome.err.find("processes remain in cgroup"), std::string::npos) << outcome;
     EXPECT_TRUE(begun.has_ended());
     EXPECT_TRUE(about_to_enter.has_ended());
     EXPECT_FALSE(other.has_ended());
@@ -291,7 +291,7 @@ TEST_F(Delete, DoesNotEndItselfAmongTheContainersProcesses) {
   const Outcome outcome =
       test::run(joining + command("c1", {"-bundle", bundle("c1"), "delete"}), std::move(options));
   answer_of(outcome, true);
-  EXPECT_NE(outcome.err.find("processes are left in"), std::string::npos) << outcome;
+  EXPECT_NE(outcome.err.find("processes remain in cgroup"), std::string::npos) << outcome;
   fs::remove(group);
   fs::remove(group.parent_path());
 }
@@ -353,7 +353,7 @@ esac
   }
 };
 
-TEST_F(DeleteOfAnotherRuntime, AsksItWhatItHasAfterACrash) {
+TEST_F(DeleteOfAnotherRuntime, RunsItsStateAfterACrash) {
   auto shim = start_shim("c1");
   const pid_t pid = run_by_it(*shim, "c1");
   kill_shim();
@@ -367,7 +367,7 @@ TEST_F(DeleteOfAnotherRuntime, AsksItWhatItHasAfterACrash) {
   end_shim(*next);
 }
 
-TEST_F(DeleteOfAnotherRuntime, SaysThatItHasFailedWhereThatStillHasTheContainer) {
+TEST_F(DeleteOfAnotherRuntime, FailsIfThatStillHasTheContainer) {
   auto shim = start_shim("c1");
   const pid_t pid = run_by_it(*shim, "c1");
   kill_shim();
@@ -381,14 +381,15 @@ TEST_F(DeleteOfAnotherRuntime, SaysThatItHasFailedWhereThatStillHasTheContainer)
   expect_gone("c1", pid);
 }
 
-TEST_F(DeleteOfAnotherRuntime, SaysThatItHasFailedWhereThatShowsWhatItSaysToHaveRemoved) {
+TEST_F(DeleteOfAnotherRuntime, FailsIfThatReportsSuccessAndStillHasTheContainer) {
   auto shim = start_shim("c1");
   const pid_t pid = run_by_it(*shim, "c1");
   kill_shim();
   std::ofstream(directory_ / "lie") << "";
   const Outcome outcome = cleanup("c1");
   EXPECT_EQ(outcome.exit_code, 1) << outcome;
-  EXPECT_NE(outcome.err.find("the runtime still has c1"), std::string::npos) << outcome;
+  EXPECT_NE(outcome.err.find("container c1 still exists in the runtime"), std::string::npos)
+      << outcome;
   EXPECT_TRUE(is_alive(pid));
   fs::remove(directory_ / "lie");
   answer_of(cleanup("c1"));
@@ -396,7 +397,7 @@ TEST_F(DeleteOfAnotherRuntime, SaysThatItHasFailedWhereThatShowsWhatItSaysToHave
 }
 
 // By another `delete`, in this test when it is asked for the container once more.
-TEST_F(DeleteOfAnotherRuntime, IsContentWhereTheContainerIsBeingRemoved) {
+TEST_F(DeleteOfAnotherRuntime, SucceedsIfTheContainerIsBeingRemoved) {
   auto shim = start_shim("c1");
   const pid_t pid = run_by_it(*shim, "c1");
   kill_shim();
@@ -407,7 +408,7 @@ TEST_F(DeleteOfAnotherRuntime, IsContentWhereTheContainerIsBeingRemoved) {
   expect_gone("c1", pid);
 }
 
-TEST_F(DeleteOfAnotherRuntime, IsContentWhereThatKnowsNoSuchContainerInCrunsWords) {
+TEST_F(DeleteOfAnotherRuntime, SucceedsIfThatKnowsNoSuchContainerWithCrunsText) {
   auto shim = start_shim("c1");
   run_by_it(*shim, "c1");
   shim->end_container("c1");
@@ -417,7 +418,7 @@ TEST_F(DeleteOfAnotherRuntime, IsContentWhereThatKnowsNoSuchContainerInCrunsWord
   EXPECT_EQ(cleanup("c1").exit_code, 0);
 }
 
-TEST_F(DeleteOfAnotherRuntime, IsContentWhereThatKnowsNoSuchContainer) {
+TEST_F(DeleteOfAnotherRuntime, SucceedsIfThatKnowsNoSuchContainer) {
   auto shim = start_shim("c1");
   run_by_it(*shim, "c1");
   shim->end_container("c1");
@@ -430,7 +431,7 @@ TEST_F(DeleteOfAnotherRuntime, IsContentWhereThatKnowsNoSuchContainer) {
 // --- exits
 
 // Since containerd#14020 containerd tells it once more, with what `delete` answers.
-TEST_F(Delete, AnswersWithTheExitThatWasTold) {
+TEST_F(Delete, AnswersWithThePublishedExit) {
   ContainerConfig config;
   config.args = {"/bin/sh", "-c", "exit 7"};
   auto shim = start_shim("c1", config);
@@ -456,7 +457,7 @@ TEST_F(Delete, AnswersWithTheExitThatWasTold) {
 
 // As containerd's own shim has written it (2.4.2, and main), and as one would that was killed half
 // way.
-TEST_F(Delete, AnswersWithTheExitThatAnotherShimHasTold) {
+TEST_F(Delete, AnswersWithTheExitThatAStockShimHasPublished) {
   make_bundle("c1");
   std::ofstream(bundle("c1") / "init.pid") << "4711";
   for (const char* name : {"exit.json", "exitstatus.json"}) {
@@ -533,7 +534,7 @@ class DeleteOfGroup : public Delete {
 };
 
 // containerd since 2.0 asks for the sandbox only.
-TEST_F(DeleteOfGroup, EndsTheOthersWhereContainerdLeavesThatToIt) {
+TEST_F(DeleteOfGroup, KillsTheOthersIfContainerdLeavesThatToIt) {
   auto [sandbox, other] =
       crashed_group(R"({"version":3,"address":"unix:///run/containerd/s/x","protocol":"ttrpc"})");
   EXPECT_EQ(answer_of(cleanup("sandbox")).pid(), static_cast<std::uint32_t>(sandbox));
@@ -554,7 +555,7 @@ TEST_F(DeleteOfGroup, LeavesTheOthersToTheirOwnDeletion) {
 }
 
 // Somebody tidies /run up. The shim serves on, over the connections that it has.
-TEST_F(DeleteOfGroup, LeavesTheOthersWhereOnlyTheSocketsFileIsGone) {
+TEST_F(DeleteOfGroup, LeavesTheOthersIfOnlyTheSocketsFileIsGone) {
   auto shim = start_shim("sandbox", pod_);
   for (const char* id : {"other", "deleted"}) {
     make_bundle(id, pod_);

@@ -13,7 +13,7 @@ class TaskEvents : public EndToEnd {
   using History = std::vector<std::string>;
 };
 
-TEST_F(TaskEvents, TellALifeInOrder) {
+TEST_F(TaskEvents, OfALifeComeInOrder) {
   EventLog log(ctr_, containerd_namespace_);
   ASSERT_EQ(run("web", {"/bin/sh", "-c", "exit 7"}).exit_code, 7);
   ASSERT_TRUE(log.wait_for("delete"));
@@ -38,7 +38,7 @@ TEST_F(TaskEvents, NameTheBundleAndItsFifosAtTheCreation) {
   EXPECT_NE(create.field("stdout").find("/run/containerd/fifo/"), std::string::npos) << create.json;
 }
 
-TEST_F(TaskEvents, TellOfAnExecBetweenItsContainersStartAndEnd) {
+TEST_F(TaskEvents, OfAnExecComeBetweenItsContainersStartAndExit) {
   EventLog log(ctr_, containerd_namespace_);
   run_detached("web", {"/bin/sleep", "1000"});
   ASSERT_EQ(
@@ -52,7 +52,7 @@ TEST_F(TaskEvents, TellOfAnExecBetweenItsContainersStartAndEnd) {
   EXPECT_EQ(log.events()[5].field("exit_status"), "137");
 }
 
-TEST_F(TaskEvents, TellOfTheEndOfAllExecsBeforeThatOfInit) {
+TEST_F(TaskEvents, OfTheExitsOfExecsComeBeforeThatOfInit) {
   EventLog log(ctr_, containerd_namespace_);
   run_detached("web", {"/bin/sleep", "1000"});
   for (const char* id : {"a", "b", "c", "d", "e"}) {
@@ -69,7 +69,7 @@ TEST_F(TaskEvents, TellOfTheEndOfAllExecsBeforeThatOfInit) {
   remove("web");
 }
 
-TEST_F(TaskEvents, TellOfNoExitOfAnExecThatCouldNotStart) {
+TEST_F(TaskEvents, OfAnExecThatCouldNotStartHaveNoExit) {
   EventLog log(ctr_, containerd_namespace_);
   run_detached("web", {"/bin/sleep", "1000"});
   EXPECT_FALSE(ctr_({"task", "exec", "--exec-id", "shell", "web", "/bin/no-such-program"}).ok());

@@ -73,7 +73,7 @@ TEST_F(Exec, LosesNothingOfAMegabyteWrittenBeforeTheExit) {
   EXPECT_TRUE(outcome.out == expected) << outcome.out.size() << " bytes of " << expected.size();
 }
 
-TEST_F(Exec, SaysWithRuncsWordsThatTheProgramIsMissing) {
+TEST_F(Exec, ReportsAMissingProgramWithRuncsText) {
   const Outcome outcome = exec("web", {"/bin/no-such-program"});
   EXPECT_NE(outcome.exit_code, 0);
   EXPECT_NE(outcome.err.find("OCI runtime exec failed"), std::string::npos) << outcome;
@@ -108,7 +108,7 @@ TEST_F(Exec, IsListedByItsIdWhileItRuns) {
 
 // What it started holds its stdout: the client must get its prompt back all the same, in a time
 // that is bounded.
-TEST_F(Exec, EndsThoughAChildItLeftHoldsItsOutput) {
+TEST_F(Exec, ExitsThoughAChildHoldsItsOutput) {
   const auto begin = std::chrono::steady_clock::now();
   const Outcome outcome = exec("web", {"/bin/sh", "-c", "sleep 1000 & echo started"});
   EXPECT_TRUE(outcome.ok()) << outcome;

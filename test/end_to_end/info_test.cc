@@ -33,7 +33,7 @@ class Info : public ShimTest {
   }
 };
 
-TEST_F(Info, TellsWhatRuncCanDo) {
+TEST_F(Info, ReportsRuncsFeatures) {
   const auto info = answer_of(ask(""));
   EXPECT_EQ(info.name(), "io.containerd.runc.v2");
   EXPECT_FALSE(info.version().version().empty());
@@ -50,7 +50,7 @@ TEST_F(Info, GivesTheOptionsBack) {
   EXPECT_EQ(answer_of(ask(input)).options().SerializeAsString(), input);
 }
 
-TEST_F(Info, OfARuntimeThatTellsNothingHasNoFeatures) {
+TEST_F(Info, OfARuntimeWithoutThatCommandHasNoFeatures) {
   for (const char* script : {"#!/bin/sh\nexit 1\n", "#!/bin/sh\necho what\n"}) {
     const std::string binary = directory_ / "old-runtime";
     std::ofstream(binary) << script;

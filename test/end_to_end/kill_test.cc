@@ -42,7 +42,7 @@ TEST_F(Kill, PassesEachSignalOn) {
   remove("web");
 }
 
-TEST_F(Kill, EndsTheContainerWithSigkill) {
+TEST_F(Kill, KillsTheContainerWithSigkill) {
   run_detached("web", {"/bin/sleep", "1000"});
   EXPECT_TRUE(ctr_({"task", "kill", "--signal", "SIGKILL", "web"}).ok());
   EXPECT_EQ(exit_code_of("web"), "137");
@@ -80,7 +80,7 @@ TEST_F(Kill, ReachesAnExecByItsId) {
   remove("web");
 }
 
-TEST_F(Kill, EndsTheExecsToo) {
+TEST_F(Kill, KillsTheExecsToo) {
   run_detached("web", {"/bin/sleep", "1000"});
   Subprocess exec(exec_command("web", {"/bin/sh", "-c", "echo ready; sleep 1000"}, {}));
   ASSERT_TRUE(exec.wait_for_output("ready\n"));
@@ -90,7 +90,7 @@ TEST_F(Kill, EndsTheExecsToo) {
   remove("web");
 }
 
-TEST_F(Kill, SaysThatTheProcessIsGone) {
+TEST_F(Kill, FailsIfTheProcessIsGone) {
   run_detached("web", {"/bin/true"});
   ASSERT_TRUE(has_status("web", "STOPPED"));
   const Outcome outcome = ctr_({"task", "kill", "web"});

@@ -83,7 +83,7 @@ TEST_F(LoggerOfShim, ThatIsNotInTheConfigurationIsRefused) {
 }
 
 // Also beyond the last container, and the shim itself.
-TEST_F(LoggerOfShim, ThatTakesItsTimeDelaysNobodyAndIsSeenToItsEnd) {
+TEST_F(LoggerOfShim, ThatIsSlowDelaysNoCallAndIsWaitedFor) {
   auto shim = start_running("echo text; exit 4");
   const std::string uri =
       logger("exec 5>&-; cat <&3 >$dir/out; cat $dir/gate >>$dir/out; echo $PPID >$dir/parent");
@@ -105,7 +105,7 @@ TEST_F(LoggerOfShim, ThatTakesItsTimeDelaysNobodyAndIsSeenToItsEnd) {
   EXPECT_EQ(written("parent"), std::to_string(shim_pid) + "\n");
 }
 
-TEST_F(LoggerOfShim, ThatNeverEndsIsEnded) {
+TEST_F(LoggerOfShim, ThatNeverExitsIsKilled) {
   auto shim = start_running("exit 0");
   api::CreateTaskRequest request = this->request(
       logger("trap 'echo term >$dir/out' TERM; exec 5>&-; while :; do sleep 0.1; done"),
@@ -155,7 +155,7 @@ class FileOfShim : public LoggerOfShim {
   std::optional<FreezableDisk> disk_;
 };
 
-TEST_F(FileOfShim, OnAFrozenFileSystemHoldsNobodyUpAndGetsAllInTheEnd) {
+TEST_F(FileOfShim, OnAFrozenFileSystemBlocksNoCallAndGetsAllLater) {
   auto shim = start_running("echo before; read line; echo meanwhile; exec sleep 1000");
   run_into_frozen_disk(*shim);
 

@@ -73,7 +73,7 @@ TEST_F(Options, OfARequestReachTheRuntime) {
 }
 
 // What CRI sends for a runtime of any other name.
-TEST_F(Options, InTheWordsOfCriReachTheRuntime) {
+TEST_F(Options, InCrisFormReachTheRuntime) {
   auto shim = start_shim("c1");
   runtimeoptions::v1::Options options;
   options.set_type_url("containerd.runc.v1.Options");

@@ -88,7 +88,7 @@ TEST_F(Resources, AnUpdateReachesTheKernel) {
   end_shim(*shim);
 }
 
-TEST_F(Resources, AKillForWantOfMemoryIsToldBeforeTheExit) {
+TEST_F(Resources, AnOomKillIsPublishedBeforeTheExit) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   shim->end(shim->update_begin("c1", R"({"memory":{"limit":16777216,"swap":16777216}})"));
@@ -104,7 +104,7 @@ TEST_F(Resources, AKillForWantOfMemoryIsToldBeforeTheExit) {
   end_shim(*shim);
 }
 
-TEST_F(Resources, AKillForWantOfMemoryIsToldOfTheRightContainerOfAPod) {
+TEST_F(Resources, AnOomKillIsPublishedForTheRightContainerOfAPod) {
   ContainerConfig config;
   config.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox";
   auto shim = start_shim("sandbox", config);
@@ -129,7 +129,7 @@ TEST_F(Resources, AKillForWantOfMemoryIsToldOfTheRightContainerOfAPod) {
 }
 
 // `runc pause` by hand, say: the shim takes it for running.
-TEST_F(Resources, AKillReachesAContainerThatSomebodyElseHasFrozen) {
+TEST_F(Resources, AKillReachesAContainerThatAnotherProcessHasFrozen) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   ASSERT_TRUE(
@@ -140,7 +140,7 @@ TEST_F(Resources, AKillReachesAContainerThatSomebodyElseHasFrozen) {
   end_shim(*shim);
 }
 
-TEST_F(Resources, StatsOfNobodyAndOfTheDeadAreNotFound) {
+TEST_F(Resources, StatsOfUnknownAndExitedContainersAreNotFound) {
   auto shim = start_shim("c1");
   EXPECT_REFUSED_BY(*shim, shim->stats_begin("c1"), not_found, "container not created: not found");
   run(*shim, "c1");

@@ -58,7 +58,7 @@ TEST_F(Run, ReportsTheSignalThatEndedTheProgram) {
   EXPECT_EQ(outcome.exit_code, 143) << outcome;
 }
 
-TEST_F(Run, SaysWithRuncsWordsThatTheProgramIsMissing) {
+TEST_F(Run, ReportsAMissingProgramWithRuncsText) {
   const Outcome outcome = run("web", {"/bin/no-such-program"});
   EXPECT_NE(outcome.exit_code, 0);
   EXPECT_NE(outcome.err.find("OCI runtime create failed"), std::string::npos) << outcome;
@@ -66,13 +66,13 @@ TEST_F(Run, SaysWithRuncsWordsThatTheProgramIsMissing) {
   EXPECT_NE(outcome.err.find("o such file or directory"), std::string::npos) << outcome;
 }
 
-TEST_F(Run, SaysThatTheRuntimeIsMissing) {
+TEST_F(Run, ReportsAMissingRuntime) {
   const Outcome outcome = run("web", {"/bin/true"}, {"--runc-binary", "/no/such/runtime"});
   EXPECT_NE(outcome.exit_code, 0);
   EXPECT_NE(outcome.err.find("/no/such/runtime"), std::string::npos) << outcome;
 }
 
-TEST_F(Run, ServesAProgramThatEndsBeforeItsStartIsAnswered) {
+TEST_F(Run, ServesAProgramThatExitsBeforeItsStartIsAnswered) {
   for (int i = 0; i < 10; ++i) {
     const Outcome outcome = run("web", {"/bin/true"});
     EXPECT_TRUE(outcome.ok()) << outcome;

@@ -71,7 +71,7 @@ class ServerProcess : public ShimTest {
   }
 };
 
-TEST_F(ServerProcess, HearsNobodyOfAnotherUserOrGroup) {
+TEST_F(ServerProcess, RejectsPeersOfAnotherUserOrGroup) {
   auto shim = start_shim("c1");
   const std::string path = socket();
   struct {
@@ -154,7 +154,7 @@ TEST_F(ServerProcess, IsNotImpressedByHostilePeers) {
   end_shim(*shim);
 }
 
-TEST_F(ServerProcess, EndsCleanlyWhenAskedBySignal) {
+TEST_F(ServerProcess, ExitsCleanlyOnASignal) {
   for (int number : {SIGTERM, SIGINT}) {
     auto shim = start_shim("c1");
     const std::string path = socket();
@@ -168,7 +168,7 @@ TEST_F(ServerProcess, EndsCleanlyWhenAskedBySignal) {
   }
 }
 
-TEST_F(ServerProcess, LeavesItsContainersBehindWhenItIsEnded) {
+TEST_F(ServerProcess, LeavesItsContainersRunningWhenItIsTerminated) {
   auto shim = start_shim("c1");
   const pid_t init = run(*shim, "c1");
   auto waiting = shim->wait_begin("c1");
@@ -183,7 +183,7 @@ TEST_F(ServerProcess, LeavesItsContainersBehindWhenItIsEnded) {
 }
 
 // With containerd away there is nobody to take the events: it ends all the same.
-TEST_F(ServerProcess, EndsAlsoWhereNobodyTakesItsEvents) {
+TEST_F(ServerProcess, ExitsAlsoIfItsEventsCannotBeDelivered) {
   make_bundle("c1");
   SubprocessOptions options = surroundings("c1");
   options.environment.push_back("TTRPC_ADDRESS=" + (directory_ / "nobody").string());
@@ -200,7 +200,7 @@ TEST_F(ServerProcess, EndsAlsoWhereNobodyTakesItsEvents) {
   EXPECT_NE(log_of("c1").find("events were not delivered"), std::string::npos);
 }
 
-TEST_F(ServerProcess, TellsWhatHappenedWhileContainerdWasAway) {
+TEST_F(ServerProcess, DeliversTheEventsOfAnOutage) {
   auto shim = start_shim("c1");
   fs::rename(directory_ / "events.sock", directory_ / "away");
   run(*shim, "c1");
@@ -220,7 +220,7 @@ TEST_F(ServerProcess, TellsWhatHappenedWhileContainerdWasAway) {
   end_shim(*shim);
 }
 
-TEST_F(ServerProcess, SaysWhatItKnowsWhenItIsAsked) {
+TEST_F(ServerProcess, LogsItsStateOnSigusr1) {
   auto shim = start_shim("c1");
   const pid_t pid = run(*shim, "c1");
   exec(*shim, "c1", "e1", {"/bin/sleep", "1000"});
@@ -247,7 +247,7 @@ TEST_F(ServerProcess, SaysWhatItKnowsWhenItIsAsked) {
 }
 
 // 2,000 execs are more than the log's fifo holds.
-TEST_F(ServerProcess, SaysAllThatItKnowsHoweverMuchThatIs) {
+TEST_F(ServerProcess, LogsAStateOfAnySizeOnSigusr1) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   for (int i = 0; i < 2000; ++i) exec(*shim, "c1", "e" + std::to_string(i), {"/bin/true"});
@@ -272,7 +272,7 @@ TEST_F(ServerProcess, SaysAllThatItKnowsHoweverMuchThatIs) {
 }
 
 // containerd was killed between `start` and Create, or before it could ask for the end.
-TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
+TEST_F(ServerProcess, ExitsWhenIdle) {
   make_bundle("c1");
   const SubprocessOptions options = surroundings_with_idle_timeout("1s");
   EXPECT_TRUE(test::run(command("c1", {"start"}), options).ok());
@@ -291,7 +291,7 @@ TEST_F(ServerProcess, EndsWhereNobodyNeedsIt) {
 }
 
 // containerd may take its time between `start` and Create.
-TEST_F(ServerProcess, WaitsForItsFirstContainerHoweverShortItsIdleTimeIs) {
+TEST_F(ServerProcess, WaitsForItsFirstContainerBeyondAShortIdleTimeout) {
   make_bundle("c1");
   EXPECT_TRUE(test::run(command("c1", {"start"}), surroundings_with_idle_timeout("1s")).ok());
   auto shim = connect("unix://" + socket());
@@ -302,7 +302,7 @@ TEST_F(ServerProcess, WaitsForItsFirstContainerHoweverShortItsIdleTimeIs) {
 }
 
 // containerd had Create's answer no more, so it cleaned up without telling the shim.
-TEST_F(ServerProcess, EndsWhereItsContainersAreForgotten) {
+TEST_F(ServerProcess, ExitsIfContainerdHasForgottenItsContainers) {
   make_bundle("c1");
   pid_t pid = 0;
   auto shim = run_in_shim(surroundings_with_idle_timeout("1s"), pid);
@@ -432,7 +432,7 @@ TEST_F(ServerLog, IsInLogrusFormat) {
   EXPECT_GE(count, 1);
 }
 
-TEST_F(ServerLog, ThatNobodyReadsHoldsUpNobody) {
+TEST_F(ServerLog, ThatIsNotReadBlocksNoCall) {
   // containerd with its reader stuck: the fifo is full.
   make_bundle("c1");
   Fd fifo = open_file(bundle("c1") / "log", O_RDWR | O_NONBLOCK);

@@ -207,7 +207,7 @@ TEST_F(Start, GivesTheServerNoDescriptorButItsOwn) {
   end_shim(*shim);
 }
 
-TEST_F(Start, SaysWhereEventsGo) {
+TEST_F(Start, PassesTheAddressForEvents) {
   make_bundle("c1");
   SubprocessOptions options = surroundings("c1");
   options.environment[0] = "TTRPC_ADDRESS=/nowhere";
@@ -250,7 +250,7 @@ TEST_F(Start, TakesNoNoticeOfASocketFlag) {
   end_shim(*shim);
 }
 
-TEST_F(Start, LetsNobodyElseNearTheSocket) {
+TEST_F(Start, MakesTheSocketAccessibleToTheOwnerOnly) {
   make_bundle("c1");
   const mode_t before = ::umask(0);
   ASSERT_TRUE(start("c1").ok());
@@ -260,7 +260,7 @@ TEST_F(Start, LetsNobodyElseNearTheSocket) {
   end_shim_at(expected_address("c1"));
 }
 
-TEST_F(Start, HasTheServerKilledLaterThanItsCaller) {
+TEST_F(Start, SetsTheServersOomScoreAboveItsCallers) {
   const auto score_of = [&](const std::string& pid) {
     return std::stoi(read("/proc/" + pid + "/oom_score_adj"));
   };
@@ -333,7 +333,7 @@ TEST_F(StartOfGroup, IsAnsweredWithTheVersionThatWasGivenOutFirst) {
 }
 
 // By hand: there is no room for all words of the server's in the place of those of `start`.
-TEST_F(StartOfGroup, IsAnsweredWithThatVersionHoweverShortItsCommandLine) {
+TEST_F(StartOfGroup, IsAnsweredWithThatVersionAlsoWithAShortCommandLine) {
   make_member("one");
   make_member("two");
   SubprocessOptions options = surroundings("one");
@@ -381,7 +381,7 @@ TEST_F(StartOfGroup, ReplacesAShimThatWasKilled) {
   end_shim_at(expected_address("pod"));
 }
 
-TEST_F(StartOfGroup, EndsWithOneShimHoweverManyComeAtOnce) {
+TEST_F(StartOfGroup, YieldsOneShimForAnyNumberOfConcurrentStarts) {
   constexpr int kMembers = 20;
   std::vector<Subprocess> starting;
   Words members;
@@ -418,7 +418,7 @@ TEST_F(Start, IsHeldUpByNoOther) {
   std::optional<SocketLock> others(expected_path("c2"));
   expect_address(start("c1"), expected_address("c1"));
   end_shim_at(expected_address("c1"));
-  expect_refused(start("c2"), "another start or delete has held it for 4000 ms");
+  expect_refused(start("c2"), "timed out after 4000ms: another start or delete holds it");
   others.reset();
   expect_address(start("c2"), expected_address("c2"));
   // Nor is a server at its end held up, whoever looks for its socket.
@@ -428,7 +428,7 @@ TEST_F(Start, IsHeldUpByNoOther) {
 }
 
 // containerd may take its time to read the answer.
-TEST_F(StartOfGroup, ThatCannotPrintHoldsUpNobody) {
+TEST_F(StartOfGroup, ThatCannotPrintBlocksNoOther) {
   make_member("one");
   make_member("two");
   int ends[2];
@@ -477,8 +477,8 @@ TEST_F(Start, WithoutAConfigIsRefused) {
 
 TEST_F(Start, WithNonsenseOnStdinIsRefused) {
   make_bundle("c1");
-  expect_refused(start("c1", "nonsense"), "stdin is neither BootstrapParams");
-  expect_refused(start("c1", bootstrap_params("c1") + "\xff"), "stdin is neither BootstrapParams");
+  expect_refused(start("c1", "nonsense"), "stdin: neither BootstrapParams");
+  expect_refused(start("c1", bootstrap_params("c1") + "\xff"), "stdin: neither BootstrapParams");
   expect_refused(start("c1", std::string((10u << 20) + 1, 'x')), "larger than 10485760 bytes");
 }
 
@@ -513,7 +513,7 @@ TEST_F(Start, WithPluginsThatCannotServeIsRefused) {
   } table[] = {
       {"io.containerd.ttrpc.v1.tusk", "disabled plugin \"io.containerd.ttrpc.v1.tusk\": not found"},
       {"io.containerd.event.v1.publisher", "task needs io.containerd.event.v1.publisher, which is"},
-      {"io.containerd.ttrpc.v1.task", "no plugin serves anything"},
+      {"io.containerd.ttrpc.v1.task", "no service plugin is enabled"},
   };
   for (const auto& row : table) {
     std::ofstream(file) << "version: 1\ndisabled_plugins: [" << row.disabled << "]\n";
@@ -541,7 +541,7 @@ TEST_F(Start, WithOptionsThatTheServerCannotUseIsRefused) {
   EXPECT_FALSE(fs::exists(expected_path("c1")));
 }
 
-TEST_F(Start, WhereTheShimsCgroupCannotBeJoinedLeavesNothing) {
+TEST_F(Start, LeavesNothingIfTheShimsCgroupCannotBeJoined) {
   make_bundle("c1");
   const Outcome outcome =
       start("c1", cgroup_options("/" + namespace_ + "/../x").SerializeAsString());
@@ -550,14 +550,14 @@ TEST_F(Start, WhereTheShimsCgroupCannotBeJoinedLeavesNothing) {
   EXPECT_FALSE(fs::exists(expected_path("c1")));
 }
 
-TEST_F(Start, WhereItCannotListenIsRefused) {
+TEST_F(Start, FailsIfItCannotListen) {
   make_bundle("c1");
   expect_refused(start("c1", bootstrap_params("c1", 0, "/proc/nowhere")), "/proc/nowhere");
   expect_refused(start("c1", bootstrap_params("c1", 0, directory_ / std::string(80, 'x'))),
                  "too long");
 }
 
-TEST_F(Start, WhereTheBundleCannotBeWrittenLeavesNothing) {
+TEST_F(Start, LeavesNothingIfTheBundleCannotBeWritten) {
   make_bundle("c1");
   fs::create_directories(bundle("c1") / "address");  // in the way
   expect_refused(start("c1"), "address");

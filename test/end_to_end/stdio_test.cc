@@ -166,7 +166,7 @@ TEST_F(Stdio, OfAContainerOutlivesItsReader) {
   end_shim(*shim);
 }
 
-TEST_F(Stdio, OfAnExecWhoseChildLivesOnHoldsUpDeleteForALittleOnly) {
+TEST_F(Stdio, OfAnExecWhoseChildLivesOnDelaysDeleteOnlyBriefly) {
   auto shim = start_running("sleep 1000");
   shim->end(shim->create_begin(request_with("")));
   shim->start("c1");

@@ -62,7 +62,7 @@ TEST_F(TaskApi, IsServedUnderBothNames) {
   end_shim(*shim);
 }
 
-TEST_F(TaskApi, TellsALifeInOrder) {
+TEST_F(TaskApi, PublishesTheEventsOfALifeInOrder) {
   auto shim = start_shim("c1");
   const pid_t pid = run(*shim, "c1");
   exec(*shim, "c1", "e1", {"/bin/sh", "-c", "exit 7"});
@@ -77,7 +77,7 @@ TEST_F(TaskApi, TellsALifeInOrder) {
   end_shim(*shim);
 }
 
-TEST_F(TaskApi, TellsARuntimesReasons) {
+TEST_F(TaskApi, ReturnsTheRuntimesErrors) {
   ContainerConfig config;
   config.args = {"/no/such/program"};
   auto shim = start_shim("c1", config);
@@ -284,7 +284,7 @@ TEST_F(TaskApi, RunsFiftyExecsAtOnce) {
   end_shim(*shim);
 }
 
-TEST_F(TaskApi, ServesWhoeverComesNext) {
+TEST_F(TaskApi, ServesTheNextClient) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   const std::string address = read(bundle("c1") / "address");
@@ -301,7 +301,7 @@ TEST_F(TaskApi, ServesWhoeverComesNext) {
   end_shim(*second);
 }
 
-TEST_F(TaskApi, FinishesWhatAClientLeftHalfDone) {
+TEST_F(TaskApi, FinishesTheCallOfAClientThatDisconnects) {
   auto shim = start_shim("c1");
   const std::string address = read(bundle("c1") / "address");
   for (int i = 0; i < 10; ++i) {

@@ -34,7 +34,7 @@ TEST_F(ContainersTerminal, TakesWhatIsTyped) {
   EXPECT_TRUE(terminal.wait().ok());
 }
 
-TEST_F(ContainersTerminal, EndsTheShellAtControlD) {
+TEST_F(ContainersTerminal, ClosesTheShellsInputAtControlD) {
   Terminal terminal(run_command("web", {"/bin/sh"}, run_flags()));
   ASSERT_TRUE(terminal.wait_for("# ")) << terminal.text();
   terminal.type("echo 4$((1+1))\n");

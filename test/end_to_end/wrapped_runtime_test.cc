@@ -88,7 +88,7 @@ TEST_P(WrappedRuntime, ServesAWholeLife) {
   EXPECT_FALSE(fs::exists(directory_ / "root" / namespace_ / "c1"));
 }
 
-TEST_P(WrappedRuntime, IsToldByItsOwnReason) {
+TEST_P(WrappedRuntime, FailsWithItsOwnError) {
   auto shim = start_shim("c1");
   run_wrapped(*shim, "c1");
   exec(*shim, "c1", "e1", {"/no/such/program"});
@@ -134,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(That, WrappedRuntime, testing::ValuesIn(kWrappers),
 class WrapperThatLies : public Wrapped {};
 
 // It keeps the runtime's exit status and errors to itself.
-TEST_F(WrapperThatLies, DoesNotMakeDeleteSucceedWhereTheContainerRunsOn) {
+TEST_F(WrapperThatLies, DoesNotMakeDeleteSucceedIfTheContainerStillRuns) {
   wrap("$runtime \"$@\"");
   auto shim = start_shim("c1");
   const pid_t pid = run_wrapped(*shim, "c1");
@@ -143,7 +143,7 @@ TEST_F(WrapperThatLies, DoesNotMakeDeleteSucceedWhereTheContainerRunsOn) {
   const Outcome outcome = cleanup("c1");
   EXPECT_EQ(outcome.exit_code, 1) << outcome;
   EXPECT_EQ(outcome.out, "");
-  EXPECT_NE(outcome.err.find("process " + std::to_string(pid) + " of the container still runs"),
+  EXPECT_NE(outcome.err.find("init process " + std::to_string(pid) + " is still running"),
             std::string::npos)
       << outcome;
   EXPECT_TRUE(is_alive(pid));
@@ -153,7 +153,7 @@ TEST_F(WrapperThatLies, DoesNotMakeDeleteSucceedWhereTheContainerRunsOn) {
 }
 
 // After a while another process may have the number that stands in init.pid.
-TEST_F(WrapperThatLies, IsNotTakenForOneWhereAnotherProcessHasTheNumberOfInit) {
+TEST_F(WrapperThatLies, IsNotSuspectedIfAnotherProcessHasInitsPid) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   shim->end_container("c1");

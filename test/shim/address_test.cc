@@ -104,7 +104,7 @@ class Socket : public testing::Test {
   std::string path = directory / "s/socket";
 };
 
-TEST_F(Socket, AndItsDirectoryAreTheOwnersOnly) {
+TEST_F(Socket, AndItsDirectoryAreAccessibleToTheOwnerOnly) {
   for (mode_t mask : {0, 022, 077}) {
     const mode_t before = ::umask(mask);
     const std::string own = directory / ("s" + std::to_string(mask) + "/t/socket");
@@ -122,7 +122,7 @@ TEST_F(Socket, DirectoryThatExistsKeepsItsMode) {
   EXPECT_EQ(mode_of(directory / "s"), 0711u);
 }
 
-TEST_F(Socket, ThatIsTakenIsToldApart) {
+TEST_F(Socket, IsNotBoundIfThePathIsTaken) {
   SocketLock lock(path);
   Fd listener = bind_socket(path);
   int errnum = 0;
@@ -151,7 +151,7 @@ TEST_F(Socket, WithTooLongANameIsRefused) {
   }
 }
 
-TEST_F(Socket, IsAliveWhileSomebodyListens) {
+TEST_F(Socket, IsAliveWhileAProcessListens) {
   EXPECT_TRUE(probe_socket(path).is_missing()) << "no directory";
   SocketLock lock(path);
   EXPECT_TRUE(probe_socket(path).is_missing()) << "no socket";
@@ -179,7 +179,7 @@ TEST_F(Socket, WhoseFileIsMissingMayBeAlive) {
   EXPECT_EQ(listeners_at(path).size(), 1u);
 }
 
-TEST_F(Socket, IsUnknownWhereItCannotBeAsked) {
+TEST_F(Socket, IsUnknownIfItCannotBeProbed) {
   SocketLock lock(path);
   Fd listener = bind_socket(path);
   ::listen(listener.get(), 8);
@@ -193,7 +193,7 @@ TEST_F(Socket, IsUnknownWhereItCannotBeAsked) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
   EXPECT_EQ(probe.listener, Liveness::unknown);
   EXPECT_FALSE(probe.is_missing());
-  EXPECT_EQ(probe.failure->what(), std::string("make a unix socket: too many open files"));
+  EXPECT_EQ(probe.failure->what(), std::string("create unix socket: too many open files"));
 }
 
 TEST_F(Socket, HasAsManyListenersAsHoldItsName) {
@@ -217,7 +217,7 @@ TEST_F(Socket, HasAsManyListenersAsHoldItsName) {
   EXPECT_EQ(listeners_at(path).size(), 0u);
 }
 
-TEST_F(Socket, TakesAMessageOrSaysWhyNot) {
+TEST_F(Socket, TakesAMessageOrReturnsWhyNot) {
   EXPECT_EQ(send_to_socket(path, "x"), Delivery::lost) << "there is none";
   SocketLock lock(path);
   Fd listener = bind_socket(path);
@@ -230,10 +230,11 @@ TEST_F(Socket, TakesAMessageOrSaysWhyNot) {
   EXPECT_EQ(std::string(text), "hello");
   std::vector<Fd> waiting;
   while (Fd one = connect_to(path)) waiting.push_back(std::move(one));
-  EXPECT_EQ(send_to_socket(path, "x"), Delivery::done) << "who is that busy does not end";
+  EXPECT_EQ(send_to_socket(path, "x"), Delivery::done)
+      << "a shim whose backlog is full is not about to exit";
 }
 
-TEST_F(Socket, WhoseQueueIsFullIsAlive) {
+TEST_F(Socket, WithAFullBacklogIsAlive) {
   SocketLock lock(path);
   Fd listener = bind_socket(path);
   ::listen(listener.get(), 0);
@@ -255,7 +256,7 @@ void listen_and_leave(Fd listener, Keep keep) {
   ::waitpid(pid, nullptr, 0);
 }
 
-TEST_F(Socket, ThatAChildOfTheDeadStillHoldsForAMomentIsDead) {
+TEST_F(Socket, HeldForAMomentByAChildOfADeadShimIsDead) {
   SocketLock lock(path);
   listen_and_leave(bind_socket(path), [](int listener) {
     pollfd first_look{listener, POLLIN, 0};
@@ -265,7 +266,7 @@ TEST_F(Socket, ThatAChildOfTheDeadStillHoldsForAMomentIsDead) {
 }
 
 // As a stock shim's is, whose `start` listened.
-TEST_F(Socket, OfAProcessThatGaveItAwayIsAlive) {
+TEST_F(Socket, HeldByAnotherProcessThanItsListenerIsAlive) {
   SocketLock lock(path);
   Pipe kept = make_pipe();
   listen_and_leave(bind_socket(path), [&](int) {
@@ -276,7 +277,7 @@ TEST_F(Socket, OfAProcessThatGaveItAwayIsAlive) {
   EXPECT_EQ(probe_socket(path).listener, Liveness::alive);
 }
 
-TEST_F(Socket, ThatIsAFileIsDead) {
+TEST_F(Socket, ThatIsARegularFileIsDead) {
   SocketLock lock(path);
   Fd file = open_file(path, O_WRONLY | O_CREAT, 0600);
   EXPECT_EQ(probe_socket(path).listener, Liveness::dead);
@@ -308,7 +309,7 @@ TEST_F(Socket, IsLockedForOneAtATime) {
   ::waitpid(child, nullptr, 0);
 }
 
-TEST_F(Socket, ThatStaysLockedIsGivenUpWithAReason) {
+TEST_F(Socket, LockTimesOutWithAnErrorThatNamesThePath) {
   SocketLock lock(path);
   const auto began = Clock::now();
   try {
@@ -316,12 +317,13 @@ TEST_F(Socket, ThatStaysLockedIsGivenUpWithAReason) {
     FAIL() << "two have it";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::deadline_exceeded);
-    EXPECT_EQ(error.what(), "lock " + path + ": another start or delete has held it for 50 ms");
+    EXPECT_EQ(error.what(),
+              "lock " + path + ": timed out after 50ms: another start or delete holds it");
   }
   EXPECT_GE(Clock::now() - began, std::chrono::milliseconds(50));
 }
 
-TEST_F(Socket, ThatIsLockedHoldsUpNoOther) {
+TEST_F(Socket, LockDoesNotBlockOtherSockets) {
   const std::chrono::milliseconds never(0);
   SocketLock lock(path);
   for (const char* other : {"socket2", "socke", "Socket", "x"})
@@ -342,7 +344,7 @@ TEST_F(Socket, FileIsRemovedByItsOwner) {
   file.remove();
 }
 
-TEST_F(Socket, FileIsRemovedAtOnceWhoeverHoldsTheLock) {
+TEST_F(Socket, FileIsRemovedWithoutWaitingForTheLock) {
   SocketLock lock(path);
   Fd listener = bind_socket(path);
   const auto began = Clock::now();

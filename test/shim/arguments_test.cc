@@ -105,7 +105,7 @@ TEST(Arguments, ReadsGosBooleans) {
       << "a boolean takes no next word";
 }
 
-TEST(Arguments, StopsAtTheFirstWordThatIsNoFlag) {
+TEST(Arguments, StopsAtTheFirstWordThatIsNotAFlag) {
   EXPECT_EQ(parse_with({"--", "start"}).action, Action::start);
   EXPECT_EQ(refusal_of({"-namespace", "n", "-id", "i", "start", "-debug"}),
             "unexpected argument \"-debug\" after action \"start\"");
@@ -115,7 +115,7 @@ TEST(Arguments, StopsAtTheFirstWordThatIsNoFlag) {
             "unknown action \"-debug\": expected start, delete or none");
 }
 
-TEST(Arguments, RefusesInGosWords) {
+TEST(Arguments, RefusesWithGosTexts) {
   const struct {
     Words words;
     const char* text;
@@ -175,7 +175,7 @@ TEST(Arguments, HelpVersionAndInfoNeedNoOtherFlag) {
   EXPECT_EQ(refusal_of({"-undefined", "-h"}), "flag provided but not defined: -undefined");
 }
 
-TEST(Arguments, TakesNoneOfTheEnvironmentForWhatAFlagSays) {
+TEST(Arguments, PrefersFlagsToTheEnvironment) {
   const Environment environment{{"GRPC_ADDRESS", "/e.sock"},
                                 {"NAMESPACE", "other"},
                                 {"MAX_SHIM_VERSION", "nonsense"},

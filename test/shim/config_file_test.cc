@@ -21,7 +21,7 @@ class ConfigFile : public testing::Test {
  protected:
   std::string refusal_of(const std::string& path, Event* stop = nullptr, Duration limit = 10s) {
     try {
-      loop_.run(load_config_beside(reaper_, path, stop, limit));
+      loop_.run(load_config_in_fork(reaper_, path, stop, limit));
     } catch (const Error& error) {
       return error.what();
     }
@@ -44,15 +44,15 @@ class ConfigFile : public testing::Test {
 TEST_F(ConfigFile, IsReadAsAnyOther) {
   const std::string path = dir_ / "c.yaml";
   write_file(path, "version: 1\nlog: {level: debug}\n", 0600);
-  EXPECT_EQ(loop_.run(load_config_beside(reaper_, path, nullptr)), load_config(path, ""));
+  EXPECT_EQ(loop_.run(load_config_in_fork(reaper_, path, nullptr)), load_config(path, ""));
   write_file(path, "version: 1\n" + std::string(500'000, '#') + "\nlog: {level: debug}\n", 0600);
-  EXPECT_EQ(loop_.run(load_config_beside(reaper_, path, nullptr)).log_level, log::Level::debug);
+  EXPECT_EQ(loop_.run(load_config_in_fork(reaper_, path, nullptr)).log_level, log::Level::debug);
 }
 
-TEST_F(ConfigFile, IsRefusedInTheSameWords) {
+TEST_F(ConfigFile, FailsWithTheSameErrors) {
   const std::string path = dir_ / "c.yaml", large = dir_ / "large.yaml";
   write_file(path, "version: 1\nx: y\n", 0600);
-  write_file(large, std::string(kMostConfiguration + 1, '#'), 0600);
+  write_file(large, std::string(kMaxConfigSize + 1, '#'), 0600);
   for (const std::string& name :
        {path, large, dir_ / "absent", dir_.path(), std::string("c.yaml")}) {
     EXPECT_NE(direct_refusal_of(name), "accepted");

@@ -124,7 +124,7 @@ TEST(Config, ReadsSizesAndDurations) {
 }
 
 // Less is over before containerd has come.
-TEST(Config, RefusesAShimThatEndsAtOnce) {
+TEST(Config, RefusesAnIdleTimeoutBelowASecond) {
   for (const char* time : {"0s", "999ms"})
     EXPECT_EQ(
         refusal_of(task_section(std::string("idle_timeout: ") + time)),
@@ -156,7 +156,7 @@ TEST(Config, RefusesNonsenseAsSizesAndDurations) {
   }
 }
 
-TEST(Config, SaysWhereAndWhatIsWrong) {
+TEST(Config, NamesTheLineAndTheKeyOfAnError) {
   const struct {
     const char* text;
     const char* refusal;
@@ -168,7 +168,7 @@ TEST(Config, SaysWhereAndWhatIsWrong) {
       {"version: 1\nplugins:\n  io.containerd.ttrpc.v1.tusk: {}\n",
        "c.yaml:3: plugins.io.containerd.ttrpc.v1.tusk: unknown key: expected "
        "io.containerd.ttrpc.v1.task, io.containerd.event.v1.publisher"},
-      {"version: 1\n\nversion: 1\n", "c.yaml:3: version: given twice"},
+      {"version: 1\n\nversion: 1\n", "c.yaml:3: version: duplicate key"},
       {"log: {level: info}\n", "c.yaml:1: version: missing, expected 1"},
       {"version: 2\n", "c.yaml:1: version: expected 1, found \"2\""},
       {"version: '1'\n", "c.yaml:1: version: expected 1, found \"1\""},
@@ -183,7 +183,7 @@ TEST(Config, SaysWhereAndWhatIsWrong) {
        "c.yaml:2: disabled_plugins: expected a list, found \"task\""},
       {"version: 1\ndisabled_plugins:\n- a\n- [b]\n",
        "c.yaml:4: disabled_plugins: expected a string, found a list"},
-      {"version: 1\n? [a]\n: b\n", "c.yaml:2: expected a name for a key"},
+      {"version: 1\n? [a]\n: b\n", "c.yaml:2: expected a string as key"},
       {"version: 1\n---\nversion: 1\n", "c.yaml:2: expected the end of the document"},
       {"version: 1\n\"a\\nb\": 1\n",
        "c.yaml:2: a\\nb: unknown key: expected version, log, disabled_plugins, plugins"},
@@ -280,7 +280,7 @@ std::string with_line(const std::string& text, std::size_t after, const std::str
   return text.substr(0, place) + line + "\n" + text.substr(place);
 }
 
-TEST(ExampleOfTheConfiguration, SaysTheDefaults) {
+TEST(ExampleOfTheConfiguration, HasTheDefaults) {
   EXPECT_EQ(parse_config(example(), "config.yaml"), Config());
   Config config = parse_config(whole_example(), "config.yaml");
   EXPECT_TRUE(config.task.allowed_loggers);

@@ -40,7 +40,7 @@ std::string refusal_of(const wire::Any& request) {
   return "accepted";
 }
 
-TEST(Options, AreTheConfigurationsWhereTheRequestSaysNothing) {
+TEST(Options, AreTheConfigurationsIfTheRequestHasNone) {
   Config config;
   config.task.runtime = {"crun", "/run/crun", true};
   for (const wire::Any& request :
@@ -114,7 +114,7 @@ TEST(Options, ThatAreMalformedAreRefused) {
 TEST(Options, WithARelativeRootAreRefused) {
   RuncOptions sent;
   sent.set_root("run/runc");
-  const std::string text = "options: Root \"run/runc\" is no absolute path: invalid argument";
+  const std::string text = "options: Root \"run/runc\" is not an absolute path: invalid argument";
   EXPECT_EQ(refusal_of(any(sent)), text);
   EXPECT_EQ(refusal_of(generic("", "Root = 'run/runc'")), text);
 }

@@ -64,7 +64,7 @@ TEST_F(PluginGraph, HasAnOrderBeforeAnythingIsStarted) {
   EXPECT_EQ(started_, Names());
 }
 
-TEST_F(PluginGraph, KeepsTheOrderGivenWhereNobodyNeedsAnybody) {
+TEST_F(PluginGraph, KeepsTheGivenOrderWithoutDependencies) {
   for (const char* id : {"c", "a", "b"}) add("t", id);
   EXPECT_EQ(load(), (Names{"t.c", "t.a", "t.b"}));
 }
@@ -97,7 +97,7 @@ TEST_F(PluginGraph, NamesTheMembersOfACycle) {
   add("b", "1", {"c"});
   add("c", "1", {"a"});
   EXPECT_EQ(refusal(Code::failed_precondition),
-            "plugins need each other: a.1 -> b.1 -> c.1 -> a.1: failed precondition");
+            "plugin dependency cycle: a.1 -> b.1 -> c.1 -> a.1: failed precondition");
   EXPECT_EQ(started_, Names{});
 }
 
@@ -105,10 +105,10 @@ TEST_F(PluginGraph, RefusesTwoThatNeedTheirOwnType) {
   add("t", "1", {"t"});
   add("t", "2", {"t"});
   EXPECT_EQ(refusal(Code::failed_precondition),
-            "plugins need each other: t.1 -> t.2 -> t.1: failed precondition");
+            "plugin dependency cycle: t.1 -> t.2 -> t.1: failed precondition");
 }
 
-TEST_F(PluginGraph, RefusesANeedThatNobodyMeets) {
+TEST_F(PluginGraph, RefusesANeedThatNoPluginMeets) {
   add("a", "1");
   add("b", "1", {"a", "io.unknown.v1"});
   EXPECT_EQ(refusal(Code::failed_precondition),
@@ -158,14 +158,14 @@ TEST_F(PluginGraph, RefusesToDisableWhatDoesNotExist) {
   EXPECT_EQ(refusal(Code::not_found), "disabled plugin \"a.l\": not found");
 }
 
-TEST_F(PluginGraph, GoesOnWithoutOneThatSkipsItself) {
+TEST_F(PluginGraph, GoesOnWithoutASkippedPlugin) {
   add("a", "1", {}, "not on this machine");
   add("b", "1");
   EXPECT_EQ(load(), (Names{"b.1"}));
   EXPECT_EQ(started_, (Names{"a.1", "b.1"}));
 }
 
-TEST_F(PluginGraph, OneOfATypeIsEnoughWhereAnotherSkipsItself) {
+TEST_F(PluginGraph, NeedsOnlyOneRunningPluginOfAType) {
   add("a", "1", {}, "not here");
   add("a", "2");
   add("b", "1", {"a"});
@@ -180,7 +180,7 @@ TEST_F(PluginGraph, RefusesTheUserOfASkippedPlugin) {
   EXPECT_EQ(started_, (Names{"a.1"}));
 }
 
-TEST_F(PluginGraph, SaysWhichPluginFailed) {
+TEST_F(PluginGraph, NamesThePluginThatFailed) {
   add_throwing("a", "1", Error::not_found("socket"));
   add("b", "1");
   EXPECT_EQ(refusal(Code::not_found), "failed to load plugin a.1: socket: not found");

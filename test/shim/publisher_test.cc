@@ -38,7 +38,7 @@ class Containerd {
     server_.emplace(loop_);
     server_->add("containerd.services.events.ttrpc.v1.Events", "Forward", *this,
                  &Containerd::forward);
-    server_->when_alone([this] { ++closed; });
+    server_->on_last_disconnect([this] { ++closed; });
     ::unlink(path_.c_str());
     serving_.spawn(server_->serve(test::listen_at(path_)), "serve");
   }
@@ -159,7 +159,7 @@ TEST_F(PublisherTest, TakesAnAddressWithAScheme) {
   EXPECT_EQ(containerd->taken, Lines{"1"});
 }
 
-TEST_F(PublisherTest, SaysEverythingThatContainerdChecks) {
+TEST_F(PublisherTest, SetsEveryFieldThatContainerdChecks) {
   come();
   events::TaskExit event;
   event.set_container_id("c1");
@@ -197,7 +197,7 @@ TEST_F(PublisherTest, WaitsForAContainerdThatComesLater) {
   EXPECT_EQ(containerd->taken, numbers(0, 200));
 }
 
-TEST_F(PublisherTest, TellsEachOnceAcrossAnyNumberOfRestarts) {
+TEST_F(PublisherTest, DeliversEachOnceAcrossAnyNumberOfRestarts) {
   come();
   for (int round = 0; round < 10; ++round) {
     exits(round * 10, round * 10 + 5);
@@ -211,7 +211,7 @@ TEST_F(PublisherTest, TellsEachOnceAcrossAnyNumberOfRestarts) {
   EXPECT_EQ(containerd->taken, numbers(0, 100));
 }
 
-TEST_F(PublisherTest, TriesAgainWithWhatAContainerdThatDiesDidNotAnswer) {
+TEST_F(PublisherTest, SendsAgainWhatAKilledContainerdDidNotAnswer) {
   come();
   containerd->moods = {Mood::be_silent};
   exits(0, 3);
@@ -223,7 +223,7 @@ TEST_F(PublisherTest, TriesAgainWithWhatAContainerdThatDiesDidNotAnswer) {
   EXPECT_EQ(containerd->taken, numbers(0, 3));
 }
 
-TEST_F(PublisherTest, LetsNoNewerEventPassOneThatIsRefused) {
+TEST_F(PublisherTest, DoesNotReorderEventsBehindARefusedOne) {
   come();
   containerd->moods = {Mood::refuse_for_now, Mood::refuse_for_now, Mood::refuse_for_now};
   exits(0, 5);
@@ -233,7 +233,7 @@ TEST_F(PublisherTest, LetsNoNewerEventPassOneThatIsRefused) {
 }
 
 // An error is an answer, and asking again each second will not change it soon.
-TEST_F(PublisherTest, TakesItsTimeWithAContainerdThatRefuses) {
+TEST_F(PublisherTest, BacksOffFromAContainerdThatRefuses) {
   come();
   containerd->moods.assign(100, Mood::refuse);
   exits(0, 3);
@@ -245,7 +245,7 @@ TEST_F(PublisherTest, TakesItsTimeWithAContainerdThatRefuses) {
   EXPECT_EQ(containerd->taken, numbers(0, 3));
 }
 
-TEST_F(PublisherTest, GivesUpAnEventThatIsRefusedForGood) {
+TEST_F(PublisherTest, DropsAnInvalidEvent) {
   come();
   containerd->moods = {Mood::take, Mood::refuse_for_good};
   exits(0, 4);
@@ -254,7 +254,7 @@ TEST_F(PublisherTest, GivesUpAnEventThatIsRefusedForGood) {
   EXPECT_EQ(containerd->taken, (Lines{"0", "2", "3"}));
 }
 
-TEST_F(PublisherTest, GivesUpAnEventThatIsLargerThanAMessage) {
+TEST_F(PublisherTest, DropsAnEventThatIsLargerThanAMessage) {
   come();
   events::TaskCreate huge;
   huge.set_container_id("huge");
@@ -267,7 +267,7 @@ TEST_F(PublisherTest, GivesUpAnEventThatIsLargerThanAMessage) {
 }
 
 // The stock shim, which asks again after five seconds, has its events told twice.
-TEST_F(PublisherTest, TellsASlowContainerdEachEventOnce) {
+TEST_F(PublisherTest, SendsEachEventOnceToASlowContainerd) {
   come();
   containerd->moods = {Mood::take_late};
   exits(0, 3);
@@ -276,7 +276,7 @@ TEST_F(PublisherTest, TellsASlowContainerdEachEventOnce) {
   EXPECT_EQ(containerd->taken, numbers(0, 3));
 }
 
-TEST_F(PublisherTest, DoesNotHoldUpStartsForASlowContainerd) {
+TEST_F(PublisherTest, DoesNotThrottleStartsForASlowContainerd) {
   come();
   containerd->moods = {Mood::be_silent};
   exits(0, 100);
@@ -286,7 +286,7 @@ TEST_F(PublisherTest, DoesNotHoldUpStartsForASlowContainerd) {
 }
 
 // What a living containerd never takes is a request that it has lost.
-TEST_F(PublisherTest, TriesAgainOnANewConnectionWhereNoAnswerComesInTheTimeThatIsStated) {
+TEST_F(PublisherTest, RetriesOnANewConnectionAfterTheAnswerLimit) {
   EXPECT_EQ(Publisher::Settings{}.answer_limit, 10min) << "RELIABILITY.md says so";
   Publisher::Settings settings{path, "test-namespace"};
   settings.answer_limit = 1s;
@@ -309,7 +309,7 @@ TEST_F(PublisherTest, TriesAgainOnANewConnectionWhereNoAnswerComesInTheTimeThatI
 
 // --- the bound
 
-TEST_F(PublisherTest, DropsTheOldestThatIsNoEndWhereTheQueueIsFull) {
+TEST_F(PublisherTest, DropsTheOldestThatIsNeitherExitNorDeletionIfTheQueueIsFull) {
   start(5);
   publish(kTopicCreate, "being sent");
   pass(1ms);
@@ -347,7 +347,7 @@ TEST_F(PublisherTest, DropsExitsOfExecsBeforeThoseOfContainersAndTheOldestFirst)
   EXPECT_EQ(containerd->taken, (Lines{"being sent", "exit 2", "delete 2", "exec 3"}));
 }
 
-TEST_F(PublisherTest, SaysOnceThatEventsAreDroppedAndInTheEndHowMany) {
+TEST_F(PublisherTest, LogsOnceThatEventsAreDroppedAndLaterHowMany) {
   Pipe pipe = make_pipe(O_NONBLOCK);
   log::set_sink(pipe.write.duplicate());
   start(1);
@@ -361,14 +361,14 @@ TEST_F(PublisherTest, SaysOnceThatEventsAreDroppedAndInTheEndHowMany) {
     for (std::size_t at = 0; (at = log.find(words, at)) != std::string::npos; ++at) ++times;
     return times;
   };
-  EXPECT_EQ(count("events are dropped"), 1u) << log;
+  EXPECT_EQ(count("event queue full: dropping events"), 1u) << log;
   EXPECT_EQ(count("events were dropped\" count=3000"), 1u) << log;
   EXPECT_EQ(containerd->taken, numbers(3000, 3001));
 }
 
 // --- pace
 
-TEST_F(PublisherTest, HoldsUpStartsWhileManyEventsAreOnTheirWay) {
+TEST_F(PublisherTest, ThrottlesStartsWhileManyEventsAreQueued) {
   come();
   exits(0, 1000);
   EXPECT_TRUE(holds_up());
@@ -376,7 +376,7 @@ TEST_F(PublisherTest, HoldsUpStartsWhileManyEventsAreOnTheirWay) {
   EXPECT_FALSE(holds_up());
 }
 
-TEST_F(PublisherTest, HoldsUpStartsOnlyForAMoment) {
+TEST_F(PublisherTest, ThrottlesEachStartForTwoMillisecondsAtMost) {
   EXPECT_FALSE(holds_up()) << "without events";
   come();
   containerd->moods = {Mood::be_silent};
@@ -395,7 +395,7 @@ TEST_F(PublisherTest, HoldsUpStartsOnlyForAMoment) {
 
 // --- the rest
 
-TEST_F(PublisherTest, WithoutAnAddressKeepsNothing) {
+TEST_F(PublisherTest, WithoutAnAddressDiscardsEvents) {
   Publisher nowhere(loop, Publisher::Settings{"", "test-namespace", 10});
   nowhere.publish(kTopicExit, events::TaskExit());
   EXPECT_EQ(nowhere.queued(), 0u);
@@ -411,7 +411,7 @@ TEST_F(PublisherTest, DrainWaitsUntilAllIsDelivered) {
   EXPECT_EQ(publisher->queued(), 0u);
 }
 
-TEST_F(PublisherTest, DrainEndsWhereNobodyTakesThem) {
+TEST_F(PublisherTest, DrainTimesOutWithoutAContainerd) {
   exits(0, 10);
   const std::uint64_t began = loop.now();
   loop.run(publisher->drain(100ms));
@@ -439,7 +439,7 @@ TEST_F(PublisherTest, DrainDoesNotWaitForAContainerdThatRefuses) {
   EXPECT_EQ(containerd->taken, numbers(0, 5));
 }
 
-TEST_F(PublisherTest, EndsInTheMiddleOfACall) {
+TEST_F(PublisherTest, MayBeDestroyedDuringACall) {
   come();
   containerd->moods = {Mood::be_silent};
   exits(0, 3);

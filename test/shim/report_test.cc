@@ -18,12 +18,12 @@ namespace {
 using namespace std::chrono_literals;
 using Lines = std::vector<std::string>;
 
-TEST(ReportLines, AreOneWhereItFits) {
+TEST(ReportLines, AreOneIfItFits) {
   EXPECT_EQ(report_lines("{}", 32), Lines{"{}"});
   EXPECT_EQ(report_lines(std::string(31, 'x'), 32), Lines{std::string(31, 'x')});
 }
 
-TEST(ReportLines, AreNumberedAndFitWhereItDoesNot) {
+TEST(ReportLines, AreNumberedIfItDoesNotFit) {
   std::string text;
   for (int i = 0; i < 1000; ++i) text += std::to_string(i) + ",";
   for (std::size_t size : {32u, 33u, 100u, 1000u, 3889u, 3890u}) {
@@ -59,7 +59,7 @@ class ReporterTest : public testing::Test {
   std::size_t reports() const {
     return static_cast<std::size_t>(std::count(got.begin(), got.end(), '}'));
   }
-  // The lines without their numbers, put together.
+  // The lines without their numbers, joined.
   std::string together() const {
     std::istringstream lines(got);
     std::string text;
@@ -72,30 +72,29 @@ class ReporterTest : public testing::Test {
   Loop loop;
 };
 
-// A pod of many processes has more to tell than a fifo holds.
-TEST_F(ReporterTest, WritesAllHoweverMuchItIs) {
+// The report of a pod with many processes is larger than a fifo.
+TEST_F(ReporterTest, WritesAReportOfAnySize) {
   const std::string text = std::string(200'000, 'x') + "}";
   Reporter reporter(loop, [&] { return text; });
-  for (int i = 0; i < 3; ++i) reporter.ask();
+  for (int i = 0; i < 3; ++i) reporter.request();
   loop.run(pause(loop, 50ms));
   const auto end = test::Clock::now() + test::kPatience;
   while (reports() < 2 && test::Clock::now() < end) {
     read_some();
     loop.run(pause(loop, 1ms));
   }
-  EXPECT_EQ(together(), text + text)
-      << "the one that was under way, and one for all who asked then";
+  EXPECT_EQ(together(), text + text) << "the one in progress, and one for all requests meanwhile";
 }
 
-TEST_F(ReporterTest, WaitsForNobodyForLong) {
-  int asked = 0;
-  Reporter reporter(loop, [&] { return ++asked, std::string(200'000, 'x'); });
-  reporter.ask();
+TEST_F(ReporterTest, GivesUpIfTheLogIsNotRead) {
+  int calls = 0;
+  Reporter reporter(loop, [&] { return ++calls, std::string(200'000, 'x'); });
+  reporter.request();
   loop.run(pause(loop, 1ms));
-  reporter.ask();
+  reporter.request();
   const auto end = test::Clock::now() + test::kPatience;
-  while (asked < 2 && test::Clock::now() < end) loop.run(pause(loop, 10ms));
-  EXPECT_EQ(asked, 2) << "the first one was given up";
+  while (calls < 2 && test::Clock::now() < end) loop.run(pause(loop, 10ms));
+  EXPECT_EQ(calls, 2) << "the first one timed out";
 }
 
 }  // namespace

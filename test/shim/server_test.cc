@@ -19,12 +19,12 @@ std::string plugins_refusal(const std::vector<std::string>& disabled) {
 
 TEST(ServersPlugins, WorkTogether) { EXPECT_EQ(plugins_refusal({}), "accepted"); }
 
-TEST(ServersPlugins, AreRefusedWhereTheyCannotServe) {
+TEST(ServersPlugins, AreRefusedIfNoneIsAService) {
   const std::string needs = "disabled_plugins: plugin io.containerd.";
   EXPECT_EQ(plugins_refusal({"io.containerd.ttrpc.v1.tusk"}),
             "disabled_plugins: disabled plugin \"io.containerd.ttrpc.v1.tusk\": not found");
   EXPECT_EQ(plugins_refusal({"io.containerd.ttrpc.v1.task"}),
-            "disabled_plugins: no plugin serves anything: failed precondition");
+            "disabled_plugins: no service plugin is enabled: failed precondition");
   EXPECT_EQ(plugins_refusal({"io.containerd.event.v1.publisher"}),
             needs +
                 "ttrpc.v1.task needs io.containerd.event.v1.publisher, which is disabled: "
@@ -35,7 +35,7 @@ TEST(ServersPlugins, AreRefusedWhereTheyCannotServe) {
                 "failed precondition");
   EXPECT_EQ(plugins_refusal({"io.containerd.ttrpc.v1.task", "io.containerd.event.v1.publisher",
                              "io.containerd.internal.v1.shutdown"}),
-            "disabled_plugins: no plugin serves anything: failed precondition");
+            "disabled_plugins: no service plugin is enabled: failed precondition");
 }
 
 }  // namespace

@@ -26,12 +26,12 @@ class ShutdownTest : public testing::Test {
   }
   Task<> fail(std::string what) {
     done.push_back(what);
-    throw Error::unknown("it does not want to");
+    throw Error::unknown("failed on purpose");
     co_return;
   }
-  void at_end(Shutdown& shutdown, const std::string& what,
-              Task<> (ShutdownTest::*work)(std::string)) {
-    shutdown.at_end(what, [this, what, work] { return (this->*work)(what); });
+  void on_shutdown(Shutdown& shutdown, const std::string& what,
+                   Task<> (ShutdownTest::*work)(std::string)) {
+    shutdown.on_shutdown(what, [this, what, work] { return (this->*work)(what); });
   }
   static Task<bool> ends(Loop& loop, Shutdown& shutdown, Duration limit) {
     co_return co_await within(loop, limit, shutdown.run());
@@ -42,42 +42,42 @@ class ShutdownTest : public testing::Test {
 
 using Words = std::vector<std::string>;
 
-TEST_F(ShutdownTest, DoesItsWorkInReverseOnceItIsAskedFor) {
+TEST_F(ShutdownTest, RunsItsCallbacksInReverseOrderOnceRequested) {
   Shutdown shutdown(loop, [] {});
-  at_end(shutdown, "first", &ShutdownTest::note);
-  at_end(shutdown, "second", &ShutdownTest::note_later);
-  at_end(shutdown, "third", &ShutdownTest::note);
+  on_shutdown(shutdown, "first", &ShutdownTest::note);
+  on_shutdown(shutdown, "second", &ShutdownTest::note_later);
+  on_shutdown(shutdown, "third", &ShutdownTest::note);
   EXPECT_FALSE(loop.run(ends(loop, shutdown, 20ms)));
   EXPECT_EQ(done, Words());
-  shutdown.ask();
-  shutdown.ask();
-  EXPECT_EQ(done, Words()) << "not within whoever asks";
+  shutdown.request();
+  shutdown.request();
+  EXPECT_EQ(done, Words()) << "request() runs nothing itself";
   EXPECT_TRUE(loop.run(ends(loop, shutdown, 5s)));
   EXPECT_EQ(done, (Words{"third", "second", "first"}));
 }
 
-TEST_F(ShutdownTest, GoesOnWhereOneFails) {
+TEST_F(ShutdownTest, GoesOnIfACallbackFails) {
   Shutdown shutdown(loop, [] {});
-  at_end(shutdown, "first", &ShutdownTest::note);
-  at_end(shutdown, "second", &ShutdownTest::fail);
-  at_end(shutdown, "third", &ShutdownTest::fail);
-  shutdown.ask();
+  on_shutdown(shutdown, "first", &ShutdownTest::note);
+  on_shutdown(shutdown, "second", &ShutdownTest::fail);
+  on_shutdown(shutdown, "third", &ShutdownTest::fail);
+  shutdown.request();
   EXPECT_TRUE(loop.run(ends(loop, shutdown, 5s)));
   EXPECT_EQ(done, (Words{"third", "second", "first"}));
 }
 
-TEST_F(ShutdownTest, IsAskedForByTheUsualSignals) {
+TEST_F(ShutdownTest, IsRequestedBySigtermAndSigint) {
   for (int number : {SIGTERM, SIGINT}) {
     done.clear();
     Shutdown shutdown(loop, [] {});
-    at_end(shutdown, "work", &ShutdownTest::note);
+    on_shutdown(shutdown, "work", &ShutdownTest::note);
     ::kill(::getpid(), number);
     EXPECT_TRUE(loop.run(ends(loop, shutdown, 5s)));
     EXPECT_EQ(done, Words{"work"});
   }
 }
 
-TEST_F(ShutdownTest, IsNotAskedForByOthers) {
+TEST_F(ShutdownTest, IsNotRequestedBySigusr1) {
   Shutdown shutdown(loop, [] {});
   for (int i = 0; i < 3; ++i) {
     ::kill(::getpid(), SIGUSR1);

@@ -48,9 +48,9 @@ std::string request_refusal(const std::string& input) {
   return "accepted";
 }
 const std::string kNeither =
-    "stdin is neither BootstrapParams of this container nor runtime options of a known type";
+    "stdin: neither BootstrapParams of this container nor runtime options of a known type";
 
-TEST(StartRequest, IsOfTheOldProtocolWhereNothingStandsOnStdin) {
+TEST(StartRequest, IsOfTheOldProtocolIfStdinIsEmpty) {
   StartRequest request = parse_start_request("", called_with());
   EXPECT_FALSE(request.bootstrap);
   EXPECT_EQ(request.grpc_address, "/run/grpc.sock");
@@ -59,7 +59,7 @@ TEST(StartRequest, IsOfTheOldProtocolWhereNothingStandsOnStdin) {
   EXPECT_FALSE(request.debug);
 }
 
-TEST(StartRequest, IsOfTheOldProtocolWhereOptionsStandOnStdin) {
+TEST(StartRequest, IsOfTheOldProtocolIfStdinHasOptions) {
   for (const std::string& value :
        {std::string(), std::string("\x32\x04runc"), std::string("\xff\xfe\x00", 3)}) {
     StartRequest request =
@@ -94,7 +94,7 @@ TEST(StartRequest, OfTheNewProtocolHasOptionsAmongItsExtensions) {
   EXPECT_EQ(request.options.value(), "v") << "the first of them";
 }
 
-TEST(StartRequest, OfTheNewProtocolSaysEverything) {
+TEST(StartRequest, OfTheNewProtocolOverridesFlagsAndEnvironment) {
   bootstrap::BootstrapParams input = params();
   input.set_containerd_grpc_address("/run/other-grpc.sock");
   input.set_containerd_ttrpc_address("/run/other-ttrpc.sock");
@@ -109,7 +109,7 @@ TEST(StartRequest, OfTheNewProtocolSaysEverything) {
   EXPECT_FALSE(request.debug);
 }
 
-TEST(StartRequest, TakesFromFlagsAndEnvironmentWhatTheNewProtocolLeavesOut) {
+TEST(StartRequest, OfTheNewProtocolFallsBackToFlagsAndEnvironment) {
   StartRequest request = parse_start_request(params().SerializeAsString(), called_with());
   EXPECT_TRUE(request.bootstrap);
   EXPECT_EQ(request.grpc_address, "/run/grpc.sock");

@@ -116,7 +116,7 @@ TEST_F(ClientTest, AnswersFindTheirCallsInWhateverOrder) {
   EXPECT_EQ(parse_message<KeyValue>(slow.value()).key(), "slow");
 }
 
-TEST_F(ClientTest, TellsWhatTheServerRefused) {
+TEST_F(ClientTest, ReturnsTheServersError) {
   serve();
   Error error = failure(method("Fail", kPatience, "error", "abc"));
   EXPECT_EQ(error.code(), Code::not_found);
@@ -167,7 +167,7 @@ TEST_F(ClientTest, ForgetsACallThatIsCancelled) {
   EXPECT_EQ(raw("next"), "next");
 }
 
-TEST_F(ClientTest, FailsItsCallsWhenTheConnectionEndsAndConnectsAnew) {
+TEST_F(ClientTest, FailsItsCallsWhenTheConnectionClosesAndReconnects) {
   Fd listener = listen_at(socket_path);
   std::optional<Error> one, two;
   tasks->spawn(call_and_keep(method("Wait", 0s), one), "one");
@@ -195,7 +195,7 @@ TEST_F(ClientTest, NoticesWhileIdleThatTheServerWent) {
   EXPECT_EQ(failure(method("Echo")).errnum(), ECONNREFUSED);
 }
 
-TEST_F(ClientTest, TellsWhyItCannotConnect) {
+TEST_F(ClientTest, ReturnsWhyItCannotConnect) {
   EXPECT_EQ(failure(method("Echo")).errnum(), ENOENT);
   EXPECT_EQ(failure(method("Echo")).code(), Code::unavailable);
   {

@@ -148,7 +148,7 @@ TEST_F(HostilePeer, GetsShortRefusalsInPlaceOfRepliesThatItDoesNotRead) {
   expect_alive(deaf, 2 * kRequests + 1);
 }
 
-TEST_F(HostilePeer, IsToldWhenTooManyRequestsAreInFlight) {
+TEST_F(HostilePeer, GetsAnErrorForTooManyRequestsInFlight) {
   RawPeer peer = this->peer();
   std::string said;
   std::uint32_t stream = 1;
@@ -168,7 +168,7 @@ TEST_F(HostilePeer, IsToldWhenTooManyRequestsAreInFlight) {
   expect_alive(peer, stream + 2);
 }
 
-TEST_F(HostilePeer, IsToldWhenTheRequestsInFlightAreTooLarge) {
+TEST_F(HostilePeer, GetsAnErrorForTooLargeRequestsInFlight) {
   RawPeer peer = this->peer();
   std::string large = message("", std::string((4 << 20) - 100, 'l'));
   for (std::uint32_t i = 0; i < 8; ++i) await(peer.say(request_frame(2 * i + 1, "Wait", large)));
@@ -201,7 +201,7 @@ TEST_F(HostilePeer, LosesItsHandlersWhenItShutsItsSendingSide) {
   EXPECT_EQ(server->connections(), 0u);
 }
 
-TEST_F(HostilePeer, LosesItsHandlersWhenItIsGone) {
+TEST_F(HostilePeer, LosesItsHandlersWhenItDisconnects) {
   {
     RawPeer peer = this->peer();
     await(peer.say(request_frame(1, "Wait", "") + request_frame(3, "Wait", "", 1'000'000'000)));
@@ -258,7 +258,7 @@ int connect_as(const sockaddr_un& address, socklen_t size, uid_t uid, gid_t gid)
   return ::read(fd, &byte, 1) == 0 ? 0 : 4;
 }
 
-TEST_F(HostilePeer, IsRefusedWhereItIsAnotherUser) {
+TEST_F(HostilePeer, OfAnotherUserIsRejected) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::string name = "thinshim-test-" + std::to_string(::getpid());

@@ -21,7 +21,7 @@ class ServerLifetime : public TtrpcTest {
   Task<> drain(Duration limit) { co_await server->drain(limit); }
 };
 
-TEST_F(ServerLifetime, ServesWhoConnects) {
+TEST_F(ServerLifetime, ServesEachPeer) {
   serve();
   Client client(loop, socket_path);
   EXPECT_EQ(await(client.call("test.Service", "Raw", "a", kPatience)), "a");
@@ -30,7 +30,7 @@ TEST_F(ServerLifetime, ServesWhoConnects) {
   await(until_connected(0));
 }
 
-TEST_F(ServerLifetime, ThrowsWhereTheListenerIsNone) {
+TEST_F(ServerLifetime, ThrowsIfTheListenerIsNotASocket) {
   auto [one, other] = socket_pair();
   Task<> serving = server->serve(std::move(one));
   other.reset();  // makes it readable
@@ -46,7 +46,7 @@ TEST_F(ServerLifetime, StopsAcceptingWhenServeIsCancelledAndServesTheOthersOn) {
   EXPECT_EQ(await(client.call("test.Service", "Raw", "b", kPatience)), "b");
 }
 
-TEST_F(ServerLifetime, DrainsAtOnceWhereNothingIsUnsent) {
+TEST_F(ServerLifetime, DrainsAtOnceIfNothingIsUnsent) {
   serve();
   RawPeer idle = peer();
   RawPeer busy = peer();
@@ -63,7 +63,7 @@ TEST_F(ServerLifetime, DrainsAtOnceWhereNothingIsUnsent) {
   await(tasks->wait_empty());  // serve() has returned
 }
 
-TEST_F(ServerLifetime, DrainLetsRepliesOut) {
+TEST_F(ServerLifetime, DrainSendsPendingReplies) {
   RawPeer peer = this->peer();
   await(peer.say(request_frame(1, "Big", message("", "4000000"))));
   await(until_called(1));
@@ -97,7 +97,7 @@ TEST_F(ServerLifetime, DrainGivesUpOnAPeerThatDoesNotRead) {
   EXPECT_EQ(server->connections(), 0u);
 }
 
-TEST_F(ServerLifetime, CloseEndsEverythingNow) {
+TEST_F(ServerLifetime, CloseClosesAllConnectionsAtOnce) {
   serve();
   RawPeer peer = this->peer();
   await(peer.say(request_frame(1, "Wait", "")));
@@ -112,7 +112,7 @@ TEST_F(ServerLifetime, CloseEndsEverythingNow) {
   server->close();
 }
 
-TEST_F(ServerLifetime, AReplyGivenBeforeTheDrainGetsOut) {
+TEST_F(ServerLifetime, AReplyBeforeTheDrainIsSent) {
   // As the Shutdown request does: its handler makes somebody else drain the server.
   Event asked;
   struct Local {

@@ -107,7 +107,7 @@ TEST_F(ServerTest, UnderstandsARequestThatArrivesByteByByte) {
   EXPECT_EQ(hear(peer).key(), "slowly");
 }
 
-TEST_F(ServerTest, ASlowHandlerDelaysNobody) {
+TEST_F(ServerTest, ASlowHandlerDelaysNoOtherRequest) {
   RawPeer peer = this->peer();
   await(peer.say(request_frame(1, "Wait", message("slow"))));
   Reply fast = ask(peer, request_frame(3, "Echo", message("fast")));
@@ -120,7 +120,7 @@ TEST_F(ServerTest, ASlowHandlerDelaysNobody) {
   EXPECT_EQ(server->requests_in_flight(), 0u);
 }
 
-TEST_F(ServerTest, WantsEachStreamNumberAboveAllBefore) {
+TEST_F(ServerTest, RefusesAStreamIdThatDoesNotIncrease) {
   RawPeer peer = this->peer();
   expect_alive(peer, 5);
   for (std::uint32_t used : {5u, 3u, 1u}) {
@@ -159,7 +159,7 @@ TEST_F(ServerTest, RefusesDataOnAnyStream) {
   expect_alive(peer, 3);
 }
 
-TEST_F(ServerTest, TellsTheCallerWhyAHandlerFailed) {
+TEST_F(ServerTest, ReturnsTheErrorOfAHandler) {
   struct {
     std::string kind, detail;
     int code;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "shim/dying.h"
+#include "shim/processes.h"
 
 #include <signal.h>
 #include <sys/syscall.h>
@@ -23,10 +23,9 @@
 namespace thinshim {
 namespace {
 
-// The directory that it works in (cwd), or its root, by name: what that leads to may be on a file
-// system that hangs. Empty where the process is gone, or is none of a shim's: one that we may not
-// look into, or that works further down than a path may be long. Throws Error where it cannot be
-// told.
+// The path of the process's working directory (cwd) or root, which is not opened: it may be on a
+// file system that hangs. Empty if the process is gone, or cannot be a shim's: EACCES, or a path
+// longer than PATH_MAX. Throws Error for other failures.
 std::string directory_of_process(pid_t pid, const std::string& link = "cwd") {
   try {
     return read_link("/proc/" + std::to_string(pid) + "/" + link).value_or("");
@@ -36,28 +35,29 @@ std::string directory_of_process(pid_t pid, const std::string& link = "cwd") {
   }
 }
 
-// A directory that was removed is known by its name only.
+// A removed directory has only its name left.
 bool leads_to(const std::string& name, const std::string& directory) {
   return !name.empty() && (name == real_path(directory) || name == directory + " (deleted)");
 }
 
-// Whether it makes the container of this bundle, or is what will become its first process: as long
-// as that has not entered the container, its working directory is the bundle's (runc), or its
-// command line the runtime's (crun). While the hooks createContainer run, it is the container's
-// root, but not yet its own root (runc, and the hooks themselves). Throws Error.
-bool works_for(pid_t pid, const std::string& bundle, const std::string& root) {
-  if (pid == ::getpid()) return false;  // both are our own's too
+// Whether the process is the runtime that creates the container of this bundle, or will become the
+// container's init. Before init has entered the container, its working directory is the bundle
+// (runc), or its command line is the runtime's (crun). While createContainer hooks run (in runc,
+// and in the hooks themselves), the working directory is the container's root, but the root
+// directory is still the host's. Throws Error.
+bool is_creating(pid_t pid, const std::string& bundle, const std::string& root) {
+  if (pid == ::getpid()) return false;  // `delete` itself works in the bundle and names it
   const std::string directory = directory_of_process(pid);
   if (leads_to(directory, bundle)) return true;
   if (directory_of_process(pid, "root") == "/" && leads_to(directory, root)) return true;
-  // Last, because it waits for whoever holds the lock of the process's memory.
+  // Last, because it waits for the lock of the process's memory map.
   const std::string words = '\0' + read_of_process(pid, "cmdline").value_or("");
   return words.find('\0' + bundle + '\0') != std::string::npos;
 }
 
-// Whether the process will be gone soon, of itself or because its parent will. The parent is asked
-// for first: with its end the child is somebody else's, and is sent its own. Who cannot be asked is
-// waited for.
+// Whether the process will be gone soon, because it or its parent is being killed. The parent is
+// examined first: when it exits, the child gets another parent, and is killed itself
+// (PR_SET_PDEATHSIG). A process that cannot be examined counts as dying.
 bool is_dying(pid_t pid) try {
   for (pid_t one : {parent_of(pid), pid}) {
     const Fate fate = fate_of(one);
@@ -68,11 +68,10 @@ bool is_dying(pid_t pid) try {
   return true;
 }
 
-// Whose a directory is.
 enum class Owner { shim, another, unknown };
 
-// By the address in the bundle that it works in. Where that has none, because it was removed for
-// one, it may be the shim's or another's. Throws Error.
+// Whose process it is, by the address in the bundle that it works in: unknown if there is none, for
+// example because the bundle was removed. Throws Error.
 Owner owner_of(pid_t pid, const std::string& address, const std::string& bundles) {
   const std::string prefix = join_path(bundles, "");
   const std::string name = directory_of_process(pid);
@@ -86,32 +85,31 @@ Owner owner_of(pid_t pid, const std::string& address, const std::string& bundles
   return *found == address ? Owner::shim : Owner::another;
 }
 
-// The first process but ourselves that works in the bundles of the shim, or may do so, and is as
-// wanted; 0 where there is none.
-template <class Wanted>
-pid_t find_process(const std::string& address, const std::string& bundles, Wanted is_wanted) {
+// The first process other than this one that works, or may work, in the shim's bundles and for
+// which `matches` is true; 0 if there is none.
+template <class Predicate>
+pid_t find_process(const std::string& address, const std::string& bundles, Predicate matches) {
   for (const std::string& name : entries_of("/proc")) {
     const auto pid = static_cast<pid_t>(parse_number(name).value_or(0));
     if (pid <= 0 || pid == ::getpid()) continue;
     const Owner owner = owner_of(pid, address, bundles);
-    if (owner != Owner::another && is_wanted(pid, owner)) return pid;
+    if (owner != Owner::another && matches(pid, owner)) return pid;
   }
   return 0;
 }
 
-// What shows its version as a server does, and is not about to end. A logger that a server was
-// starting when it was killed shows it too, for as long as its file system hangs, and is none.
-// Throws Error where that cannot be told.
+// Whether the process is a thinshim server, by its command line, and is not being killed. A child
+// of a killed server that hangs in execve(2) has the same command line, but another name (comm).
+// Throws Error if that cannot be found out.
 bool is_living_server(pid_t pid) {
   const Fate fate = fate_of(pid);
-  if (fate == Fate::unknown)
-    throw Error::unknown("process " + std::to_string(pid) + " cannot be looked at");
+  if (fate == Fate::unknown) throw Error::unknown("cannot examine process " + std::to_string(pid));
   if (fate != Fate::lives || read_of_process(pid, "comm") == kLaunchName + std::string("\n"))
     return false;
   return version_in(read_of_process(pid, "cmdline").value_or("")).has_value();
 }
 
-// Whether it holds a socket that listens at this path. Throws Error where that cannot be told.
+// Whether the process holds a socket that listens on this path. Throws Error.
 bool listens_at(pid_t pid, const std::string& path) {
   const std::vector<std::string> listeners = listeners_at(path, pid);
   if (listeners.empty()) return false;
@@ -124,28 +122,29 @@ bool listens_at(pid_t pid, const std::string& path) {
   return false;
 }
 
-// Empty where there are none. Throws Error where that cannot be told.
-std::string bundles_of(const ShimPlace& place) {
-  return real_path(directory_of(place.bundle)).value_or("");
+// The real path of the directory of all bundles; empty if it does not exist. Throws Error.
+std::string directory_of_bundles(const ShimBundles& bundles) {
+  return real_path(directory_of(bundles.bundle)).value_or("");
 }
 
-// The first process of the shim that is dying, or may be; 0 where there is none. Throws Error where
-// that cannot be told.
-pid_t find_dying(const ShimPlace& place) {
-  const std::string bundles = bundles_of(place);
-  if (bundles.empty()) return 0;
-  return find_process(place.address, bundles, [](pid_t pid, Owner) { return is_dying(pid); });
+// The first process of the shim that is dying, or may be; 0 if there is none. Throws Error.
+pid_t find_dying(const ShimBundles& bundles) {
+  const std::string directory = directory_of_bundles(bundles);
+  if (directory.empty()) return 0;
+  return find_process(bundles.address, directory, [](pid_t pid, Owner) { return is_dying(pid); });
 }
 
 }  // namespace
 
-void wait_for_the_dying(const ShimPlace& place, std::chrono::steady_clock::time_point end) {
-  for (;; ::usleep(kBetweenLooks)) {
+void wait_for_dying_processes(const ShimBundles& bundles,
+                              std::chrono::steady_clock::time_point end) {
+  for (;; ::usleep(kPollInterval)) {
     std::optional<Error> failure;
     try {
-      const pid_t pid = find_dying(place);
+      const pid_t pid = find_dying(bundles);
       if (pid == 0) return;
-      failure = Error::failed_precondition("process " + std::to_string(pid) + " does not end");
+      failure = Error::failed_precondition("process " + std::to_string(pid) +
+                                           " of the dead shim does not exit");
     } catch (const Error& error) {
       failure = error;
     }
@@ -153,28 +152,27 @@ void wait_for_the_dying(const ShimPlace& place, std::chrono::steady_clock::time_
   }
 }
 
-bool has_living_server(const ShimPlace& place) {
-  const std::string bundles = bundles_of(place);
-  const std::string path = path_of_address(place.address).value_or("");
-  const auto is_wanted = [&](pid_t pid, Owner owner) {
+bool has_living_server(const ShimBundles& bundles) {
+  const std::string directory = directory_of_bundles(bundles);
+  const std::string path = path_of_address(bundles.address).value_or("");
+  const auto matches = [&](pid_t pid, Owner owner) {
     return is_living_server(pid) && (owner == Owner::shim || listens_at(pid, path));
   };
-  return !bundles.empty() && find_process(place.address, bundles, is_wanted) != 0;
+  return !directory.empty() && find_process(bundles.address, directory, matches) != 0;
 }
 
-// Holds the process while it looks, since its number may be another's by then. Before Linux 5.3,
-// and under a seccomp filter that refuses pidfds, the moment between look and signal is left to
-// chance.
-void end_what_works_for(const std::string& bundle, const std::string& root, pid_t pid) {
+// A pidfd keeps the signal from reaching another process to which the kernel has given the pid
+// meanwhile. Before Linux 5.3, and under a seccomp filter that refuses pidfds, kill(2) is used.
+void kill_if_creating(const std::string& bundle, const std::string& root, pid_t pid) {
   const auto has_no_pidfds = [] { return errno == ENOSYS || errno == EPERM; };
   const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process && !has_no_pidfds()) return;
   try {
-    if (!works_for(pid, bundle, root)) return;
+    if (!is_creating(pid, bundle, root)) return;
     if (!process || (::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) < 0 &&
                      has_no_pidfds()))
       ::kill(pid, SIGKILL);
-  } catch (const Error&) {  // as much as a call that fails
+  } catch (const Error&) {  // it cannot be examined
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "shim/dying.h"
+#include "shim/processes.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -39,13 +39,13 @@ extern "C" ssize_t readlink(const char* path, char* buffer, std::size_t size) no
 namespace thinshim {
 namespace {
 
-class Dying : public ::testing::Test {
+class ShimProcesses : public ::testing::Test {
  protected:
-  Dying() {
+  ShimProcesses() {
     ::mkdir(place_.bundle.c_str(), 0700);
     Bundle(place_.bundle).write_address(place_.address);
   }
-  ~Dying() override { failing = 0; }
+  ~ShimProcesses() override { failing = 0; }
 
   static auto now() { return std::chrono::steady_clock::now(); }
 
@@ -65,7 +65,7 @@ class Dying : public ::testing::Test {
   }
 
   const test::TempDir dir_;
-  const ShimPlace place_{"unix:///run/thinshim-test", dir_ / "pod"};
+  const ShimBundles place_{"unix:///run/thinshim-test", dir_ / "pod"};
 };
 
 // As a shim is to be seen from without.
@@ -98,28 +98,28 @@ class ServingProcess {
   pid_t pid_;
 };
 
-TEST_F(Dying, AreWaitedForUntilTheyAreGone) {
+TEST_F(ShimProcesses, AreWaitedForUntilTheyAreGone) {
   test::DyingProcess process(place_.bundle);
-  EXPECT_THROW(wait_for_the_dying(place_, now()), Error);
+  EXPECT_THROW(wait_for_dying_processes(place_, now()), Error);
   process.end();
-  EXPECT_NO_THROW(wait_for_the_dying(place_, now()));
+  EXPECT_NO_THROW(wait_for_dying_processes(place_, now()));
 }
 
-TEST_F(Dying, AreWaitedForWhatCannotBeReadOfThem) {
+TEST_F(ShimProcesses, AreWaitedForIfTheyCannotBeRead) {
   test::DyingProcess process(place_.bundle);
-  with_each_link_unread([&] { EXPECT_THROW(wait_for_the_dying(place_, now()), Error); });
+  with_each_link_unread([&] { EXPECT_THROW(wait_for_dying_processes(place_, now()), Error); });
 }
 
-TEST_F(Dying, AreNotTakenForGoneWhereTheirPlaceCannotBeFound) {
+TEST_F(ShimProcesses, AreWaitedForIfTheirBundlesCannotBeFound) {
   const std::string loop = dir_ / "loop";
   ASSERT_EQ(::symlink(loop.c_str(), loop.c_str()), 0);
-  EXPECT_THROW(wait_for_the_dying({place_.address, loop + "/pod"}, now()), Error);
+  EXPECT_THROW(wait_for_dying_processes({place_.address, loop + "/pod"}, now()), Error);
   EXPECT_THROW(has_living_server({place_.address, loop + "/pod"}), Error);
-  EXPECT_NO_THROW(wait_for_the_dying({place_.address, dir_ / "none/pod"}, now()));
+  EXPECT_NO_THROW(wait_for_dying_processes({place_.address, dir_ / "none/pod"}, now()));
   EXPECT_FALSE(has_living_server({place_.address, dir_ / "none/pod"}));
 }
 
-TEST_F(Dying, AreEndedOnOlderKernelsToo) {
+TEST_F(ShimProcesses, AreKilledOnOlderKernelsToo) {
   for (int errnum : {ENOSYS, EPERM})
     for (long call : {test::kAllNewerCalls, long{SYS_pidfd_open}, long{SYS_pidfd_send_signal}}) {
       const ServingProcess runtime(place_.bundle);
@@ -127,9 +127,9 @@ TEST_F(Dying, AreEndedOnOlderKernelsToo) {
       const pid_t child = ::fork();
       if (child == 0) {
         if (!test::refuse_calls(call, errnum)) ::_exit(1);
-        end_what_works_for(dir_ / "another", dir_ / "another/rootfs", runtime.pid());
+        kill_if_creating(dir_ / "another", dir_ / "another/rootfs", runtime.pid());
         if (runtime.is_dead()) ::_exit(2);
-        end_what_works_for(place_.bundle, dir_ / "rootfs", runtime.pid());
+        kill_if_creating(place_.bundle, dir_ / "rootfs", runtime.pid());
         ::_exit(0);
       }
       int status = -1;
@@ -140,14 +140,14 @@ TEST_F(Dying, AreEndedOnOlderKernelsToo) {
 }
 
 // A logger on a file system that hangs outlives its shim, and has its command line.
-TEST_F(Dying, IsNoServerThatLivesWhatAServerWasStarting) {
+TEST_F(ShimProcesses, DoNotIncludeALoggerAsALivingServer) {
   const ServingProcess start(place_.bundle, kLaunchName);
   ASSERT_TRUE(test::eventually(
       [&] { return read_of_process(start.pid(), "comm") == std::string(kLaunchName) + "\n"; }));
   EXPECT_FALSE(has_living_server(place_));
 }
 
-TEST_F(Dying, IsNoServerThatLivesWhateverCannotBeReadOfIt) {
+TEST_F(ShimProcesses, IncludeALivingServerOrAnErrorIfOneCannotBeRead) {
   EXPECT_FALSE(has_living_server(place_));
   const ServingProcess server(place_.bundle);
   ASSERT_TRUE(test::eventually([&] { return has_living_server(place_); }));
