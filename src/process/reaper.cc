@@ -99,7 +99,7 @@ std::uint64_t ticks_since_boot() {
 // In the same ticks. Throws Error.
 bool has_started_before(std::uint64_t moment, pid_t pid) {
   constexpr int kStartTime = 22;  // proc_pid_stat(5)
-  const std::string stat = read_of_process(pid, "stat").value_or("");
+  const std::string stat = read_proc_file(pid, "stat").value_or("");
   const std::optional<std::uint64_t> started = parse_number(stat_field(stat, kStartTime));
   return started && *started < moment;
 }

@@ -51,7 +51,7 @@ bool works_for(pid_t pid, const std::string& bundle, const std::string& root) {
   if (leads_to(directory, bundle)) return true;
   if (directory_of_process(pid, "root") == "/" && leads_to(directory, root)) return true;
   // Last, because it waits for whoever holds the lock of the process's memory.
-  const std::string words = '\0' + read_of_process(pid, "cmdline").value_or("");
+  const std::string words = '\0' + read_proc_file(pid, "cmdline").value_or("");
   return words.find('\0' + bundle + '\0') != std::string::npos;
 }
 
@@ -60,8 +60,8 @@ bool works_for(pid_t pid, const std::string& bundle, const std::string& root) {
 // waited for.
 bool is_dying(pid_t pid) try {
   for (pid_t one : {parent_of(pid), pid}) {
-    const Fate fate = fate_of(one);
-    if (fate == Fate::ending || fate == Fate::unknown) return true;
+    const ProcessState state = process_state(one);
+    if (state == ProcessState::exiting || state == ProcessState::unknown) return true;
   }
   return false;
 } catch (const Error&) {
@@ -103,12 +103,13 @@ pid_t find_process(const std::string& address, const std::string& bundles, Wante
 // starting when it was killed shows it too, for as long as its file system hangs, and is none.
 // Throws Error where that cannot be told.
 bool is_living_server(pid_t pid) {
-  const Fate fate = fate_of(pid);
-  if (fate == Fate::unknown)
+  const ProcessState state = process_state(pid);
+  if (state == ProcessState::unknown)
     throw Error::unknown("process " + std::to_string(pid) + " cannot be looked at");
-  if (fate != Fate::lives || read_of_process(pid, "comm") == kLaunchName + std::string("\n"))
+  if (state != ProcessState::alive ||
+      read_proc_file(pid, "comm") == kLaunchName + std::string("\n"))
     return false;
-  return version_in(read_of_process(pid, "cmdline").value_or("")).has_value();
+  return version_in(read_proc_file(pid, "cmdline").value_or("")).has_value();
 }
 
 // Whether it holds a socket that listens at this path. Throws Error where that cannot be told.

@@ -189,7 +189,7 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   for (const std::string* path :
        {&request.bundle(), &request.stdin(), &request.stdout(), &request.stderr(),
         &request.checkpoint(), &request.parent_checkpoint()})
-    check_whole(*path, "create");
+    check_no_nul(*path, "create");
   if (containers_.count(request.id()) != 0 ||
       !being_created_.emplace(request.id(), Creation{}).second)
     throw Error::already_exists("container " + request.id());
@@ -341,8 +341,8 @@ Task<wire::Empty> TaskService::checkpoint(api::CheckpointTaskRequest request) {
     throw Error::invalid_argument("the checkpoint's options cannot be understood");
   for (const std::string* text :
        {&request.path(), &options.work_path(), &options.parent_path(), &options.cgroups_mode()})
-    check_whole(*text, "checkpoint");
-  for (const std::string& name : options.empty_namespaces()) check_whole(name, "checkpoint");
+    check_no_nul(*text, "checkpoint");
+  for (const std::string& name : options.empty_namespaces()) check_no_nul(name, "checkpoint");
   Task<> writing = see_through(std::move(owner), "checkpoint", &Container::checkpoint,
                                request.path(), std::move(options));
   co_await std::move(writing);

@@ -259,7 +259,7 @@ TEST_F(HungCommand, HasNothingOpenButItsOwnDescriptorsAndAName) {
   const Child child = reaper_.start(command);
   ASSERT_TRUE(hung_.is_waited_for());
   EXPECT_EQ(entries_of("/proc/" + std::to_string(child.pid()) + "/fd").size(), 3u);
-  EXPECT_EQ(read_of_process(child.pid(), "comm"), std::string(kLaunchName) + "\n");
+  EXPECT_EQ(read_proc_file(child.pid(), "comm"), std::string(kLaunchName) + "\n");
   hung_.end();
 }
 

@@ -40,7 +40,7 @@ class FileOutput : public ProcessIoTest {
   static std::vector<int> writers() {
     std::vector<int> found;
     for (pid_t pid : own_children())
-      if (read_of_process(pid, "comm").value_or("") == "thinshim-log\n") found.push_back(pid);
+      if (read_proc_file(pid, "comm").value_or("") == "thinshim-log\n") found.push_back(pid);
     return found;
   }
   int milliseconds_since(std::uint64_t began) const {

@@ -115,10 +115,10 @@ TEST_F(FileOutput, HasAProcessThatSaysWhatItIsAndHoldsNothingElse) {
   Fd stray(check(::fcntl(2, F_DUPFD, 77), "dup"));  // not close-on-exec
   start({"", "file://" + file, ""});
   const int pid = writers().at(0);
-  EXPECT_EQ(read_of_process(pid, "cmdline").value_or(""),
+  EXPECT_EQ(read_proc_file(pid, "cmdline").value_or(""),
             std::string("thinshim-log\0", 13) + file + '\0');
-  EXPECT_EQ(read_of_process(pid, "comm").value_or(""), "thinshim-log\n");
-  EXPECT_EQ(read_of_process(pid, "environ").value_or(""), "");
+  EXPECT_EQ(read_proc_file(pid, "comm").value_or(""), "thinshim-log\n");
+  EXPECT_EQ(read_proc_file(pid, "environ").value_or(""), "");
   std::size_t count = 0;
   const std::string descriptors = "/proc/" + std::to_string(pid) + "/fd";
   for (const auto& entry : std::filesystem::directory_iterator(descriptors)) {

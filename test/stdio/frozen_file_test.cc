@@ -27,7 +27,7 @@ class FrozenFile : public FileOutput {
 
   // Sleeping in the kernel with what it has read, it reads no more.
   static bool writer_hangs() {
-    const std::string status = read_of_process(writers().at(0), "stat").value_or("");
+    const std::string status = read_proc_file(writers().at(0), "stat").value_or("");
     return status.find(") D ") != std::string::npos;
   }
 
