@@ -44,8 +44,8 @@ Task<Config> load_config_beside(Reaper& reaper, std::string path, Event* stop, D
   Event over, timed_out;
   TaskSet limits;
   limits.spawn(set_later(reaper.loop(), limit, timed_out), "time limit of a config file");
-  limits.spawn(set_with(timed_out, over), "end the reading of a config file");
-  if (stop) limits.spawn(set_with(*stop, over), "stop the reading of a config file");
+  limits.spawn(propagate(timed_out, over), "end the reading of a config file");
+  if (stop) limits.spawn(propagate(*stop, over), "stop the reading of a config file");
   const std::string what = "config file " + quoted(path);
   std::exception_ptr failure;
   try {

@@ -144,7 +144,7 @@ Task<Logger> Loggers::start(Start start, Event* stop) {
   TaskSet settling;
   settling.spawn(read_answer(*watch, ready.read.get(), state.is_file, answer, settled),
                  "wait for the logger " + state.path);
-  if (stop) settling.spawn(set_with(*stop, settled), "stop the logger " + state.path);
+  if (stop) settling.spawn(propagate(*stop, settled), "stop the logger " + state.path);
   const bool in_time = co_await TimedWait(reaper_.loop(), settled, limits_.ready);
   settling.cancel();
   watch.reset();

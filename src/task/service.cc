@@ -131,7 +131,7 @@ Task<T> TaskService::see_through(std::shared_ptr<Container> container, const cha
                                  Arguments... arguments) {
   auto stop = std::make_shared<Event>();
   Task<T> running = run_verb(std::move(container), verb, stop, std::move(arguments)...);
-  return complete(operations_, std::move(running), what, abandoned(stop));
+  return run_to_completion(operations_, std::move(running), what, abandoned(stop));
 }
 
 std::function<void()> TaskService::abandoned(Process::Stop stop) {
@@ -201,8 +201,8 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
     create_given_up(id);
     operations_.spawn(stop_later(stop), "give up");
   };
-  Task<pid_t> creating = complete(operations_, create_container(stop, std::move(request)), "create",
-                                  std::move(given_up));
+  Task<pid_t> creating = run_to_completion(operations_, create_container(stop, std::move(request)),
+                                           "create", std::move(given_up));
   pid_t pid = co_await std::move(creating);
   tidy_up();
   api::CreateTaskResponse response;
@@ -264,9 +264,9 @@ Task<api::StartResponse> TaskService::start(api::StartRequest request) {
 
 Task<api::DeleteResponse> TaskService::remove(api::DeleteRequest request) {
   auto stop = std::make_shared<Event>();
-  Task<std::shared_ptr<Process>> removing =
-      complete(operations_, remove_process(stop, container(request.id()), request.exec_id()),
-               "delete", abandoned(stop));
+  Task<std::shared_ptr<Process>> removing = run_to_completion(
+      operations_, remove_process(stop, container(request.id()), request.exec_id()), "delete",
+      abandoned(stop));
   std::shared_ptr<Process> process = co_await std::move(removing);
   tidy_up();
   api::DeleteResponse response;
