@@ -52,6 +52,11 @@ void run_ready() {
 
 }  // namespace
 
+std::string duration_text(Duration duration) {
+  const auto count = duration.count();
+  return count % 1000 == 0 ? std::to_string(count / 1000) + "s" : std::to_string(count) + "ms";
+}
+
 Loop::Loop() : loop_(new uv_loop_t) {
   check_uv(uv_loop_init(loop_.get()), kInitialise);
   try {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <coroutine>
 #include <memory>
+#include <string>
 
 #include "async/sync.h"
 #include "async/task.h"
@@ -19,6 +20,9 @@ struct uv_loop_s;
 namespace thinshim {
 
 using Duration = std::chrono::milliseconds;
+
+// For error texts: "30s", "500ms".
+std::string duration_text(Duration duration);
 
 class Loop {
  public:

@@ -190,7 +190,7 @@ Task<> Process::wait_published(Stop stop) {
 
 Task<> Process::wait_read() {
   io_->process_exited();
-  Task<> reading = io_->wait_read(kReadPause, kReadLimit, read_enough_);
+  Task<> reading = io_->wait_until_read(kReadPause, kReadLimit, read_enough_);
   co_await std::move(reading);
 }
 

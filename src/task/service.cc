@@ -58,7 +58,7 @@ TaskService::TaskService(Reaper& reaper, EventSink& events, Settings settings)
       events_(events),
       settings_(std::move(settings)),
       loggers_(reaper, settings_.containerd_namespace),
-      readers_(std::make_shared<AbsentReaders>(reaper.loop())),
+      readers_(std::make_shared<FifoReaders>(reaper.loop())),
       records_(settings_.first_bundle),
       lifetime_(reaper.loop(), settings_.lifetime) {}
 

@@ -258,7 +258,7 @@ TEST_F(Failure, OfStartLeavesACreatedContainer) {
   }
 }
 
-// A runtime whose complaints do not fit into a pipe is neither held up nor quoted in full.
+// A runtime that fills the pipe of its stderr does not block; its stderr is truncated in the error.
 TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsToldInPart) {
   options.direct_signals = false;
   run("c1");
@@ -361,7 +361,9 @@ TEST_F(Failure, OfAStreamLeavesNothing) {
   api::CreateTaskRequest request = request_with_mount("c1");
   request.set_stdout("/no/such/fifo");
   Error error = refusal_of(create_begin(request));
-  EXPECT_TRUE(contains(error, "opening /no/such/fifo failed: no such file or directory"))
+  EXPECT_TRUE(contains(
+      error,
+      "opening file \"/no/such/fifo\" failed: open /no/such/fifo: no such file or directory"))
       << error.what();
   request.set_stdout("carrier-pigeon://loft");
   error = refusal_of(create_begin(request));
