@@ -93,6 +93,6 @@ int act(int count, char** words) {
 }  // namespace thinshim
 
 int main(int count, char** words) {
-  if (thinshim::is_log_file(count, words)) return thinshim::keep_log_file(words[1]);
+  if (thinshim::is_log_file(count, words)) return thinshim::run_log_file(words[1]);
   return thinshim::act(count, words);
 }

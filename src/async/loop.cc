@@ -17,40 +17,45 @@ namespace thinshim {
 namespace {
 
 constexpr char kInitialise[] = "initialise the event loop";
-constexpr Duration kBetweenLooks{100};
+constexpr Duration kRetryInterval{100};  // without room for an epoll watch
 
 void check_uv(int result, const char* context) {
   if (result < 0) throw_errno(context, -result);
 }
 
-// Hands a heap object with a libuv handle as its first use over to libuv, which frees it once the
-// handle is closed.
+// Closes `raw`, the libuv handle inside the heap object `handle`, which is deleted once the handle
+// is closed.
 template <class Handle>
 void close_and_delete(Handle* handle, uv_handle_t* raw) {
   raw->data = handle;
   uv_close(raw, [](uv_handle_t* closed) { delete static_cast<Handle*>(closed->data); });
 }
 
-// Signals come by signalfd (signals.h), and libuv's own are two pipes that nothing goes through: in
-// a shim they would last as long as a pod, and containerd's tests look for pipes in it
-// (TestContainerIOLeakAfterStartFailed). One is a lock for the whole process, which libuv closes at
-// its end, and does without from then on (uv__signal_cleanup() of libuv 1.38 to 1.51). The other is
-// among the descriptors that the loop will watch: one that says nothing stands there in its place.
-// Throws Error.
+// Closes libuv's two signal pipes, which nothing uses: signals come by signalfd (signals.h). They
+// would stay open as long as the pod, and a test of containerd looks for pipes of the shim
+// (TestContainerIOLeakAfterStartFailed). One is libuv's global lock for signals;
+// uv_library_shutdown() closes it, and libuv does without it afterwards (uv__signal_cleanup() of
+// libuv 1.38 to 1.51). The other one is watched by the loop, so an eventfd that is never written to
+// takes its place. Throws Error.
 void close_pipes_for_signals(uv_loop_t& loop) {
   uv_library_shutdown();
-  const Fd silent(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), kInitialise));
-  check(::dup3(silent.get(), loop.signal_pipefd[0], O_CLOEXEC), kInitialise);
+  const Fd unused(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), kInitialise));
+  check(::dup3(unused.get(), loop.signal_pipefd[0], O_CLOEXEC), kInitialise);
   ::close(loop.signal_pipefd[1]);
   loop.signal_pipefd[1] = -1;
 }
 
-// The one place where coroutines are resumed.
+// The only place where suspended coroutines are resumed.
 void run_ready() {
   while (Wakeup* ready = ready_queue.pop()) ready->run();
 }
 
 }  // namespace
+
+std::string duration_text(Duration duration) {
+  const auto count = duration.count();
+  return count % 1000 == 0 ? std::to_string(count / 1000) + "s" : std::to_string(count) + "ms";
+}
 
 Loop::Loop() : loop_(new uv_loop_t) {
   check_uv(uv_loop_init(loop_.get()), kInitialise);
@@ -81,22 +86,22 @@ void Loop::drive(const bool& done) {
     bool stuck = !alive && ready_queue.empty();
     run_ready();
     if (stuck && !done && !uv_loop_alive(loop_.get()))
-      throw std::logic_error("the event loop has nothing left to wait for");
+      throw std::logic_error("the event loop has no active handle, and its task cannot finish");
   }
 }
 
-// libuv counts a started handle as alive. A watch stays armed after its waiter went on, because
-// that waiter mostly comes back; readiness that nobody waits for disarms it. This saves two
-// epoll_ctl calls for each wait.
+// A watch stays armed after its waiter has been resumed, because that waiter usually waits again;
+// an event without a waiter disarms it. This saves two epoll_ctl(2) calls per wait. (libuv counts
+// an armed handle as active.)
 //
-// Where the kernel has no room for a watch its waiters look again by themselves, all of them.
+// If epoll_ctl(2) fails for lack of watches, a timer resumes all waiters.
 struct Watch::Handle final : Wakeup {
   explicit Handle(Loop& owner) : loop(owner) {}
 
   Loop& loop;
   uv_poll_t poll{};
   int armed = 0;
-  std::optional<Timer> look_again;
+  std::optional<Timer> retry;
   WakeupList readers;
   WakeupList writers;
 
@@ -105,16 +110,16 @@ struct Watch::Handle final : Wakeup {
   }
   void set(int events) {
     const bool is_set = uv_poll_start(&poll, events, &Handle::on_events) == 0 &&
-                        (events == 0 || take_place());  // without events it is stopped
+                        (events == 0 || add_to_epoll());  // no events: the handle is stopped
     armed = is_set ? events : 0;
     if (is_set) return;
     uv_poll_stop(&poll);
-    if (!look_again) look_again.emplace(loop, kBetweenLooks, *this);
+    if (!retry) retry.emplace(loop, kRetryInterval, *this);
   }
-  // libuv adds a started handle's descriptor to its epoll set when it waits next, and calls
-  // abort(3) where there is no room. In a set that has it already it only changes the events
-  // (uv__io_poll() of libuv 1.44).
-  bool take_place() {
+  // libuv adds a started handle's descriptor to its epoll set at the next wait, and calls abort(3)
+  // if that fails. If the set contains it already, libuv only modifies the events (uv__io_poll() of
+  // libuv 1.44).
+  bool add_to_epoll() {
     epoll_event nothing{};
     uv_os_fd_t fd = -1;
     uv_fileno(reinterpret_cast<uv_handle_t*>(&poll), &fd);
@@ -122,7 +127,7 @@ struct Watch::Handle final : Wakeup {
     return epoll_ctl(uv_backend_fd(poll.loop), EPOLL_CTL_ADD, fd, &nothing) == 0;
   }
   void run() override {
-    look_again.reset();
+    retry.reset();
     wake(UV_READABLE | UV_WRITABLE);
   }
   void wake(int events) {
@@ -131,7 +136,7 @@ struct Watch::Handle final : Wakeup {
   }
   static void on_events(uv_poll_t* poll, int status, int events) {
     Handle& self = *static_cast<Handle*>(poll->data);
-    if (status < 0) {  // an error condition on the descriptor; libuv has stopped the handle
+    if (status < 0) {  // EPOLLERR; libuv has stopped the handle
       self.armed = 0;
       events = UV_READABLE | UV_WRITABLE;
     }
@@ -143,13 +148,13 @@ struct Watch::Handle final : Wakeup {
 };
 
 void Watch::Close::operator()(Handle* handle) const {
-  handle->look_again.reset();
+  handle->retry.reset();
   close_and_delete(handle, reinterpret_cast<uv_handle_t*>(&handle->poll));
 }
 
 Watch::Watch(Loop& loop, int fd) {
   auto handle = std::make_unique<Handle>(loop);
-  check_uv(uv_poll_init(loop.raw(), &handle->poll, fd), "watch a descriptor");
+  check_uv(uv_poll_init(loop.raw(), &handle->poll, fd), "uv_poll_init");
   handle->poll.data = handle.get();
   handle_.reset(handle.release());
 }
@@ -173,7 +178,7 @@ struct Timer::Handle {
 
   static void on_time(uv_timer_t* timer) {
     static_cast<Handle*>(timer->data)->wakeup->post();
-    // libuv 1.44 runs timers that are due before it waits for descriptors; it must not wait now.
+    // libuv 1.44 runs due timers before it polls descriptors: it must not block there now.
     uv_stop(timer->loop);
   }
 };
@@ -188,7 +193,7 @@ Timer::Timer(Loop& loop, Duration delay, Wakeup& wakeup) {
   handle->timer.data = handle.get();
   handle->wakeup = &wakeup;
   handle_.reset(handle.release());
-  // What ran since the last round of the loop must not shorten the delay.
+  // uv_now() is cached since the loop's last iteration, which would shorten the delay.
   uv_update_time(loop.raw());
   uv_timer_start(&handle_->timer, &Handle::on_time,
                  delay.count() < 0 ? 0 : static_cast<std::uint64_t>(delay.count()), 0);
@@ -203,7 +208,7 @@ Task<> set_later(Loop& loop, Duration delay, Event& event) {
 
 Task<bool> within(Loop& loop, Duration limit, Task<> task) {
   EventWakeup done;
-  Task<> running = std::move(task);  // as in the header: goes before `done`
+  Task<> running = std::move(task);  // destroyed before `done`, as in the header
   bool finished = running.start(&done);
   if (!finished) finished = co_await TimedWait(loop, done.event, limit);
   if (finished) running.take();

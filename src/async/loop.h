@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one event loop: libuv underneath, coroutines on top. No other room sees <uv.h>.
+// The event loop: libuv, driven through coroutines. No other room includes <uv.h>.
 //
-// Descriptors are watched with uv_poll and read or written by their owners, because the shim
-// splices, passes and peeks at descriptors, which uv_stream would hide. A handle lives on the heap
-// until libuv has closed it, never on a coroutine frame.
+// Descriptors are watched with uv_poll; their owners read and write them, because the shim needs
+// splice(2) and SCM_RIGHTS, which uv_stream does not offer. A libuv handle lives on the heap until
+// libuv has closed it, never in a coroutine frame.
 #pragma once
 
 #include <chrono>
 #include <coroutine>
 #include <memory>
+#include <string>
 
 #include "async/sync.h"
 #include "async/task.h"
@@ -20,16 +21,19 @@ namespace thinshim {
 
 using Duration = std::chrono::milliseconds;
 
+// For error texts: "30s", "500ms".
+std::string duration_text(Duration duration);
+
 class Loop {
  public:
   Loop();
-  // Runs until the last handle is closed. Whoever owns watches or timers must be gone by then.
+  // Closes the loop. All watches and timers must have been destroyed before.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Drives everything until `task` finishes; returns its result or throws what it threw.
-  // Throws std::logic_error where it can never finish, because nothing is left to wait for.
+  // Runs the loop until `task` finishes; returns its result or throws its exception. Throws
+  // std::logic_error if the task can never finish because the loop has no active handle.
   template <class T>
   T run(Task<T> task) {
     RootWakeup root;
@@ -37,11 +41,10 @@ class Loop {
     return task.take();
   }
 
-  // Milliseconds of libuv's monotonic clock, taken afresh.
+  // Milliseconds of libuv's monotonic clock, updated by this call.
   std::uint64_t now() const;
 
-  // Closes what is closing; 0 once the loop owns nothing, libuv's UV_EBUSY where something was
-  // leaked. For tests.
+  // uv_loop_close(): 0, or UV_EBUSY if a handle was leaked. For tests.
   int close();
 
   uv_loop_s* raw() { return loop_.get(); }
@@ -56,15 +59,15 @@ class Loop {
   std::unique_ptr<uv_loop_s> loop_;
 };
 
-// Waits for a descriptor that epoll accepts (not a regular file) to become readable or writable.
-// The descriptor must stay open as long as the watch; its open file description becomes
-// non-blocking, so it must not be shared with a process that does not expect that. One watch per
-// descriptor.
+// Waits until a descriptor is readable or writable. One watch per descriptor.
 //
-// A hang-up or an error makes it both readable and writable: the read or write that follows tells
-// which. Readiness may be spurious, so every use handles EAGAIN. It is told late, by a tenth of a
-// second at most, where the kernel has no room for more watches of the user (max_user_watches in
-// epoll(7)), and had some when the watch was made: else the constructor throws Error.
+// - The descriptor must be one that epoll accepts (not a regular file), and must stay open as long
+//   as the watch exists. Its open file description becomes non-blocking, so it must not be shared
+//   with a process that does not expect that.
+// - A hang-up or an error counts as both readable and writable; the next read or write returns the
+//   error. Readiness may be spurious: callers must handle EAGAIN.
+// - If the user has reached the limit of epoll watches (max_user_watches in epoll(7)), the
+//   constructor throws Error. If the limit is reached later, waiters resume every 100 ms instead.
 class Watch {
  public:
   Watch(Loop& loop, int fd);
@@ -95,7 +98,7 @@ class Watch {
   std::unique_ptr<Handle, Close> handle_;
 };
 
-// A one-shot timer that posts a node.
+// A one-shot timer that posts `wakeup`. Its destructor cancels it.
 class Timer {
  public:
   Timer(Loop& loop, Duration delay, Wakeup& wakeup);
@@ -129,13 +132,14 @@ class Sleep {
 };
 inline Sleep sleep(Loop& loop, Duration delay) { return Sleep(loop, delay); }
 
-// For a TaskSet that ends before the event does.
+// Sets the event after `delay`. The task must not outlive the event.
 Task<> set_later(Loop& loop, Duration delay, Event& event);
 
-// Lets everything else that is ready, and one round of the loop's descriptors, go first.
+// Suspends for one iteration of the loop: other tasks that are ready run first, and descriptors are
+// polled once.
 inline Sleep yield(Loop& loop) { return Sleep(loop, Duration(0)); }
 
-// `co_await TimedWait(loop, event, 4s)`: whether the event was set before the time was over.
+// `co_await TimedWait(loop, event, 4s)`: true if the event was set, false after the timeout.
 class TimedWait {
  public:
   TimedWait(Loop& loop, Event& event, Duration limit) : loop_(loop), event_(event), limit_(limit) {}
@@ -155,19 +159,20 @@ class TimedWait {
   std::optional<Timer> timer_;
 };
 
-// Runs the task for at most `limit`: its result, or nothing where it was not finished by then (it
-// is cancelled). What the task throws passes through.
+// Runs the task with a timeout: returns its result, or cancels it after `limit` and returns
+// nothing. Exceptions of the task pass through.
 template <class T>
 Task<std::optional<T>> within(Loop& loop, Duration limit, Task<T> task) {
   EventWakeup done;
-  // Goes before the event that it sets, not with the frame, which its owner may keep for a while.
+  // A local, so that it is destroyed before the event that it sets: a parameter lives until the
+  // frame is destroyed, which its owner may do later.
   Task<T> running = std::move(task);
   bool finished = running.start(&done);
   if (!finished) finished = co_await TimedWait(loop, done.event, limit);
   if (!finished) co_return std::nullopt;
   co_return running.take();
 }
-// The same for a task without a result: whether it finished.
+// The same for a task without a result: true if it finished, false after the timeout.
 Task<bool> within(Loop& loop, Duration limit, Task<> task);
 
 }  // namespace thinshim

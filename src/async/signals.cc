@@ -16,8 +16,8 @@ Fd block_and_open(std::initializer_list<int> numbers) {
   sigset_t set;
   sigemptyset(&set);
   for (int number : numbers) sigaddset(&set, number);
-  check(sigprocmask(SIG_BLOCK, &set, nullptr), "block signals");
-  return Fd(check(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "open signalfd"));
+  check(sigprocmask(SIG_BLOCK, &set, nullptr), "sigprocmask");
+  return Fd(check(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
 }
 
 }  // namespace
@@ -27,7 +27,7 @@ Signals::Signals(Loop& loop, std::initializer_list<int> numbers)
 
 Task<int> Signals::next() {
   for (;;) {
-    // Even where it is there already: signals may come faster than they are dealt with.
+    // Even if a signal is pending: see the header.
     co_await watch_.readable();
     signalfd_siginfo info;
     ssize_t n = ::read(fd_.get(), &info, sizeof info);

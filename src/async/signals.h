@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signals as something to wait for: blocked for the process and read from a signalfd, so no handler
-// ever runs.
+// Signals to wait for: blocked in the process and read from a signalfd, so no signal handler runs.
 #pragma once
 
 #include <initializer_list>
@@ -12,12 +11,12 @@ namespace thinshim {
 
 class Signals {
  public:
-  // Blocks `numbers` in this process from now on; they stay blocked afterwards. Children must
-  // unblock them, which process/spawn does. The descriptor is non-blocking.
+  // Blocks `numbers` in this process; the destructor does not unblock them. Children must unblock
+  // them (process/launch.cc and run_forked() do). Throws Error.
   Signals(Loop& loop, std::initializer_list<int> numbers);
 
-  // The number of the next signal. Signals of one number that arrive together are one. The loop
-  // goes round before each: they may come faster than they are dealt with.
+  // The number of the next signal. Pending signals of the same number are merged into one. The loop
+  // runs one iteration before each, so that a flood of signals does not starve other tasks.
   Task<int> next();
 
  private:

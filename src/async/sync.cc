@@ -5,9 +5,9 @@
 
 namespace thinshim {
 
-Task<> set_with(Event& first, Event& second) {
-  co_await first.wait();
-  second.set();
+Task<> propagate(Event& from, Event& to) {
+  co_await from.wait();
+  to.set();
 }
 
 void TaskSet::spawn(Task<> task, std::string what) {
@@ -18,11 +18,11 @@ void TaskSet::spawn(Task<> task, std::string what) {
   if (position->task.start(&*position)) remove(position);
 }
 
-void internal::report_unheard(const std::string& what, std::exception_ptr failure) {
+void internal::log_failure(const std::string& what, std::exception_ptr failure) {
   try {
     std::rethrow_exception(failure);
   } catch (const std::exception& error) {
-    log::warning(what + " failed after its caller had gone", {{"error", error.what()}});
+    log::warning(what + " failed after its caller was cancelled", {{"error", error.what()}});
   }
 }
 

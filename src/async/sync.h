@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What coroutines wait for among themselves (Event, Mutex), and who owns those that nobody
-// awaits (TaskSet).
+// Synchronisation between coroutines (Event, Mutex), and the owner of background tasks (TaskSet).
 #pragma once
 
 #include <exception>
@@ -16,7 +15,7 @@
 
 namespace thinshim {
 
-// A flag to wait for. Any number may wait; all go on once it is set.
+// A flag that coroutines wait for. set() resumes all waiters.
 class Event {
  public:
   bool is_set() const { return set_; }
@@ -40,7 +39,8 @@ class Event {
     Event& event_;
     CoroutineWakeup wakeup_;
   };
-  // `co_await event.wait()` returns once the event was set, even if it was cleared since.
+  // `co_await event.wait()` returns once the event was set, even if it was cleared before the
+  // waiter was resumed.
   Waiting wait() { return Waiting(*this); }
 
  private:
@@ -49,17 +49,17 @@ class Event {
   WakeupList waiters_;
 };
 
-// Sets the second event once the first is set. For a TaskSet that ends before either does.
-Task<> set_with(Event& first, Event& second);
+// Sets `to` once `from` is set. The task must not outlive either.
+Task<> propagate(Event& from, Event& to);
 
-// Sets an event where others resume a coroutine.
+// A wakeup that sets an event instead of resuming a coroutine.
 struct EventWakeup final : Wakeup {
   Event event;
   void run() override { event.set(); }
 };
 
-// One at a time, in the order in which they came: who leaves hands it to the one that has waited
-// longest, and nobody can come in between. It outlives whoever holds it or waits for it.
+// A fair mutex: unlocking passes it to the coroutine that has waited longest, and no other can lock
+// it in between. It must outlive its guards and waiters.
 class Mutex {
  public:
   class Guard {
@@ -77,35 +77,35 @@ class Mutex {
 
   class Locking {
    public:
-    explicit Locking(Mutex& mutex) : turn_(mutex) {}
+    explicit Locking(Mutex& mutex) : waiter_(mutex) {}
     bool await_ready() {
-      if (turn_.mutex.locked_) return false;
-      turn_.mutex.locked_ = true;
-      turn_.mine = true;
+      if (waiter_.mutex.locked_) return false;
+      waiter_.mutex.locked_ = true;
+      waiter_.owns_lock = true;
       return true;
     }
     void await_suspend(std::coroutine_handle<> frame) {
-      turn_.frame = frame;
-      turn_.mutex.waiting_.push(turn_);
+      waiter_.frame = frame;
+      waiter_.mutex.waiting_.push(waiter_);
     }
     Guard await_resume() {
-      turn_.mine = false;
-      return Guard(turn_.mutex);
+      waiter_.owns_lock = false;
+      return Guard(waiter_.mutex);
     }
 
    private:
     friend class Mutex;
-    struct Turn final : Wakeup {
-      explicit Turn(Mutex& owner) : mutex(owner) {}
-      ~Turn() override {
-        if (mine) mutex.unlock();  // cancelled when it had come, but before it was taken
+    struct Waiter final : Wakeup {
+      explicit Waiter(Mutex& owner) : mutex(owner) {}
+      ~Waiter() override {
+        if (owns_lock) mutex.unlock();  // cancelled between unlock() and await_resume()
       }
       void run() override { frame.resume(); }
       Mutex& mutex;
       std::coroutine_handle<> frame;
-      bool mine = false;
+      bool owns_lock = false;
     };
-    Turn turn_;
+    Waiter waiter_;
   };
   // `Mutex::Guard guard = co_await mutex.lock();`
   Locking lock() { return Locking(*this); }
@@ -116,30 +116,28 @@ class Mutex {
     Wakeup* next = waiting_.pop();
     locked_ = next != nullptr;
     if (!next) return;
-    static_cast<Locking::Turn*>(next)->mine = true;
+    static_cast<Locking::Waiter*>(next)->owns_lock = true;
     next->post();
   }
   bool locked_ = false;
   WakeupList waiting_;
 };
 
-// Owns tasks that run beside their owner. Destroying the set cancels all of them; a task that fails
-// is reported to the log under its name, for nobody else hears of it. Declare a TaskSet as the last
-// member, so that its tasks go first.
+// Owns background tasks. Destroying the set cancels all of them. The exception of a task that fails
+// is logged. Declare a TaskSet as the last member, so that its tasks are destroyed first.
 class TaskSet {
  public:
   TaskSet() = default;
   TaskSet(const TaskSet&) = delete;
   TaskSet& operator=(const TaskSet&) = delete;
 
-  // Runs the task up to its first wait before it returns. `what` names it where it fails: "what:
-  // reason".
+  // Runs the task up to its first wait, then returns. `what` is the log message if it fails.
   void spawn(Task<> task, std::string what);
   bool empty() const { return members_.empty(); }
   std::size_t size() const { return members_.size(); }
-  // Waits until no task is left.
+  // Returns once all tasks have finished or were cancelled.
   Task<> wait_empty();
-  // Cancels all tasks. Not to be called from one of them.
+  // Cancels all tasks. Must not be called by one of them.
   void cancel() {
     members_.clear();
     emptied_.set();
@@ -161,12 +159,12 @@ class TaskSet {
   std::list<Member> members_;
 };
 
-// Runs `work` in `owner` and waits for its result. Whoever stops waiting does not stop the work:
-// what must not end half way (making a container, deleting one) runs to its end although the
-// request that asked for it is gone. `abandoned` is called where the waiting ended first.
+// Runs `work` in `owner` and waits for its result. Cancelling the wait does not cancel the work: an
+// operation that must not stop half way (create, delete) runs to its end even if its request was
+// cancelled. `on_cancel` is called if the wait is cancelled before the work has finished.
 template <class T>
-Task<T> complete(TaskSet& owner, Task<T> work, std::string what,
-                 std::function<void()> abandoned = {});
+Task<T> run_to_completion(TaskSet& owner, Task<T> work, std::string what,
+                          std::function<void()> on_cancel = {});
 
 namespace internal {
 
@@ -177,28 +175,27 @@ struct Completion {
   std::conditional_t<std::is_void_v<T>, bool, std::optional<T>> result{};
 };
 
-// Tells the log why work failed that nobody waits for any more.
-void report_unheard(const std::string& what, std::exception_ptr failure);
+// Logs the failure of work whose caller was cancelled.
+void log_failure(const std::string& what, std::exception_ptr failure);
 
-// Somebody's waiting for `done`; calls `abandoned` where it ends before.
-class Waiting {
+// Calls `on_cancel` if it is destroyed before `done` is set.
+class CancelGuard {
  public:
-  Waiting(const Event& done, std::function<void()> abandoned)
-      : done_(done), abandoned_(std::move(abandoned)) {}
-  ~Waiting() {
-    if (!done_.is_set() && abandoned_) abandoned_();
+  CancelGuard(const Event& done, std::function<void()> on_cancel)
+      : done_(done), on_cancel_(std::move(on_cancel)) {}
+  ~CancelGuard() {
+    if (!done_.is_set() && on_cancel_) on_cancel_();
   }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
+  CancelGuard(const CancelGuard&) = delete;
+  CancelGuard& operator=(const CancelGuard&) = delete;
 
  private:
   const Event& done_;
-  std::function<void()> abandoned_;
+  std::function<void()> on_cancel_;
 };
 
 template <class T>
-Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion,
-                         std::string what) {
+Task<> run_and_store(Task<T> work, std::shared_ptr<Completion<T>> completion, std::string what) {
   try {
     if constexpr (std::is_void_v<T>) {
       co_await std::move(work);
@@ -210,16 +207,17 @@ Task<> run_to_completion(Task<T> work, std::shared_ptr<Completion<T>> completion
     completion->failure = std::current_exception();
   }
   completion->done.set();
-  if (completion->failure && completion.use_count() == 1) report_unheard(what, completion->failure);
+  if (completion->failure && completion.use_count() == 1) log_failure(what, completion->failure);
 }
 
 }  // namespace internal
 
 template <class T>
-Task<T> complete(TaskSet& owner, Task<T> work, std::string what, std::function<void()> abandoned) {
+Task<T> run_to_completion(TaskSet& owner, Task<T> work, std::string what,
+                          std::function<void()> on_cancel) {
   auto completion = std::make_shared<internal::Completion<T>>();
-  internal::Waiting waiting(completion->done, std::move(abandoned));
-  Task<> running = internal::run_to_completion(std::move(work), completion, what);
+  internal::CancelGuard guard(completion->done, std::move(on_cancel));
+  Task<> running = internal::run_and_store(std::move(work), completion, what);
   owner.spawn(std::move(running), std::move(what));
   co_await completion->done.wait();
   if (completion->failure) std::rethrow_exception(completion->failure);

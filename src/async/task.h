@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Task<T>: a coroutine that runs when it is awaited and belongs to whoever holds it.
+// Task<T>: a lazily started coroutine, owned by the Task object.
 //
-// - Lazy: nothing runs before `co_await std::move(task)`, which runs it on the caller's stack up to
-//   its first real wait. A task that finishes without waiting never leaves that stack, so awaiting
-//   a million ready tasks in a row needs no more of it than one (GCC 12 gives no guaranteed tail
-//   call for symmetric transfer without optimisation: PR 100897).
-// - Awaited once. The result, or the exception that left it, comes out of the co_await.
-// - Destroying a task that waits cancels it: its frame's locals are destroyed, innermost first. A
-//   task must not destroy itself, neither directly nor through the object that owns it; hand that
-//   to a TaskSet or post it.
-// - One thread: no synchronisation.
+// - Nothing runs before `co_await std::move(task)`, which runs the task on the caller's stack up to
+//   its first suspension. A task that finishes without suspending returns to its caller directly,
+//   so awaiting a million such tasks in a row needs no more stack than one. (No symmetric transfer:
+//   without optimisation GCC 12 does not guarantee tail calls, PR 100897.)
+// - A task is awaited once. The co_await returns its result or throws its exception.
+// - Destroying a suspended task cancels it: the locals of its frames are destroyed, innermost frame
+//   first. A task must not destroy itself, neither directly nor through the object that owns it;
+//   use a TaskSet or Wakeup::post() for that.
+// - Single-threaded: no locks.
 //
-// Parameters are taken by value, or by reference to something that outlives the task. rvalue
-// references and views are refused at compile time, because they dangle after the first wait.
+// Coroutine parameters are values, or references to objects that outlive the task. Rvalue
+// references and views are refused at compile time, because they dangle after the first suspension.
 #pragma once
 
 #include <coroutine>
@@ -38,7 +38,7 @@ class TaskPromiseBase {
     TaskPromiseBase& promise;
     bool await_ready() noexcept { return false; }
     void await_suspend(std::coroutine_handle<>) noexcept {
-      promise.finished_ = true;  // our own flag: GCC's handle.done() speaks too early
+      promise.finished_ = true;  // with GCC, handle.done() is true too early
       if (promise.waiter_) promise.waiter_->post();
     }
     void await_resume() noexcept {}
@@ -47,7 +47,7 @@ class TaskPromiseBase {
   void unhandled_exception() noexcept { failure_ = std::current_exception(); }
 
   bool finished() const { return finished_; }
-  // Posted when the task finishes; the node outlives the wait.
+  // `waiter` is posted when the task finishes, and must outlive the task.
   void set_waiter(Wakeup* waiter) { waiter_ = waiter; }
 
  protected:
@@ -92,22 +92,22 @@ class [[nodiscard]] Task {
   using promise_type = TaskPromise<T>;
 
   explicit Task(std::coroutine_handle<promise_type> frame) : frame_(frame) {}
-  // A task that is being awaited stays where it is; only one that has not started moves.
+  // Only a task that has not started may be moved.
   Task(Task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
   Task& operator=(Task&&) = delete;
   ~Task() {
     if (frame_) frame_.destroy();
   }
 
-  // Runs the task up to its first wait; true when it finished on the way. `waiter` is posted when
-  // it finishes later. For TaskSet and Loop; everyone else awaits.
+  // Runs the task up to its first suspension. True if it has finished; otherwise `waiter` is posted
+  // when it does. For this room only: use co_await.
   bool start(Wakeup* waiter) {
     frame_.resume();
     if (frame_.promise().finished()) return true;
     frame_.promise().set_waiter(waiter);
     return false;
   }
-  // The result of a finished task, or its exception.
+  // Returns the result of a finished task, or throws its exception.
   T take() { return frame_.promise().take(); }
 
   bool await_ready() const noexcept { return false; }
@@ -140,7 +140,7 @@ inline constexpr bool is_view<std::span<T, Extent>> = true;
 template <class T, class... Parameters>
 struct std::coroutine_traits<thinshim::Task<T>, Parameters...> {
   static_assert((!std::is_rvalue_reference_v<Parameters> && ...),
-                "coroutine parameters are values: pass by value");
+                "rvalue references dangle across co_await: pass by value");
   static_assert((!thinshim::is_view<std::remove_cvref_t<Parameters>> && ...),
                 "views dangle across co_await: pass a string or a vector");
   using promise_type = thinshim::TaskPromise<T>;

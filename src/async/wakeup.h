@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a suspended piece of work is told to go on: a node that waits in one list at a time, either
-// on that for which it waits (an Event, a descriptor) or on the ready queue. Posting moves it to
-// the ready queue; its destructor takes it out of whatever list it is in, so destroying a coroutine
-// frame is all there is to cancelling it.
+// Wakeup: the intrusive list node of suspended work. It is in one list at a time: that of its event
+// or descriptor, or the ready queue. post() moves it to the ready queue. The destructor unlinks it,
+// so destroying a coroutine frame cancels its wait.
 //
-// Only Loop runs what is ready, between libuv's callbacks. Hence setting an event never runs a
-// stranger's code inside yours, and the stack depth does not depend on who wakes whom.
+// Only the Loop runs ready nodes, outside libuv's callbacks. So Event::set() never runs its waiters
+// inside the caller, and the stack depth does not grow with chains of wakeups.
 #pragma once
 
 #include <coroutine>
@@ -20,10 +19,10 @@ class Wakeup {
   Wakeup(const Wakeup&) = delete;
   Wakeup& operator=(const Wakeup&) = delete;
 
-  // Goes on with the work. Called by the loop only, after the node has left the ready queue.
+  // Resumes the work. Called by the loop only, after it has removed the node from the ready queue.
   virtual void run() = 0;
 
-  // Moves the node to the end of the ready queue; where it is ready already, it keeps its place.
+  // Moves the node to the end of the ready queue. No effect if it is there already.
   void post();
 
  protected:
@@ -43,7 +42,7 @@ class Wakeup {
   WakeupList* list_ = nullptr;
 };
 
-// A circular list with a sentinel. Destroying it leaves its nodes waiting for nothing.
+// A circular list with a sentinel. The destructor unlinks its nodes, which are never run then.
 class WakeupList {
  public:
   WakeupList() { end_.next_ = end_.previous_ = &end_; }
@@ -62,7 +61,7 @@ class WakeupList {
     end_.previous_->next_ = &node;
     end_.previous_ = &node;
   }
-  // The node that has waited longest, taken out; nullptr where none waits.
+  // Removes and returns the oldest node; nullptr if the list is empty.
   Wakeup* pop() {
     if (empty()) return nullptr;
     Wakeup* first = end_.next_;
@@ -80,14 +79,14 @@ class WakeupList {
   End end_;
 };
 
-// One per process, as the program has one thread and one loop.
+// Global: the program has one thread and one loop.
 inline WakeupList ready_queue;
 
 inline void Wakeup::post() {
   if (list_ != &ready_queue) ready_queue.push(*this);
 }
 
-// The node of a suspended coroutine; it lives in the frame that it resumes.
+// The node of a suspended coroutine, in the frame that it resumes.
 struct CoroutineWakeup final : Wakeup {
   std::coroutine_handle<> frame;
   void run() override { frame.resume(); }

@@ -31,7 +31,7 @@ Error Error::unavailable(const std::string& message) {
 
 std::string errno_text(int errnum) {
   char buffer[128];
-  std::string text = strerror_r(errnum, buffer, sizeof buffer);  // the GNU variant returns the text
+  std::string text = strerror_r(errnum, buffer, sizeof buffer);  // the GNU variant
   // "RPC timed out" keeps its capitals, "No such file" does not.
   if (text.size() > 1 && std::islower(static_cast<unsigned char>(text[1])))
     text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A failure that travels to whoever asked: a gRPC status code and the text that the caller sees.
+// A failure with a gRPC status code and the text that the client sees.
 //
-// Failures are thrown and caught at three places only (RPC dispatch, TaskSet, main); an outcome
-// that the direct caller acts upon is a return value instead. Texts keep the wording of
-// containerd's errdefs, because containerd and its clients match on it: the class ("not found")
-// stands at the end, after a colon.
+// Errors are caught in three places only (RPC dispatch, TaskSet, main). An outcome that the direct
+// caller handles is a return value instead. Texts keep the wording of containerd's errdefs, because
+// containerd and its clients match on it: the class ("not found") is at the end, after a colon.
 #pragma once
 
 #include <stdexcept>
@@ -39,12 +38,12 @@ class Error : public std::runtime_error {
       : std::runtime_error(message), code_(code), errnum_(errnum) {}
 
   Code code() const { return code_; }
-  // The errno behind the failure, 0 where there is none.
+  // The errno of the failed system call; 0 for other failures.
   int errnum() const { return errnum_; }
 
-  // A failure without a class of its own.
+  // A failure that belongs to none of the classes below.
   static Error unknown(const std::string& message) { return {Code::unknown, message}; }
-  // The classes of containerd's errdefs; each appends its own name.
+  // The classes of containerd's errdefs; each appends its name to the message.
   static Error invalid_argument(const std::string& message);
   static Error not_found(const std::string& message);
   static Error already_exists(const std::string& message);
@@ -53,7 +52,7 @@ class Error : public std::runtime_error {
   static Error unimplemented(const std::string& message);
   static Error unavailable(const std::string& message);
 
-  // The same failure, told with what was being done: "context: message".
+  // The same failure with "context: " in front of the message.
   Error in(const std::string& context) const { return {code_, context + ": " + what(), errnum_}; }
 
  private:
@@ -61,14 +60,14 @@ class Error : public std::runtime_error {
   int errnum_ = 0;
 };
 
-// The text of an errno, beginning in lower case as Go writes it ("no such file or directory").
+// strerror(3), beginning in lower case as in Go ("no such file or directory").
 std::string errno_text(int errnum);
 
-// Throws Error{unknown, "context: text of errno"}.
+// Throws Error{unknown, "context: errno_text"}.
 [[noreturn]] void throw_errno(const std::string& context);
 [[noreturn]] void throw_errno(const std::string& context, int errnum);
 
-// Passes the result of a system call through; throws where it is -1.
+// Returns the result of a system call; throws Error if it is -1.
 template <class Result>
 Result check(Result result, const char* context) {
   if (result == static_cast<Result>(-1)) throw_errno(context);

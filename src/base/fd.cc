@@ -40,9 +40,9 @@ Pipe make_pipe(int flags, const char* context) {
 }
 
 void set_nonblocking(int fd, bool on) {
-  int flags = check(::fcntl(fd, F_GETFL), "read fd flags");
+  int flags = check(::fcntl(fd, F_GETFL), "fcntl F_GETFL");
   int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
-  if (wanted != flags) check(::fcntl(fd, F_SETFL, wanted), "set fd flags");
+  if (wanted != flags) check(::fcntl(fd, F_SETFL, wanted), "fcntl F_SETFL");
 }
 
 void close_from(int first) { ::closefrom(first); }
@@ -55,16 +55,16 @@ Fd receive_fd(int socket) {
   message.msg_iov = &data;
   message.msg_iovlen = 1;
   message.msg_control = control;
-  message.msg_controllen = CMSG_LEN(sizeof(int));  // the padding would hold another descriptor
+  message.msg_controllen = CMSG_LEN(sizeof(int));  // CMSG_SPACE has room for a second descriptor
   ssize_t n;
   do n = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) return Fd();
-  if (n < 0) throw_errno("receive fd");
+  if (n < 0) throw_errno("recvmsg");
   cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
       header->cmsg_len != CMSG_LEN(sizeof(int)))
-    throw Error::unknown("receive fd: the peer sent no descriptor");
+    throw Error::unknown("recvmsg: the peer sent no descriptor");
   int fd;
   std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
   return Fd(fd);

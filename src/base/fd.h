@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// File descriptors with an owner. Everything made here is close-on-exec: what a child gets, it is
-// given by name.
+// Owning file descriptors. All descriptors made here are close-on-exec; a child gets only those
+// that Command::fds lists.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace thinshim {
 
-// Owns one descriptor, or none (-1). Closing never fails as far as a caller could act upon.
+// Owns one descriptor, or none (-1). Errors of close(2) are ignored.
 class Fd {
  public:
   Fd() = default;
@@ -25,7 +25,7 @@ class Fd {
 
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
-  // Hands the descriptor over to the caller.
+  // Passes ownership to the caller.
   int release() { return std::exchange(fd_, -1); }
   void reset();
   Fd duplicate(const char* context = "duplicate fd") const;
@@ -36,26 +36,25 @@ class Fd {
 
 // open(2) with O_CLOEXEC; throws Error "open PATH: reason".
 Fd open_file(const std::string& path, int flags, unsigned mode = 0);
-// The same, but an invalid Fd (errno set) instead of an exception.
+// The same, but returns an invalid Fd with errno set instead of throwing.
 Fd try_open(const std::string& path, int flags, unsigned mode = 0);
 
 struct Pipe {
   Fd read;
   Fd write;
 };
-// `flags` are added to O_CLOEXEC (O_NONBLOCK for both ends, or 0).
+// pipe2(2); `flags` are added to O_CLOEXEC. Throws Error.
 Pipe make_pipe(int flags = 0, const char* context = "make pipe");
 
 void set_nonblocking(int fd, bool on);
 
-// Closes every descriptor from `first` on; between vfork(2) and execve(2) too. Where close_range(2)
-// is missing (it came with Linux 5.9), or refused by a seccomp filter, one by one, as /proc/self/fd
-// names them (closefrom(3)).
+// closefrom(3): closes all descriptors from `first` on. Without close_range(2) (before Linux 5.9,
+// or refused by a seccomp filter) it closes those listed in /proc/self/fd one by one. Safe between
+// vfork(2) and execve(2).
 void close_from(int first);
 
-// Receives one descriptor sent with SCM_RIGHTS over a unix socket; close-on-exec.
-// Throws Error where the peer sent none; sets errno EAGAIN and returns an invalid Fd where nothing
-// arrived yet.
+// Receives one descriptor sent with SCM_RIGHTS over a unix socket. Returns an invalid Fd with errno
+// EAGAIN while no message has arrived; throws Error if the message carries no descriptor.
 Fd receive_fd(int socket);
 
 }  // namespace thinshim

@@ -20,7 +20,7 @@ namespace thinshim {
 
 namespace {
 
-// ESRCH comes from /proc only, where a process has ended between two steps.
+// ESRCH: a process exited between two accesses to its /proc directory.
 bool is_missing(int errnum) { return errnum == ENOENT || errnum == ENOTDIR || errnum == ESRCH; }
 
 }  // namespace
@@ -50,8 +50,8 @@ std::optional<std::string> read_link(const std::string& path) {
   char name[PATH_MAX];
   const ssize_t size = ::readlink(path.c_str(), name, sizeof name);
   if (size < 0 && (is_missing(errno) || errno == EINVAL)) return std::nullopt;
-  if (size < 0) throw_errno("read the link " + path);
-  if (size == static_cast<ssize_t>(sizeof name)) throw_errno("read the link " + path, ENAMETOOLONG);
+  if (size < 0) throw_errno("readlink " + path);
+  if (size == static_cast<ssize_t>(sizeof name)) throw_errno("readlink " + path, ENAMETOOLONG);
   return std::string(name, static_cast<std::size_t>(size));
 }
 
@@ -59,7 +59,7 @@ std::optional<std::string> real_path(const std::string& directory) {
   char real[PATH_MAX];
   if (::realpath(directory.c_str(), real)) return real;
   if (is_missing(errno)) return std::nullopt;
-  throw_errno("find " + directory);
+  throw_errno("realpath " + directory);
 }
 
 bool may_exist(const std::string& path) {
@@ -126,14 +126,14 @@ bool is_same_file(const std::string& one, const std::string& other) {
   for (const auto& [name, status] : {std::pair{&one, &first}, std::pair{&other, &second}}) {
     if (::stat(name->c_str(), status) == 0) continue;
     if (is_missing(errno)) return false;
-    throw_errno("find " + *name);
+    throw_errno("stat " + *name);
   }
   return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 std::string working_directory() {
   char path[4096];
-  if (!::getcwd(path, sizeof path)) throw_errno("find the working directory");
+  if (!::getcwd(path, sizeof path)) throw_errno("getcwd");
   return path;
 }
 

@@ -18,7 +18,7 @@ bool is_separator(char c) { return c == '.' || c == '_' || c == '-'; }
 
 bool is_identifier(std::string_view name) {
   if (name.empty() || name.size() > kMaxLength) return false;
-  char before = '.';  // a separator must follow a letter or digit
+  char before = '.';  // an identifier must not begin with a separator
   for (char c : name) {
     if (!is_alphanumeric(c) && (!is_separator(c) || is_separator(before))) return false;
     before = c;
@@ -36,9 +36,9 @@ void check_identifier(std::string_view name, const std::string& what) {
                                   " must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$");
 }
 
-void check_whole(std::string_view text, const std::string& what) {
+void check_no_nul(std::string_view text, const std::string& what) {
   if (text.find('\0') != std::string_view::npos)
-    throw Error::invalid_argument(what + ": NUL byte in " + quoted(text));
+    throw Error::invalid_argument(what + ": " + quoted(text) + " contains a NUL byte");
 }
 
 }  // namespace thinshim

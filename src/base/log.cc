@@ -17,19 +17,19 @@ namespace {
 struct Sink {
   Fd fd;
   Level level = Level::info;
-  unsigned long dropped = 0;  // lines lost since the last one that got through
+  unsigned long dropped = 0;  // lines, since the last one written
 };
 Sink sink;
 
 constexpr std::string_view kNames[] = {"error", "warning", "info", "debug"};
 
-// logrus leaves a value bare when it consists of these only (text_formatter.go, needsQuoting).
+// logrus does not quote a value that consists of these only (text_formatter.go, needsQuoting).
 bool is_bare(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) ||
          std::string_view("-._/@^+").find(c) != std::string_view::npos;
 }
 
-// What every value gets at least, should those before it be long.
+// Bytes reserved for each value, however long those before it are.
 constexpr std::size_t kLeastRoom = 64;
 
 // Appends a value in at most `room` bytes.
@@ -68,7 +68,7 @@ std::string format(Level level, std::string_view message, Fields fields, long se
   char time[48];
   std::snprintf(time, sizeof time, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", utc.tm_year + 1900,
                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, nanos);
-  std::size_t kept = 1;  // for the line's end, and the fields to come
+  std::size_t kept = 1;  // bytes reserved for the newline and the remaining fields
   for (const auto& [key, value] : fields) kept += 1 + key.size() + 1 + kLeastRoom;
   std::string line = "time=\"" + std::string(time) + "\" level=";
   line += kNames[static_cast<int>(level)];
@@ -91,12 +91,12 @@ void write(Level level, std::string_view message, Fields fields) noexcept {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
     if (sink.dropped > 0 &&
-        put(format(Level::warning, "log lines were lost: nobody read them",
+        put(format(Level::warning, "log lines were lost: the log fifo was full",
                    {{"lines", std::to_string(sink.dropped)}}, now.tv_sec, now.tv_nsec)))
       sink.dropped = 0;
     if (sink.dropped > 0 || !put(format(level, message, fields, now.tv_sec, now.tv_nsec)))
       ++sink.dropped;
-  } catch (const std::exception&) {  // no memory
+  } catch (const std::exception&) {  // out of memory
     ++sink.dropped;
   }
 }

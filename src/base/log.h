@@ -3,11 +3,12 @@
 // which containerd copies to its own log (https://github.com/sirupsen/logrus, TextFormatter without
 // colours).
 //
-// Logging never blocks and never throws: a fifo that nobody reads loses lines, and the next line
-// that gets through says how many (containerd issues 4509 and 4546: shims hung on a full log fifo).
-// Lines of several shims never mix: none is longer than a pipe takes whole (pipe(7), PIPE_BUF), and
-// values that are too long for that are cut. The sink is one per process, like the loop; nothing
-// else in the program is global.
+// Logging never blocks and never throws. If the log fifo is full, lines are dropped, and the next
+// line that can be written is preceded by their number (containerd issues 4509 and 4546: shims hung
+// on a full log fifo). Lines of several shims never interleave: a line is at most PIPE_BUF bytes
+// long (pipe(7)); longer values are truncated.
+//
+// The sink is global, one per process like the loop.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +27,8 @@ Level parse_level(std::string_view name);
 
 using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
-// Lines go to `sink` from now on; an invalid Fd drops them. Before the first call they are dropped.
-// Makes it non-blocking; throws Error where that cannot be done.
+// Sends lines to `sink` from now on, and makes it non-blocking. With an invalid Fd, and before the
+// first call, lines are dropped. Throws Error if fcntl(2) fails.
 void set_sink(Fd sink);
 void set_level(Level level);
 
@@ -45,15 +46,14 @@ inline void debug(std::string_view message, Fields fields = {}) noexcept {
   write(Level::debug, message, fields);
 }
 
-// One line as it is, for programs to read: `line` without its end, with which it is not above
-// kLongestLine. False where the log takes none now; nothing is counted as lost then.
+// Writes `line` and a newline unchanged, for programs that read the log. At most kLongestLine bytes
+// with the newline. False if the log is full; the line does not count as dropped then.
 bool write_line(std::string line) noexcept;
 
-inline constexpr std::size_t kLongestLine = 4096;
+inline constexpr std::size_t kLongestLine = 4096;  // bytes: PIPE_BUF
 
-// The line as it is written, for tests and for callers that print to stderr; not above
-// kLongestLine, as long as fields are few and their names short. `seconds`, `nanos`: the wall
-// clock, UTC.
+// One log line, for tests and for output to stderr. At most kLongestLine bytes, unless the fields
+// are many or their names long. `seconds`, `nanos`: the wall clock, UTC.
 std::string format(Level level, std::string_view message, Fields fields, long seconds, long nanos);
 
 }  // namespace thinshim::log

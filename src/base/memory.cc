@@ -7,14 +7,14 @@
 
 #include <cstdint>
 
-// The linker's, around what is never written (end(3)).
+// Symbols of the linker: begin and end of the program's read-only part (end(3)).
 extern "C" const char __executable_start, etext;
 
 namespace thinshim {
 namespace {
 
-// No other mapping comes so near to the stack of the first thread: less than the gap that the
-// kernel keeps below it (stack_guard_gap, 256 pages, in the kernel's parameters).
+// Less than the gap that the kernel keeps below the main thread's stack (stack_guard_gap, 256
+// pages, in the kernel's parameters), so no other mapping is in this range.
 constexpr std::uintptr_t kDeepestStack = 512 << 10;
 
 std::uintptr_t page_of(const void* place) {
@@ -26,10 +26,10 @@ std::uintptr_t page_of(const void* place) {
 
 [[gnu::noinline]] void release_unused_memory() {
   ::malloc_trim(0);
-  // A page's distance: what the next calls need, and what lies below the stack pointer (red zone).
+  // Keep one page for the calls below and for the red zone.
   const std::uintptr_t end =
       page_of(__builtin_frame_address(0)) - static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  // Fails with ENOMEM where the stack is not so deep, having done its work (madvise(2)).
+  // ENOMEM if the stack is smaller; the mapped part is dropped nevertheless (madvise(2)).
   ::madvise(reinterpret_cast<void*>(end - kDeepestStack), kDeepestStack, MADV_DONTNEED);
 }
 

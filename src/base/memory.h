@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A shim waits for nearly all of its life: what it needed once would count for all that time.
+// Reduces the resident memory of a shim, which is idle for nearly all of its life.
 #pragma once
 
 namespace thinshim {
 
-// Gives back to the kernel the pages that the allocator keeps though nothing is in them
-// (malloc_trim(3)), and those of the stack that earlier calls have left behind. For the program's
-// first thread, whose stack has room below it. Takes some ten microseconds.
+// Returns to the kernel the allocator's free pages (malloc_trim(3)) and the stack pages below the
+// current frame. For the main thread only. Takes some ten microseconds.
 void release_unused_memory();
 
-// Has the kernel forget which pages of the program are mapped here: what runs from now on comes
-// back by itself, in pieces of 64 KiB; what only ran at the start does not, and no longer counts as
-// resident. It stays in the page cache, for the next shim.
+// Unmaps the pages of the program's code. The kernel maps those that run again, 64 KiB at a time;
+// code that only runs at start-up no longer counts as resident. It stays in the page cache, for the
+// next shim.
 void unmap_unused_code();
 
 }  // namespace thinshim

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mounts of a mount namespace as the kernel lists them in /proc/PID/mountinfo
-// (proc_pid_mountinfo(5)), one a line:
+// Parser for /proc/PID/mountinfo (proc_pid_mountinfo(5)), the mounts of a mount namespace, one per
+// line:
 //
 //     ID PARENT DEVICE ROOT POINT OPTIONS [TAG...] - TYPE SOURCE SUPER_OPTIONS
 //
-// A machine can have thousands, and the list is made anew for each reader: not for the event loop.
+// Do not read it in the event loop: there can be thousands of mounts, and the kernel generates the
+// list for each reader.
 #pragma once
 
 #include <string>
@@ -12,18 +13,18 @@
 
 namespace thinshim {
 
-// Fields of one line, still escaped; empty where the line ends before.
+// Fields of one line, still escaped; empty if the line is too short.
 struct MountinfoLine {
-  std::string_view root;   // what of the file system is mounted
-  std::string_view point;  // where
+  std::string_view root;   // the directory of the file system that is mounted
+  std::string_view point;  // the mount point
   std::string_view type;
   std::string_view super_options;
 };
-// Takes the first line off the front of `mountinfo`, which is not empty.
+// Removes the first line from `mountinfo`, which must not be empty, and parses it.
 MountinfoLine take_mount(std::string_view& mountinfo);
 
-// The text that a field stands for: white space and backslashes are written as a backslash and
-// three octal digits. Other backslashes are left as they are.
+// Decodes a field: the kernel writes white space and backslashes as \ooo (octal). Other backslashes
+// stay.
 std::string unescape_mount(std::string_view field);
 
 }  // namespace thinshim

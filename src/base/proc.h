@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernel tells of a process as text. Its name is in it, which is the process's own choice
-// and may hold anything but a line's end; so nothing is looked for by a word that may be the
-// name's.
+// Files of /proc/PID. They contain the process's name, which the process chooses itself: any bytes
+// but a newline. So the parsers never search for a word that could be part of the name.
 #pragma once
 
 #include <sys/types.h>
@@ -15,8 +14,8 @@
 
 namespace thinshim {
 
-// A field of /proc/PID/stat, numbered as in proc_pid_stat(5), from 3 (the state) on; empty where
-// there is none. The name stands before it in parentheses, and may hold some.
+// A field of /proc/PID/stat, numbered as in proc_pid_stat(5), from 3 (the state) on; empty if there
+// is none. Skips the name, which is in parentheses and may contain parentheses.
 inline std::string_view stat_field(std::string_view stat, int number) {
   const std::size_t name_end = stat.rfind(')');
   if (name_end == std::string_view::npos) return {};
@@ -26,8 +25,8 @@ inline std::string_view stat_field(std::string_view stat, int number) {
   return field;
 }
 
-// A line of /proc/PID/status ("SigPnd"), without its name (proc_pid_status(5)); empty where there
-// is none, and for the first line, the process's name.
+// The value of a line of /proc/PID/status, such as "SigPnd" (proc_pid_status(5)); empty if there is
+// no such line. Does not find the first line, "Name".
 inline std::string_view status_field(std::string_view status, const std::string& name) {
   const std::string begin = "\n" + name + ":";
   const std::size_t found = status.find(begin);
@@ -37,20 +36,25 @@ inline std::string_view status_field(std::string_view status, const std::string&
   return cut_word(line);
 }
 
-// What becomes of a process: one that is `ending` was sent SIGKILL or has come to its end by
-// itself, and its descriptors may still be open; one that is `gone` has closed them (a zombie too).
-// What cannot be read, for want of memory or because it is hidden, is `unknown`. Takes no lock of
-// the process's memory, which it may hold for ever.
-enum class Fate { lives, ending, gone, unknown };
-Fate fate_of(pid_t pid);
+enum class ProcessState {
+  alive,
+  exiting,  // SIGKILL is pending, or it exits; its descriptors may still be open
+  exited,   // its descriptors are closed: a zombie, or reaped
+  unknown,  // /proc cannot be read: out of memory, or hidepid
+};
+// Reads no file of /proc that takes the lock of the process's memory (mmap_lock), which a hung
+// process may hold for ever.
+ProcessState process_state(pid_t pid);
 
-// /proc/PID/NAME; nothing where the process is gone. Throws Error where it cannot be read.
-std::optional<std::string> read_of_process(pid_t pid, const std::string& name);
+// The content of /proc/PID/NAME; nothing if there is no such process. Throws Error if it cannot be
+// read.
+std::optional<std::string> read_proc_file(pid_t pid, const std::string& name);
 
-// 0 where the process is gone. Throws Error where it cannot be told.
+// The parent's pid; 0 if there is no such process. Throws Error if it cannot be read.
 pid_t parent_of(pid_t pid);
 
-// All children of this process, where the kernel lists them (CONFIG_PROC_CHILDREN). Throws Error.
+// All children of this process; none if the kernel does not list them (CONFIG_PROC_CHILDREN).
+// Throws Error.
 std::vector<pid_t> own_children();
 
 }  // namespace thinshim

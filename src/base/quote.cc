@@ -28,14 +28,14 @@ void append_escaped(std::string& result, char c) {
 
 }  // namespace
 
-std::string escaped(std::string_view text, std::size_t most) {
-  constexpr std::string_view kCut = "...";
+std::string escaped(std::string_view text, std::size_t max) {
+  constexpr std::string_view kEllipsis = "...";
   std::string result;
-  std::size_t last = 0;  // the longest part that leaves room for kCut
+  std::size_t last = 0;  // the longest part that leaves room for kEllipsis
   for (char c : text) {
-    if (result.size() + kCut.size() <= most) last = result.size();
+    if (result.size() + kEllipsis.size() <= max) last = result.size();
     append_escaped(result, c);
-    if (result.size() > most) return result.substr(0, last).append(kCut, 0, most - last);
+    if (result.size() > max) return result.substr(0, last).append(kEllipsis, 0, max - last);
   }
   return result;
 }
@@ -43,7 +43,7 @@ std::string escaped(std::string_view text, std::size_t most) {
 std::string quoted(std::string_view text) { return '"' + escaped(text) + '"'; }
 
 std::size_t utf8_length(std::string_view text) {
-  constexpr std::uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};  // of 1 to 4 bytes
+  constexpr std::uint32_t kMin[] = {0, 0x80, 0x800, 0x10000};  // code point, by length
   if (text.empty()) return 0;
   std::uint32_t point = static_cast<unsigned char>(text[0]);
   if (point < 0x80) return 1;
@@ -57,7 +57,7 @@ std::size_t utf8_length(std::string_view text) {
     point = point << 6 | (byte & 0x3f);
   }
   const bool is_surrogate = (point & ~0x7ffu) == 0xd800;
-  return point < kLeast[more] || point > 0x10ffff || is_surrogate ? 0 : more + 1;
+  return point < kMin[more] || point > 0x10ffff || is_surrogate ? 0 : more + 1;
 }
 
 bool is_utf8(std::string_view text) {

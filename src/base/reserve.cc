@@ -10,13 +10,13 @@
 namespace thinshim {
 namespace {
 
-// The allocator asks for at least a quarter of it (M_TOP_PAD, mallopt(3)).
+// Bytes. The allocator requests at least a quarter of it from the kernel (M_TOP_PAD, mallopt(3)).
 constexpr std::size_t kReserve = 512 << 10;
 
 void* reserve = MAP_FAILED;
 
-// Called by operator new, which tries again when this returns.
-void on_lack_of_memory() {
+// The new-handler: operator new tries again when it returns.
+void on_out_of_memory() {
   if (reserve != MAP_FAILED) {
     ::munmap(reserve, kReserve);
     reserve = MAP_FAILED;
@@ -30,7 +30,7 @@ void on_lack_of_memory() {
 }  // namespace
 
 void reserve_memory() {
-  std::set_new_handler(on_lack_of_memory);
+  std::set_new_handler(on_out_of_memory);
   has_reserved_memory();
 }
 

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of a shim that gets no memory, because of a limit (setrlimit(2), RLIMIT_AS and
-// RLIMIT_DATA) or of a kernel that promises no more than it has (vm.overcommit_memory). A failure
-// half way through an exit would lose it without a word, so there is none: what is under way gets
-// its memory from a reserve, nothing new is begun as long as that is used up, and who needs more
-// still ends with the process, which containerd notices and cleans up after.
+// Out of memory: malloc(3) fails because of a limit (setrlimit(2), RLIMIT_AS and RLIMIT_DATA) or of
+// strict overcommit (vm.overcommit_memory).
+//
+// An allocation failure while the shim handles an exit would lose that exit. So operator new never
+// throws: it frees a reserve and tries again. While the reserve is used up, the shim refuses new
+// requests. If memory is still short, the shim exits with status 1; containerd notices that and
+// cleans up.
 #pragma once
 
 namespace thinshim {
 
-// From now on. The reserve is address space that is never touched, and no page of memory.
+// Installs the new-handler and maps the reserve: address space that is never touched, so it uses no
+// memory.
 void reserve_memory();
 
-// Whether something new may be begun. A reserve that was used up is taken anew, if that can be.
+// Whether the reserve is there; maps it again if it was used up. New requests need it.
 bool has_reserved_memory() noexcept;
 
 }  // namespace thinshim

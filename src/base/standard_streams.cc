@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// std::cin, std::cout and their like are never made. Every file that includes <iostream>, and some
-// of yaml-cpp's do, calls the constructor below before main() (ios_base::Init, [ios::Init] of the
-// C++ standard), which takes as long as everything else that happens there, and keeps 12 kB written
-// to. The linker puts these in its place (--wrap, in meson.build). Nothing here writes to those
-// streams (scripts/check); string streams need no such preparation.
+// Disables the initialisation of std::cin, std::cout and the other standard streams. Every file
+// that includes <iostream>, as some of yaml-cpp do, runs the constructor below before main()
+// (ios_base::Init, [ios::Init] of the C++ standard). It takes as long as the rest of the static
+// initialisation and dirties 12 kB. The linker replaces it by these functions (--wrap, in
+// meson.build). The shim never uses those streams (scripts/check verifies that); string streams do
+// not need them.
 #include <ios>
 
 extern "C" {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The text that the kernel writes into files of /proc and of cgroups: lines of words. Nothing here
-// allocates or throws; what is not as expected is passed over, because one odd line must not cost
-// the others.
+// Parsers for files of /proc and of cgroups: lines of words. They neither allocate nor throw, and
+// skip what they cannot parse, so that one unexpected line does not lose the others.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +12,7 @@
 
 namespace thinshim {
 
-// Cuts `text` at the first `separator`: what stands before it is returned and taken away.
+// Removes everything up to the first `separator` from `text`, and returns what was before it.
 inline std::string_view cut(std::string_view& text, char separator) {
   std::size_t end = std::min(text.find(separator), text.size());
   std::string_view head = text.substr(0, end);
@@ -21,7 +20,7 @@ inline std::string_view cut(std::string_view& text, char separator) {
   return head;
 }
 
-// The same for words of a line, however many blanks stand between them.
+// Removes the first word from `line`, and returns it. Any number of blanks and tabs separate words.
 inline std::string_view cut_word(std::string_view& line) {
   line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
   std::size_t end = std::min(line.find_first_of(" \t"), line.size());
@@ -30,7 +29,7 @@ inline std::string_view cut_word(std::string_view& line) {
   return word;
 }
 
-// A number; 0 for one below zero, nothing for what is none.
+// A decimal number; 0 if it is negative, nothing if `text` is not a number.
 inline std::optional<std::uint64_t> parse_number(std::string_view text) {
   bool negative = text.starts_with('-');
   text.remove_prefix(negative ? 1 : 0);
@@ -40,7 +39,7 @@ inline std::optional<std::uint64_t> parse_number(std::string_view text) {
   return negative ? 0 : number;
 }
 
-// The number that a file holds in its only line; "max" stands for `unlimited`.
+// The number in the first line of a file; `unlimited` for "max".
 inline std::optional<std::uint64_t> parse_limit(std::string_view text, std::uint64_t unlimited) {
   std::string_view line = cut(text, '\n');
   std::string_view word = cut_word(line);
@@ -52,7 +51,7 @@ void each_line(std::string_view text, Visit visit) {
   while (!text.empty()) visit(cut(text, '\n'));
 }
 
-// Lines "NAME NUMBER".
+// Visits lines "NAME NUMBER".
 template <class Visit>
 void each_value(std::string_view text, Visit visit) {
   each_line(text, [&](std::string_view line) {
@@ -61,7 +60,7 @@ void each_value(std::string_view text, Visit visit) {
   });
 }
 
-// Words "NAME=VALUE".
+// Visits words "NAME=VALUE" of a line.
 template <class Visit>
 void each_pair(std::string_view line, Visit visit) {
   for (std::string_view word = cut_word(line); !word.empty(); word = cut_word(line)) {

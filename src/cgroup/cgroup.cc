@@ -287,11 +287,11 @@ bool is_in_group(pid_t pid, std::string_view path) {
     const std::string_view prefix = cut(path, ':');
     group = "/" + std::string(prefix) + "-" + std::string(path) + ".scope";
   }
-  const Fate fate = fate_of(pid);
-  if (fate == Fate::gone || fate == Fate::ending) return false;
+  const ProcessState state = process_state(pid);
+  if (state == ProcessState::exited || state == ProcessState::exiting) return false;
   if (!group.starts_with('/') || group.ends_with('/')) return false;
   // Of each hierarchy "NUMBER:CONTROLLERS:PATH" (cgroups(7)); what is below the group as well.
-  const std::string memberships = read_of_process(pid, "cgroup").value_or("");
+  const std::string memberships = read_proc_file(pid, "cgroup").value_or("");
   for (std::size_t at = 0; (at = memberships.find(group, at)) != std::string::npos; ++at) {
     const char behind = memberships[at + group.size()];
     if (behind == '\n' || behind == '/') return true;

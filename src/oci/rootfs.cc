@@ -72,8 +72,8 @@ Place find_place(const std::string& rootfs, const std::string& target) {
 
 void check_texts(const Mount& mount) {
   for (const std::string* text : {&mount.type(), &mount.source(), &mount.target()})
-    check_whole(*text, "mount");
-  for (const std::string& option : mount.options()) check_whole(option, "mount");
+    check_no_nul(*text, "mount");
+  for (const std::string& option : mount.options()) check_no_nul(option, "mount");
 }
 
 // One of the listed mounts, made in up to four steps. Each mount that a step leaves on the target

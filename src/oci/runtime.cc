@@ -123,12 +123,12 @@ Task<std::string> Runtime::call(Call call) {
   command.environment = inherited_environment({"NOTIFY_SOCKET"});
   command.fds = call.fds;
   command.death_signal = SIGKILL;
-  command.usual_umask = true;  // whatever containerd's is (CVE-2024-25621)
+  command.default_umask = true;  // whatever containerd's is (CVE-2024-25621)
 
   Output output;
   try {
     Task<Output> running = run(reaper_, std::move(command), call.stop,
-                               call.answers ? Stderr::apart : Stderr::with_stdout);
+                               call.answers ? Stderr::separate : Stderr::with_stdout);
     output = co_await std::move(running);
   } catch (const Error& error) {
     throw call.what.empty() ? error : error.in(call.what);
@@ -138,7 +138,7 @@ Task<std::string> Runtime::call(Call call) {
     throw Error::unknown(call.what + ": runtime " + quoted(settings_.binary) +
                          " says success, and wrote no " + call.pid_file);
   }
-  output.text += output.complaints;
+  output.text += output.stderr_text;
   if (call.stop && call.stop->is_set() && output.exit.status == 128 + SIGKILL)
     output.text = "it took too long and was killed";
   const std::string log = own_log ? own_log->own_path() : call.log;

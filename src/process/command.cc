@@ -30,7 +30,7 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 
 bool is_searched(const std::string& program) { return program.find('/') == std::string::npos; }
 
-// Where it may be, as execvp(3) looks for it.
+// The paths that execvp(3) would try.
 std::vector<std::string> paths_of(const std::string& program) {
   if (!is_searched(program)) return {program};
   std::vector<std::string> paths;
@@ -68,13 +68,14 @@ std::vector<std::string> inherited_environment(const std::vector<std::string>& w
   return result;
 }
 
-// What the child of a start uses, and what became of it.
+// The memory that the child uses until execve(2), and the result.
 class ProgramStart {
  public:
   explicit ProgramStart(const Command& command);
   pid_t begin();
-  bool is_over() const { return launch_.in_use == 0; }
-  // Once it is over: keeps the failure, where there is one, and nothing else.
+  // Whether the child has called execve(2) successfully, or has exited.
+  bool is_finished() const { return launch_.in_use == 0; }
+  // Once finished: keeps the failure, if any, and frees everything else.
   void finish();
   const std::optional<Error>& failure() const { return failure_; }
 
@@ -123,7 +124,7 @@ ProgramStart::ProgramStart(const Command& command)
   launch_.death_signal = command.death_signal;
   launch_.parent = ::getpid();
   launch_.own_group = command.own_group;
-  launch_.usual_umask = command.usual_umask;
+  launch_.default_umask = command.default_umask;
 }
 
 pid_t ProgramStart::begin() {
@@ -156,47 +157,50 @@ void ProgramStart::finish() {
 
 namespace {
 
-// Those that the child still uses. They are not destroyed with the program: neither is the child.
-struct UnderWay {
+// The starts that a child still uses. Never destroyed: a child may outlive main().
+struct PendingStarts {
   std::list<std::shared_ptr<ProgramStart>> starts;
-  bool huge_pages_off = false;  // before the first
+  bool huge_pages_disabled = false;  // before the first start
 };
-UnderWay& under_way() {
-  static UnderWay& all = *new UnderWay;
-  return all;
+PendingStarts& pending_starts() {
+  static PendingStarts& pending = *new PendingStarts;
+  return pending;
 }
 
 }  // namespace
 
-void finish_starts() {
-  UnderWay& all = under_way();
-  if (all.starts.empty()) return;
-  all.starts.remove_if([](const auto& start) {
-    if (!start->is_over()) return false;
+void free_finished_starts() {
+  PendingStarts& pending = pending_starts();
+  if (pending.starts.empty()) return;
+  pending.starts.remove_if([](const auto& start) {
+    if (!start->is_finished()) return false;
     start->finish();
     return true;
   });
-  if (all.starts.empty() && all.huge_pages_off) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  if (pending.starts.empty() && pending.huge_pages_disabled)
+    ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 
 void StartedProgram::check() const {
-  finish_starts();
+  free_finished_starts();
   if (start_->failure()) throw *start_->failure();
 }
 
 StartedProgram start_command(const Command& command) {
-  finish_starts();
+  free_finished_starts();
   auto start = std::make_shared<ProgramStart>(command);
-  UnderWay& all = under_way();
-  if (all.starts.empty()) all.huge_pages_off = ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1;
-  all.starts.push_back(start);
-  // Programs inherit it, until the moment at which they run.
-  if (all.huge_pages_off) ::prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+  PendingStarts& pending = pending_starts();
+  if (pending.starts.empty())
+    pending.huge_pages_disabled = ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1;
+  pending.starts.push_back(start);
+  // The child shares this process's memory, and so the setting, up to execve(2), where the program
+  // inherits it.
+  if (pending.huge_pages_disabled) ::prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
   try {
     const pid_t pid = start->begin();
     return {pid, std::move(start)};
   } catch (...) {
-    finish_starts();
+    free_finished_starts();
     throw;
   }
 }

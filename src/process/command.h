@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program to run: what it is, what it sees, which descriptors it gets. Running it is the Reaper's
-// work. How many files it may open is what it was before the shim raised it (open_files.h).
+// A program to run: its path, arguments, environment and descriptors. The Reaper starts it. Its
+// RLIMIT_NOFILE is that of the shim before raise_open_files_limit() (open_files.h).
 #pragma once
 
 #include <sys/types.h>
@@ -13,43 +13,43 @@
 namespace thinshim {
 
 struct Command {
-  // Absolute, or a name that is looked up in this process's PATH.
+  // A path, or a name without '/' that is searched in this process's PATH.
   std::string program;
-  // argv[0]; empty: `program` as it was given.
+  // argv[0]; empty: `program`.
   std::string name;
   // Without argv[0].
   std::vector<std::string> arguments;
-  // "KEY=value"; all that the program sees.
+  // "KEY=value"; the complete environment.
   std::vector<std::string> environment;
-  // Where it runs; empty: where we do.
+  // Working directory; empty: that of this process.
   std::string directory;
-  // Its descriptors 0, 1, 2, ...: -1 stands for /dev/null. Those of 0 to 2 that are missing are
-  // /dev/null too; everything else is closed. The caller keeps its own copies.
+  // Its descriptors 0, 1, 2, ...; -1: /dev/null. 0 to 2 are /dev/null if they are not listed; all
+  // other descriptors are closed. The caller keeps its own copies.
   std::vector<int> fds;
-  // Sent to the program when this process dies; 0: nothing.
+  // Sent to the program when this process dies (PR_SET_PDEATHSIG); 0: none.
   int death_signal = 0;
-  // In a process group of its own.
+  // Run in a new process group.
   bool own_group = false;
-  // With the usual umask, 022, in place of ours.
-  bool usual_umask = false;
+  // Run with umask 022; otherwise the umask is inherited.
+  bool default_umask = false;
 };
 
-// The environment of this process, less the variables named.
+// The environment of this process without the variables named.
 std::vector<std::string> inherited_environment(const std::vector<std::string>& without = {});
 
 class ProgramStart;
 
-// A program that was started. It may not run yet, and where it lies on a file system that hangs it
-// does not run for long: nobody waits for that (process/launch.h).
+// A child that runs a program, or is about to: execve(2) may still be under way, and hangs if the
+// program is on a hung file system. The shim does not wait for it (process/launch.h).
 class StartedProgram {
  public:
   StartedProgram(pid_t pid, std::shared_ptr<ProgramStart> start)
       : pid_(pid), start_(std::move(start)) {}
   pid_t pid() const { return pid_; }
-  // Throws Error where the program could not be run: "fork/exec PATH: reason", or, where it is not
-  // in PATH, `exec: "NAME": executable file not found in $PATH`, the words of Go's exec.LookPath,
-  // which users of the stock shim know. That is known once the child has ended, or has closed the
-  // descriptors that it was given; as long as it is not known this does nothing.
+  // Throws Error if the program could not be run: "fork/exec PATH: reason", or, if it is not in
+  // PATH, `exec: "NAME": executable file not found in $PATH` (the texts of Go's os/exec). The
+  // result is known once the child has exited, or has closed the descriptors that it was given;
+  // before, this does nothing.
   void check() const;
 
  private:
@@ -57,12 +57,13 @@ class StartedProgram {
   std::shared_ptr<ProgramStart> start_;
 };
 
-// Starts the program. For the Reaper, who owns every child. Throws Error where there is no child,
-// for want of memory, say: "fork/exec PATH: reason".
+// Starts the program. For the Reaper only, which owns all children. Throws Error
+// "fork/exec PATH: reason" if clone(2) fails (out of memory, for example).
 StartedProgram start_command(const Command& command);
 
-// Frees what was needed for those that run by now, or could not be run, and has huge pages off
-// again, which they must not inherit. start_command() and check() do it too.
-void finish_starts();
+// Frees the memory of starts whose execve(2) has succeeded or failed. When none is left, disables
+// transparent huge pages again if they were disabled before: programs would inherit that.
+// start_command() and check() call it too.
+void free_finished_starts();
 
 }  // namespace thinshim

@@ -9,12 +9,12 @@ namespace thinshim {
 CommandLine::CommandLine(int count, char** words) {
   if (count < 2) return;
   begin_ = end_ = words[1];
-  // One after the other, as execve(2) has laid them out.
+  // execve(2) puts them one after the other.
   for (int i = 1; i < count && words[i] == end_; ++i) end_ += std::strlen(words[i]) + 1;
-  first_.assign(begin_, end_);
+  original_.assign(begin_, end_);
 }
 
-// What is left over is filled with zeros, as other programs do that say there what they are at.
+// The rest is filled with zeros, as other programs that change their command line do.
 void CommandLine::replace(const std::vector<std::string>& words) {
   char* place = begin_;
   for (const std::string& word : words) {
@@ -24,6 +24,6 @@ void CommandLine::replace(const std::vector<std::string>& words) {
   std::fill(place, end_, '\0');
 }
 
-void CommandLine::restore() { std::copy(first_.begin(), first_.end(), begin_); }
+void CommandLine::restore() { std::copy(original_.begin(), original_.end(), begin_); }
 
 }  // namespace thinshim

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What others see as the command line of this process: `ps`, /proc/PID/cmdline.
+// Changes the command line of this process as `ps` and /proc/PID/cmdline show it.
 #pragma once
 
 #include <string>
@@ -9,19 +9,19 @@ namespace thinshim {
 
 class CommandLine {
  public:
-  // Of main(): argc, argv. The kernel shows what stands there (proc(5)).
+  // argc and argv of main(). The kernel shows the current content of that memory (proc(5)).
   CommandLine(int count, char** words);
 
-  // Puts other words in the place of those behind the program's name; the last ones are left out
-  // where there is no room for them. A process that is forked afterwards has them too.
+  // Overwrites the arguments after the program's name, and omits the last ones if the memory is too
+  // small. Forked processes inherit them.
   void replace(const std::vector<std::string>& words);
-  // Puts the first words back.
+  // Restores the original arguments.
   void restore();
 
  private:
   char* begin_ = nullptr;
   char* end_ = nullptr;
-  std::string first_;
+  std::string original_;
 };
 
 }  // namespace thinshim

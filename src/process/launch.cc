@@ -12,14 +12,14 @@
 #include <cerrno>
 #include <cstdint>
 
-// The child never comes back from execve(2), and what the sanitizers note down of its stack would
-// stay.
+// Sanitizers would keep their records of the child's stack frames, because it does not return from
+// execve(2).
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined")))
 
 namespace thinshim {
 namespace {
 
-// A system call: its result, or its errno below 0.
+// A system call; returns its result or -errno.
 #if defined(__x86_64__)
 IN_CHILD inline long call(long number, long a, long b = 0, long c = 0, long d = 0, long e = 0) {
   register long fourth __asm__("r10") = d;
@@ -46,12 +46,12 @@ IN_CHILD inline long call(long number, long a, long b = 0, long c = 0, long d = 
   return first;
 }
 #else
-#error "how this processor makes a system call is to be written here"
+#error "no system call instruction for this architecture"
 #endif
 
 IN_CHILD inline long word(const volatile void* pointer) { return reinterpret_cast<long>(pointer); }
 
-// As the kernel has them, which is not as libc has them.
+// The kernel's struct sigaction, which differs from libc's.
 struct KernelAction {
   void* handler;
   unsigned long flags;
@@ -65,8 +65,8 @@ IN_CHILD bool is_file(const char* path) {
          S_ISREG(status.stx_mode);
 }
 
-// Returns the errno of what failed. Where there are several paths, one that may not be executed
-// (EACCES) is passed over, as Go's exec.LookPath does.
+// Returns the errno of the failure. A search skips files that are not executable (EACCES), as Go's
+// exec.LookPath does.
 IN_CHILD int execute(Launch& launch) {
   for (const char* const* path = launch.paths; *path; ++path) {
     if (launch.is_search && !is_file(*path)) continue;
@@ -84,17 +84,17 @@ IN_CHILD int become_program(Launch& launch) {
   const KernelAction standard{};
   const std::uint64_t none = 0;
   long result = 0;
-  call(SYS_rt_sigaction, SIGPIPE, word(&standard), 0, sizeof none);  // the only one that we change
+  call(SYS_rt_sigaction, SIGPIPE, word(&standard), 0,
+       sizeof none);  // the only one the shim ignores
   call(SYS_rt_sigprocmask, SIG_SETMASK, word(&none), 0, sizeof none);
   if (launch.death_signal) {
     result = call(SYS_prctl, PR_SET_PDEATHSIG, launch.death_signal);
     if (result < 0) return static_cast<int>(-result);
-    if (call(SYS_getppid, 0) != launch.parent) return ECHILD;  // it was dead before
+    if (call(SYS_getppid, 0) != launch.parent) return ECHILD;  // the parent died before prctl(2)
   }
   if (launch.own_group && (result = call(SYS_setpgid, 0, 0)) < 0) return static_cast<int>(-result);
-  if (launch.usual_umask) call(SYS_umask, 022);
-  // Out of the way of the numbers that they will get, so that no source is overwritten before its
-  // turn.
+  if (launch.default_umask) call(SYS_umask, 022);
+  // First to numbers above all targets, so that dup3(2) does not overwrite a source.
   for (int i = 0; i < launch.count; ++i) {
     result = call(SYS_fcntl, launch.sources[i], F_DUPFD_CLOEXEC, launch.count);
     if (result < 0) return static_cast<int>(-result);
@@ -104,11 +104,12 @@ IN_CHILD int become_program(Launch& launch) {
     result = call(SYS_dup3, launch.parked[i], i, 0);
     if (result < 0) return static_cast<int>(-result);
   }
-  // Before anything that may hang: what we close is to be closed. The parked ones are above all.
+  // Before any call that may hang, so that a hung child keeps no pipe or socket of the shim open.
+  // Without close_range(2): up to the parked ones, the highest of all.
   if (launch.highest < 0) call(SYS_close_range, launch.count, static_cast<long>(~0u), 0);
   const int last = launch.highest < 0 ? -1 : launch.highest + launch.count;
   for (int fd = launch.count; fd <= last; ++fd) call(SYS_close, fd);
-  // Now that the descriptors parked above it are closed.
+  // After the parked descriptors were closed, which may be above the limit.
   if (launch.open_files) {
     result = call(SYS_prlimit64, 0, RLIMIT_NOFILE, word(launch.open_files));
     if (result < 0) return static_cast<int>(-result);

@@ -6,7 +6,7 @@
 namespace thinshim {
 namespace {
 
-std::optional<rlimit> first_limit;
+std::optional<rlimit> original_limit;
 
 }  // namespace
 
@@ -14,9 +14,9 @@ void raise_open_files_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max) return;
   const rlimit raised{limit.rlim_max, limit.rlim_max};
-  if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) first_limit = limit;
+  if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) original_limit = limit;
 }
 
-const rlimit* open_files_limit_of_programs() { return first_limit ? &*first_limit : nullptr; }
+const rlimit* open_files_limit_of_programs() { return original_limit ? &*original_limit : nullptr; }
 
 }  // namespace thinshim

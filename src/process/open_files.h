@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many files this process may have open (RLIMIT_NOFILE): a shim of many processes with three
-// streams each needs more than the 1,024 that systemd gives; programs that use select(2) must not
-// have more (systemd, NEWS of 240), and what a container has is its own business.
+// RLIMIT_NOFILE. A shim with many processes of three streams each needs more than the 1,024 files
+// that systemd allows by default. The programs that it starts keep the old limit: select(2) fails
+// above 1,024 (systemd, NEWS of 240), and containers must not inherit the shim's limit.
 #pragma once
 
 #include <sys/resource.h>
 
 namespace thinshim {
 
-// Raises the soft limit to the hard one; leaves it as it is where the kernel refuses. Programs that
-// are started afterwards (command.h) have the old one.
+// Raises the soft limit to the hard limit; no effect if setrlimit(2) fails. Programs that are
+// started afterwards (command.h) get the old one.
 void raise_open_files_limit();
 
-// What the programs get; null where they get ours. Stays where it is.
+// The limit for started programs; null: they inherit the current one. The pointer stays valid.
 const rlimit* open_files_limit_of_programs();
 
 }  // namespace thinshim

@@ -30,7 +30,7 @@ struct Child::State {
   State(Reaper& owner, pid_t number) : reaper(owner), pid(number) { reaper.known_[pid] = this; }
   ~State() {
     auto entry = reaper.known_.find(pid);
-    // The number may be another child's by now.
+    // The kernel may have reused the pid for another child.
     if (entry != reaper.known_.end() && entry->second == this) reaper.known_.erase(entry);
   }
 };
@@ -60,32 +60,31 @@ void Child::kill() const noexcept {
   try {
     if (!exited()) signal(SIGKILL);
   } catch (const std::exception& error) {
-    log::error("failed to kill a process", {{"error", error.what()}});
+    log::error("failed to send SIGKILL", {{"error", error.what()}});
   }
 }
 
 namespace {
 
-// Asks for one exit, without waiting for it. Nothing where there is none; ECHILD ("no such child")
-// is told apart.
-struct Answer {
-  bool is_child = true;
+// waitid(2) with WNOHANG: one exit.
+struct WaitResult {
+  bool is_child = true;  // false: ECHILD, there is no such child
   bool exited = false;
   Exit exit;
 };
-Answer ask(idtype_t type, pid_t pid, int options) {
+WaitResult wait_nohang(idtype_t type, pid_t pid, int options) {
   siginfo_t info{};
   int result;
   do result = ::waitid(type, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | __WALL | options);
   while (result < 0 && errno == EINTR);
-  Answer answer;
-  answer.is_child = result == 0;
-  if (result < 0 || info.si_pid == 0) return answer;
-  answer.exited = true;
-  answer.exit.pid = info.si_pid;
-  answer.exit.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
-  clock_gettime(CLOCK_REALTIME, &answer.exit.at);
-  return answer;
+  WaitResult waited;
+  waited.is_child = result == 0;
+  if (result < 0 || info.si_pid == 0) return waited;
+  waited.exited = true;
+  waited.exit.pid = info.si_pid;
+  waited.exit.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+  clock_gettime(CLOCK_REALTIME, &waited.exit.at);
+  return waited;
 }
 
 std::uint64_t ticks_since_boot() {
@@ -96,10 +95,10 @@ std::uint64_t ticks_since_boot() {
          static_cast<std::uint64_t>(now.tv_nsec) * ticks / 1'000'000'000;
 }
 
-// In the same ticks. Throws Error.
+// Whether the process started before `moment`, in clock ticks since boot. Throws Error.
 bool has_started_before(std::uint64_t moment, pid_t pid) {
   constexpr int kStartTime = 22;  // proc_pid_stat(5)
-  const std::string stat = read_of_process(pid, "stat").value_or("");
+  const std::string stat = read_proc_file(pid, "stat").value_or("");
   const std::optional<std::uint64_t> started = parse_number(stat_field(stat, kStartTime));
   return started && *started < moment;
 }
@@ -107,9 +106,9 @@ bool has_started_before(std::uint64_t moment, pid_t pid) {
 }  // namespace
 
 Reaper::Reaper(Loop& loop) : loop_(loop), signals_(loop, {SIGCHLD}) {
-  // Whoever started us may have ignored it, and then the kernel keeps no exits (wait(2)).
+  // It may be ignored by inheritance; the kernel would discard the exits then (wait(2)).
   ::signal(SIGCHLD, SIG_DFL);
-  check(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become the subreaper of containers");
+  check(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl PR_SET_CHILD_SUBREAPER");
   tasks_.spawn(watch_signals(), "reaper");
 }
 
@@ -136,8 +135,9 @@ Child Reaper::take(pid_t pid) {
 }
 
 Child Reaper::adopt(pid_t pid) {
-  if (!ask(P_PID, pid, WNOWAIT).is_child || known_.count(pid) != 0)
-    throw Error::unknown("process " + std::to_string(pid) + " is not a new child of the shim");
+  if (!wait_nohang(P_PID, pid, WNOWAIT).is_child || known_.count(pid) != 0)
+    throw Error::unknown("process " + std::to_string(pid) +
+                         " is not a child of the shim, or is already known");
   Child child = take(pid);
   sweep();
   return child;
@@ -149,7 +149,7 @@ void Reaper::release(std::list<std::uint64_t>::iterator hold) {
   const bool oldest = hold == holds_.begin();
   holds_.erase(hold);
   if (!oldest) return;
-  is_older_ = {};  // with its memory
+  is_older_ = {};  // clear() would keep the buckets
   sweep();
 }
 
@@ -162,45 +162,46 @@ void Reaper::deliver(const Exit& exit) {
   child.exited.set();
 }
 
-// A zombie that is left alone would hide the others from a wait for any child, so all are asked one
-// by one.
+// waitid(P_ALL) may return an unknown zombie, which must stay, again and again; so known children
+// are polled one by one.
 void Reaper::sweep_under_hold() {
   std::vector<Exit> exits;
   for (const auto& [pid, state] : known_) {
-    Answer answer = ask(P_PID, pid, 0);
-    if (answer.exited) exits.push_back(answer.exit);
+    WaitResult waited = wait_nohang(P_PID, pid, 0);
+    if (waited.exited) exits.push_back(waited.exit);
   }
   for (const Exit& exit : exits) deliver(exit);
-  if (!ask(P_ALL, 0, WNOWAIT).exited) return;
+  if (!wait_nohang(P_ALL, 0, WNOWAIT).exited) return;
   try {
     reap_older_orphans();
-  } catch (const Error& error) {  // for want of memory, say: the next sweep is not far
-    log::debug("zombies stay for now", {{"error", error.what()}});
+  } catch (const Error& error) {  // out of memory, for example: the next sweep tries again
+    log::debug("failed to reap older orphans", {{"error", error.what()}});
   }
 }
 
-// Thousands may have to stay, and another one ends at any moment: only what is new is looked at.
+// There may be thousands that must stay, and each exit causes a sweep: a process's start time is
+// read once only.
 void Reaper::reap_older_orphans() {
   for (pid_t pid : own_children()) {
     if (known_.count(pid) != 0) continue;
     auto [entry, is_new] = is_older_.try_emplace(pid, false);
     if (is_new) entry->second = has_started_before(holds_.front(), pid);
-    if (entry->second && ask(P_PID, pid, 0).exited) is_older_.erase(entry);
+    if (entry->second && wait_nohang(P_PID, pid, 0).exited) is_older_.erase(entry);
   }
 }
 
 void Reaper::sweep() {
-  finish_starts();  // where nobody asks what became of one
+  free_finished_starts();
   if (!holds_.empty()) return sweep_under_hold();
   for (;;) {
-    Answer answer = ask(P_ALL, 0, 0);
-    if (!answer.exited) return;
-    deliver(answer.exit);
+    WaitResult waited = wait_nohang(P_ALL, 0, 0);
+    if (!waited.exited) return;
+    deliver(waited.exit);
   }
 }
 
 Task<> Reaper::watch_signals() {
-  sweep();  // children from before this moment
+  sweep();  // children that exited before SIGCHLD was blocked
   for (;;) {
     co_await signals_.next();
     sweep();

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one place that waits for children: programs that the shim starts, and the container processes
-// that the kernel hands to it, because it is their subreaper, once the runtime that made them has
-// ended.
+// The Reaper is the only caller of wait(2). It reaps the programs that the shim starts, and the
+// container processes: the shim is their subreaper, so the kernel reparents them to it when the
+// runtime exits.
 //
-// A container's pid is known only after the runtime has written it to a file and gone; by then the
-// process may be dead. Whoever is about to learn a pid takes a Hold first. While there is one, an
-// exit that belongs to no known child is left as a zombie, unless that child is older than the
-// Hold: the exit is not lost, and the kernel cannot give the pid to another process. adopt() makes
-// the pid known, and its exit is delivered, whether it lies ahead or behind. (Go's shim keeps a
-// cache of exits instead, from which it lost some and credited others wrongly: containerd issues
-// 8617, 9719, 10603, 12678.)
+// The shim learns a container's pid from the pid file, after the runtime has exited; by then the
+// process may have exited too. So the caller takes a Hold before it runs the runtime. While a Hold
+// exists, unknown children that exit stay zombies, unless they are older than the oldest Hold:
+// their exits are not lost, and the kernel cannot reuse their pids. adopt() makes the pid known and
+// delivers its exit, past or future. (The stock shim caches exits instead, and has lost some or
+// assigned them to the wrong process: containerd issues 8617, 9719, 10603, 12678.)
 //
-// For the same reason signals need no pidfd: a known child that has not been reaped keeps its pid,
-// only the Reaper reaps, and it marks the child in the same breath.
+// Signals need no pidfd: the pid of a child that has not been reaped is not reused, only the Reaper
+// reaps, and it marks the child as exited in the same step.
 #pragma once
 
 #include <sys/types.h>
@@ -34,20 +33,20 @@ namespace thinshim {
 // How a process ended.
 struct Exit {
   pid_t pid = 0;
-  // Its exit code, or 128 + the signal that killed it, as shells and containerd write it.
+  // The exit code, or 128 + the number of the signal that killed it, as in shells and containerd.
   int status = 0;
-  // Wall clock, when it was reaped.
+  // Wall clock time at which it was reaped.
   timespec at{};
 };
 
-// not_found "process already finished": what Go says of a signal for a process that has ended
-// (os.ErrProcessDone), and clients look for.
+// not_found "process already finished": Go's error for signalling a process that has exited
+// (os.ErrProcessDone). Clients match on it.
 Error already_finished();
 
 class Reaper;
 
-// A child whose exit matters to somebody. Dropping it loses interest, not the child: it is still
-// reaped.
+// A known child: its exit is delivered to this object. Destroying the object does not affect the
+// process, which is still reaped.
 class Child {
  public:
   Child(Child&&) noexcept;
@@ -56,18 +55,19 @@ class Child {
 
   pid_t pid() const;
   bool exited() const;
-  // co_await child.wait(), after which exit() is known.
+  // `co_await child.wait()` returns when it has exited.
   Event::Waiting wait();
-  // The same for a while: whether it has exited.
+  // The same with a timeout: true if it has exited.
   TimedWait wait(Duration limit);
+  // Valid once exited() is true.
   const Exit& exit() const;
-  // Throws Error where it was to be a program and could not be: its exit says nothing then. See
-  // StartedProgram::check().
+  // Throws Error if the child is a program that could not be run; its exit status means nothing
+  // then. See StartedProgram::check().
   void check_started() const;
-  // Sends a signal. Throws already_finished() where it has exited.
+  // kill(2). Throws already_finished() if it has exited.
   void signal(int number) const;
-  // Sends SIGKILL where it has not exited, and goes on where the kernel refuses that (a security
-  // module may): the log has the reason. For whoever must not stop half way.
+  // Sends SIGKILL if it has not exited. Logs an error instead of throwing (a security module may
+  // refuse the signal).
   void kill() const noexcept;
 
  private:
@@ -79,7 +79,7 @@ class Child {
 
 class Reaper {
  public:
-  // Makes this process a child subreaper and takes over SIGCHLD. One per process.
+  // Makes this process a child subreaper and blocks SIGCHLD. One per process. Throws Error.
   explicit Reaper(Loop& loop);
   ~Reaper();
   Reaper(const Reaper&) = delete;
@@ -87,14 +87,14 @@ class Reaper {
 
   Loop& loop() { return loop_; }
 
-  // Runs a program, without waiting until it runs. Throws Error where there is no child.
+  // Starts a program; does not wait for execve(2). Throws Error if clone(2) fails.
   Child start(const Command& command);
-  // `Mutex::Guard turn = co_await reaper.turn();` comes before start_in_turn(): one start in a
-  // round of the loop, in order. A start takes as long as a hundred other things: others have their
-  // turn between two.
+  // Limits starts to one per iteration of the loop, in order:
+  // `Mutex::Guard turn = co_await reaper.turn();`, then start_in_turn(). A start takes as long as a
+  // hundred other callbacks, which run between two starts.
   Mutex::Locking turn() { return turn_.lock(); }
   Child start_in_turn(const Command& command, Mutex::Guard turn);
-  // A child that was forked elsewhere in this process, just now.
+  // Makes a child known that the caller has just forked.
   Child take(pid_t pid);
 
   class Hold {
@@ -113,8 +113,8 @@ class Reaper {
     std::list<std::uint64_t>::iterator position_;
   };
   Hold hold();
-  // The child with this pid, which appeared under a Hold that is still there.
-  // Throws Error where no such child exists: the pid is another's, or was never ours.
+  // Makes a child known that was reparented to this process while the caller held a Hold, which
+  // still exists. Throws Error if the pid is not a child of this process, or is already known.
   Child adopt(pid_t pid);
 
  private:
@@ -130,9 +130,9 @@ class Reaper {
   Loop& loop_;
   Mutex turn_;
   Signals signals_;
-  std::list<std::uint64_t> holds_;  // when each began, in clock ticks since boot; oldest first
-  // Children that are not known, and whether they are older than the oldest Hold: what a sweep need
-  // not find out again. None that was reaped is among them: its pid may be another's.
+  std::list<std::uint64_t> holds_;  // their begins in clock ticks since boot; oldest first
+  // Caches, for unknown children, whether they are older than the oldest Hold. Entries of reaped
+  // children are removed: the kernel may reuse their pids.
   std::unordered_map<pid_t, bool> is_older_;
   std::unordered_map<pid_t, Child::State*> known_;
   TaskSet tasks_;

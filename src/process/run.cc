@@ -16,11 +16,10 @@
 namespace thinshim {
 namespace {
 
-constexpr std::size_t kKept = 64 << 10;
-// What a process that was killed is given to end.
-constexpr Duration kDying = std::chrono::seconds(2);
+constexpr std::size_t kMaxOutput = 64 << 10;  // bytes
+constexpr Duration kKillTimeout = std::chrono::seconds(2);
 
-// Reads what is there; false at the end of the file.
+// Reads all available bytes, and keeps the first kMaxOutput. False at end of file.
 bool collect(int fd, std::string& text) {
   char chunk[4096];
   for (;;) {
@@ -28,11 +27,12 @@ bool collect(int fd, std::string& text) {
     if (n == 0) return false;
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno == EAGAIN;
-    text.append(chunk, std::min(static_cast<std::size_t>(n), kKept - std::min(kKept, text.size())));
+    text.append(chunk, std::min(static_cast<std::size_t>(n),
+                                kMaxOutput - std::min(kMaxOutput, text.size())));
   }
 }
 
-// Keeps what comes from a pipe, as long as somebody waits for it.
+// Reads a pipe in the background.
 class Collector {
  public:
   Collector(Loop& loop, const Fd& pipe, std::string& text)
@@ -40,7 +40,7 @@ class Collector {
     set_nonblocking(fd_, true);
     collecting_.spawn(collect_to_end(), "collect a program's output");
   }
-  // Takes what is there.
+  // Reads what is left in the pipe, and stops.
   void finish() {
     collecting_.cancel();
     collect(fd_, text_);
@@ -56,54 +56,55 @@ class Collector {
   TaskSet collecting_;
 };
 
-// Waits for the end of a child, which comes by force once `stop` is set or nobody waits any more.
-class Leash {
+// Waits for a child to exit, and kills it when `stop` is set or the wait is cancelled.
+class ChildGuard {
  public:
-  Leash(Loop& loop, Child& child) : loop_(loop), child_(child) {}
-  ~Leash() { pull(); }
-  Leash(const Leash&) = delete;
-  Leash& operator=(const Leash&) = delete;
+  ChildGuard(Loop& loop, Child& child) : loop_(loop), child_(child) {}
+  ~ChildGuard() { kill(); }
+  ChildGuard(const ChildGuard&) = delete;
+  ChildGuard& operator=(const ChildGuard&) = delete;
 
-  // Throws Error where it does not end though it was killed: it waits in the kernel.
+  // Throws Error if the child does not exit after SIGKILL.
   Task<> wait(Event* stop) {
-    if (stop) pulling_.spawn(pull_once(*stop), "kill " + std::to_string(child_.pid()));
-    pulling_.spawn(see_end(), "wait for " + std::to_string(child_.pid()));
-    co_await over_.wait();
+    if (stop) tasks_.spawn(kill_on(*stop), "kill " + std::to_string(child_.pid()));
+    tasks_.spawn(wait_for_exit(), "wait for " + std::to_string(child_.pid()));
+    co_await done_.wait();
     if (!child_.exited())
-      throw Error::unknown("process " + std::to_string(child_.pid()) + " cannot be killed");
+      throw Error::unknown("process " + std::to_string(child_.pid()) +
+                           " did not exit after SIGKILL");
   }
 
  private:
-  Task<> see_end() {
+  Task<> wait_for_exit() {
     co_await child_.wait();
-    over_.set();
+    done_.set();
   }
-  Task<> pull_once(Event& stop) {
+  Task<> kill_on(Event& stop) {
     co_await stop.wait();
-    pull();
-    co_await sleep(loop_, kDying);
-    over_.set();
+    kill();
+    co_await sleep(loop_, kKillTimeout);
+    done_.set();
   }
-  void pull() {
+  void kill() {
     if (!child_.exited()) ::kill(child_.pid(), SIGKILL);
   }
   Loop& loop_;
   Child& child_;
-  Event over_;
-  TaskSet pulling_;
+  Event done_;
+  TaskSet tasks_;
 };
 
-// A failure crosses from the fork as its code, its errno and its text.
+// The fork sends its Error through a pipe: this header, then the text.
 struct FailureHeader {
   int code;
   int errnum;
 };
 
 [[noreturn]] void work_in_fork(int report, pid_t parent, const std::function<void()>& work) {
-  // `delete` would not see what is done after the shim's death.
+  // A mount made after the shim's death would be missed by the shim's `delete`.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
-  // A child that hangs must not keep the shim's sockets and fifos open.
+  // A hung child must not keep the shim's sockets and fifos open.
   if (report != 3) dup2(report, 3);
   close_from(4);
   for (int standard = 0; standard < 3; ++standard) close(standard);
@@ -123,7 +124,7 @@ struct FailureHeader {
                          error ? error->errnum() : 0};
     std::string message(reinterpret_cast<const char*>(&header), sizeof header);
     message += failure.what();
-    message.resize(std::min<std::size_t>(message.size(), 32 << 10));  // less than a pipe holds
+    message.resize(std::min<std::size_t>(message.size(), 32 << 10));  // fits into a pipe
     [[maybe_unused]] ssize_t n = ::write(3, message.data(), message.size());
   }
   _exit(1);
@@ -133,25 +134,26 @@ struct FailureHeader {
 
 Task<Output> run(Reaper& reaper, Command command, Event* stop, Stderr where) {
   Pipe pipe = make_pipe();
-  Pipe complaints = where == Stderr::apart ? make_pipe() : Pipe();
+  Pipe stderr_pipe = where == Stderr::separate ? make_pipe() : Pipe();
   if (command.fds.size() < 3) command.fds.resize(3, -1);
   if (command.fds[1] < 0) command.fds[1] = pipe.write.get();
   if (command.fds[2] < 0)
-    command.fds[2] = complaints.write ? complaints.write.get() : pipe.write.get();
+    command.fds[2] = stderr_pipe.write ? stderr_pipe.write.get() : pipe.write.get();
   Mutex::Guard turn = co_await reaper.turn();
   Child child = reaper.start_in_turn(command, std::move(turn));
   pipe.write.reset();
-  complaints.write.reset();
+  stderr_pipe.write.reset();
 
   Output output;
-  Collector text(reaper.loop(), pipe.read, output.text);
-  std::optional<Collector> rest;
-  if (complaints.read) rest.emplace(reaper.loop(), complaints.read, output.complaints);
-  Leash leash(reaper.loop(), child);
-  Task<> ending = leash.wait(stop);
-  co_await std::move(ending);
-  text.finish();
-  if (rest) rest->finish();
+  Collector stdout_collector(reaper.loop(), pipe.read, output.text);
+  std::optional<Collector> stderr_collector;
+  if (stderr_pipe.read)
+    stderr_collector.emplace(reaper.loop(), stderr_pipe.read, output.stderr_text);
+  ChildGuard guard(reaper.loop(), child);
+  Task<> waiting = guard.wait(stop);
+  co_await std::move(waiting);
+  stdout_collector.finish();
+  if (stderr_collector) stderr_collector->finish();
   child.check_started();
   output.exit = child.exit();
   co_return output;
@@ -159,22 +161,22 @@ Task<Output> run(Reaper& reaper, Command command, Event* stop, Stderr where) {
 
 Task<> run_forked(Reaper& reaper, std::string what, std::function<void()> work, Event* stop) {
   Pipe pipe = make_pipe(0, what.c_str());
-  // Not fork(): what libuv has registered with pthread_atfork() makes a pipe, which the child has
-  // no use for, and aborts where it cannot.
+  // Not fork(): libuv's pthread_atfork(3) handler makes a pipe, which the child does not need, and
+  // calls abort(3) if that fails.
   const pid_t self = getpid();
   pid_t pid = check(_Fork(), what.c_str());
   if (pid == 0) work_in_fork(pipe.write.get(), self, work);
   Child child = reaper.take(pid);
   pipe.write.reset();
-  Leash leash(reaper.loop(), child);
-  Task<> ending = leash.wait(stop);
-  co_await std::move(ending);
+  ChildGuard guard(reaper.loop(), child);
+  Task<> waiting = guard.wait(stop);
+  co_await std::move(waiting);
   std::string message;
   set_nonblocking(pipe.read.get(), true);
   collect(pipe.read.get(), message);
   if (child.exit().status == 0) co_return;
   if (message.size() < sizeof(FailureHeader))
-    throw Error::unknown(what + ": the helper process ended with status " +
+    throw Error::unknown(what + ": the helper process exited with status " +
                          std::to_string(child.exit().status));
   FailureHeader header;
   std::memcpy(&header, message.data(), sizeof header);

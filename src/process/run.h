@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two ways to have something done by a child and to wait for it: a program whose output is kept,
-// and a function that may block (mount, umount, removing trees), run in a fork so that it hangs
-// nobody but itself.
+// Runs work in a child and waits for it: run() a program, whose output it collects, and
+// run_forked() a function that may block (mount, umount, removing trees), so that it does not block
+// the shim.
 #pragma once
 
 #include <functional>
@@ -12,31 +12,32 @@
 
 namespace thinshim {
 
-// Where it goes: one who reads an answer wants no complaints in it.
-enum class Stderr { with_stdout, apart };
+// Whether stderr is collected with stdout, or separately (for a program whose stdout is parsed).
+enum class Stderr { with_stdout, separate };
 
 struct Output {
   Exit exit;
-  // The first 64 KiB of what the program wrote to stdout and stderr, or to stdout alone.
+  // The first 64 KiB of stdout and stderr, or of stdout alone if stderr is separate.
   std::string text;
-  std::string complaints = {};  // to stderr alone, likewise
+  // The first 64 KiB of stderr if it is separate.
+  std::string stderr_text = {};
 };
 
-// Runs `command` with stdout and stderr (descriptors 1 and 2 of `command.fds`, where these are -1
-// or missing) collected. Reads until the program exits, never until its descendants close the pipe:
-// runc leaves a container behind, and that it writes more than a pipe holds must not stop it
-// (containerd issue 4434). Throws Error where the program cannot be started; how it ends is the
-// caller's business.
+// Runs `command` and collects its stdout and stderr (descriptors 1 and 2, if `command.fds` has -1
+// for them or does not list them). Reads until the program exits, not until the pipe is closed: the
+// container that runc leaves behind may hold it open. Output above 64 KiB is read and dropped, so
+// that the program does not block (containerd issue 4434). Throws Error if the program cannot be
+// started; the caller checks its exit status.
 //
-// Once `stop`, where there is one, is set, the program is killed, or what was to become it; its end
-// is waited for, but no longer than two seconds, for the kernel may not let it go: then Error is
-// thrown, and who reaps it is nobody's concern. Cancelling the task kills it too.
+// When `stop` is set, the child is killed. If it does not exit within two seconds (it hangs in the
+// kernel), the call throws Error "process PID did not exit after SIGKILL"; the Reaper reaps it
+// later. Cancelling the task kills it too.
 Task<Output> run(Reaper& reaper, Command command, Event* stop = nullptr,
                  Stderr where = Stderr::with_stdout);
 
-// Runs `work` in a fork of this process with all descriptors closed, and throws the Error that it
-// threw. Throws Error where there is no fork or it dies otherwise, and says by `what` what it was
-// for. `work` must not touch the loop. `stop` and cancelling are as with run().
+// Runs `work` in a fork of this process, which has closed all descriptors, and rethrows its Error.
+// Throws Error "WHAT: reason" if fork(2) fails or the fork is killed. `work` must not use the loop.
+// `stop` and cancellation are as for run().
 Task<> run_forked(Reaper& reaper, std::string what, std::function<void()> work,
                   Event* stop = nullptr);
 

@@ -186,16 +186,16 @@ Probe probe_socket(const std::string& path) {
     if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
       return {Liveness::unknown, 0, failure_to("get the pid of the listener on " + path)};
     if (peer.pid <= 0) return {Liveness::alive};  // in a pid namespace that is not visible here
-    switch (fate_of(peer.pid)) {
-      case Fate::lives:
+    switch (process_state(peer.pid)) {
+      case ProcessState::alive:
         return {Liveness::alive, peer.pid};
-      case Fate::ending:
+      case ProcessState::exiting:
         return {Liveness::dead, peer.pid};
-      case Fate::unknown:
+      case ProcessState::unknown:
         return {Liveness::unknown, peer.pid,
                 Error::unknown("cannot examine process " + std::to_string(peer.pid) +
                                ", which listens on " + path)};
-      case Fate::gone:
+      case ProcessState::exited:
         if (pause > 100000) return {Liveness::alive, peer.pid};
     }
     ::usleep(pause);

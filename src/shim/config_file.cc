@@ -44,8 +44,8 @@ Task<Config> load_config_in_fork(Reaper& reaper, std::string path, Event* stop, 
   Event over, timed_out;
   TaskSet limits;
   limits.spawn(set_later(reaper.loop(), limit, timed_out), "time out reading a config file");
-  limits.spawn(set_with(timed_out, over), "stop reading a config file");
-  if (stop) limits.spawn(set_with(*stop, over), "cancel reading a config file");
+  limits.spawn(propagate(timed_out, over), "stop reading a config file");
+  if (stop) limits.spawn(propagate(*stop, over), "cancel reading a config file");
   const std::string what = "config file " + quoted(path);
   std::exception_ptr failure;
   try {

@@ -95,7 +95,7 @@ void check_texts(const RuncOptions& options) {
   for (const std::string* text :
        {&options.shim_cgroup(), &options.binary_name(), &options.root(), &options.criu_path(),
         &options.criu_image_path(), &options.criu_work_path()}) {
-    check_whole(*text, "options");
+    check_no_nul(*text, "options");
   }
   if (!options.root().starts_with('/'))
     throw Error::invalid_argument("options: Root " + quoted(options.root()) +

@@ -51,7 +51,7 @@ bool is_creating(pid_t pid, const std::string& bundle, const std::string& root) 
   if (leads_to(directory, bundle)) return true;
   if (directory_of_process(pid, "root") == "/" && leads_to(directory, root)) return true;
   // Last, because it waits for the lock of the process's memory map.
-  const std::string words = '\0' + read_of_process(pid, "cmdline").value_or("");
+  const std::string words = '\0' + read_proc_file(pid, "cmdline").value_or("");
   return words.find('\0' + bundle + '\0') != std::string::npos;
 }
 
@@ -60,8 +60,8 @@ bool is_creating(pid_t pid, const std::string& bundle, const std::string& root) 
 // (PR_SET_PDEATHSIG). A process that cannot be examined counts as dying.
 bool is_dying(pid_t pid) try {
   for (pid_t one : {parent_of(pid), pid}) {
-    const Fate fate = fate_of(one);
-    if (fate == Fate::ending || fate == Fate::unknown) return true;
+    const ProcessState state = process_state(one);
+    if (state == ProcessState::exiting || state == ProcessState::unknown) return true;
   }
   return false;
 } catch (const Error&) {
@@ -102,11 +102,13 @@ pid_t find_process(const std::string& address, const std::string& bundles, Predi
 // of a killed server that hangs in execve(2) has the same command line, but another name (comm).
 // Throws Error if that cannot be found out.
 bool is_living_server(pid_t pid) {
-  const Fate fate = fate_of(pid);
-  if (fate == Fate::unknown) throw Error::unknown("cannot examine process " + std::to_string(pid));
-  if (fate != Fate::lives || read_of_process(pid, "comm") == kLaunchName + std::string("\n"))
+  const ProcessState state = process_state(pid);
+  if (state == ProcessState::unknown)
+    throw Error::unknown("cannot examine process " + std::to_string(pid));
+  if (state != ProcessState::alive ||
+      read_proc_file(pid, "comm") == kLaunchName + std::string("\n"))
     return false;
-  return version_in(read_of_process(pid, "cmdline").value_or("")).has_value();
+  return version_in(read_proc_file(pid, "cmdline").value_or("")).has_value();
 }
 
 // Whether the process holds a socket that listens on this path. Throws Error.

@@ -188,7 +188,7 @@ StartRequest parse_start_request(const std::string& input, const Arguments& argu
     request.options = options_among(params);
     for (const std::string* path :
          {&request.grpc_address, &request.ttrpc_address, &request.socket_directory})
-      check_whole(*path, "stdin");
+      check_no_nul(*path, "stdin");
     return request;
   }
   const bool parses = request.options.ParseFromString(input);

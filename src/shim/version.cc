@@ -22,7 +22,7 @@ std::optional<int> version_in(std::string_view command_line) {
 
 std::optional<int> version_of_shim(int pid) {
   if (pid == 0) return std::nullopt;
-  const std::optional<int> told = version_in(read_of_process(pid, "cmdline").value_or(""));
+  const std::optional<int> told = version_in(read_proc_file(pid, "cmdline").value_or(""));
   return told ? told : recorded_version("/proc/" + std::to_string(pid) + "/cwd");
 }
 

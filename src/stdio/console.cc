@@ -23,12 +23,12 @@ Fd listen_at(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
-    throw Error::unknown(path + ": too long for a socket");
+    throw Error::unknown("bind " + path + ": path longer than 107 bytes");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  ::unlink(path.c_str());  // a shim that was killed may have left one
+  ::unlink(path.c_str());  // left by a shim that was killed
   if (::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
     throw_errno("bind " + path);
-  // Nobody can connect before listen(), so nobody sees the mode that bind() gave.
+  // Before listen(2), so that no process can connect with the mode that bind(2) has set.
   if (::chmod(path.c_str(), 0600) < 0) throw_errno("chmod " + path);
   if (::listen(listener.get(), 1) < 0) throw_errno("listen " + path);
   return listener;
@@ -48,7 +48,7 @@ ConsoleSocket::ConsoleSocket(Loop& loop, const std::string& bundle) : loop_(loop
     }
     listener_ = listen_at(path_);
   } catch (const Error& error) {
-    ::unlink(path_.c_str());  // which no destructor will do
+    ::unlink(path_.c_str());  // the destructor will not run
     throw error.in("failed to create OCI runtime console socket");
   }
 }
@@ -57,7 +57,9 @@ ConsoleSocket::~ConsoleSocket() { ::unlink(path_.c_str()); }
 
 Task<Fd> ConsoleSocket::receive(Duration limit) {
   std::optional<Fd> master = co_await within(loop_, limit, accept_and_receive());
-  if (!master) throw Error::unknown("failed to retrieve console master: the runtime sent none");
+  if (!master)
+    throw Error::unknown("failed to retrieve console master: timed out after " +
+                         duration_text(limit));
   co_return std::move(*master);
 }
 
@@ -88,7 +90,7 @@ void resize_terminal(int master, unsigned width, unsigned height) {
 
 Fd open_terminal_peer(int master) {
   return Fd(check(::ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC),
-                  "open the terminal's far side (TIOCGPTPEER, Linux 4.13)"));
+                  "ioctl TIOCGPTPEER (needs Linux 4.13)"));
 }
 
 std::string end_of_input(int master) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Terminals of containers. The runtime makes the pseudo terminal inside the container and sends its
-// master side over a unix socket that we listen on (runc docs/terminals.md, "detached new
+// master over a unix socket on which the shim listens (runc docs/terminals.md, "detached new
 // terminal").
 #pragma once
 
@@ -11,10 +11,9 @@
 
 namespace thinshim {
 
-// The socket on which the runtime hands the terminal over. It lies in the bundle, which nobody but
-// its owner may enter. Where its path is longer than the 107 bytes of a socket address, as the
-// paths of pods are, it is reached through /proc/PID/fd, into which not every runtime may look
-// (oci/call_file.h).
+// The socket over which the runtime sends the terminal. It is in the bundle, which only its owner
+// can enter. If its path is longer than the 107 bytes of a socket address, as it is for pods,
+// path() leads through /proc/PID/fd, which some runtimes may not access (oci/call_file.h).
 class ConsoleSocket {
  public:
   // Throws Error "failed to create OCI runtime console socket: ...".
@@ -25,14 +24,14 @@ class ConsoleSocket {
 
   // For the runtime's --console-socket.
   const std::string& path() const { return path_; }
-  // The terminal's master side. Throws Error where none arrives in `limit`.
+  // Receives the terminal's master. Throws Error after `limit`, or if the peer sends no descriptor.
   Task<Fd> receive(Duration limit);
 
  private:
   Task<Fd> accept_and_receive();
 
   Loop& loop_;
-  Fd directory_;  // where the path leads through it
+  Fd directory_;  // the bundle, if path_ leads through /proc/PID/fd
   std::string path_;
   Fd listener_;
 };
@@ -40,13 +39,14 @@ class ConsoleSocket {
 // Window size in characters. Throws Error.
 void resize_terminal(int master, unsigned width, unsigned height);
 
-// Another descriptor of the terminal's far side. As long as it is open, reading the master never
-// meets EIO only because the process has closed its own (systemd does, to open its console anew).
+// Opens the terminal's slave (TIOCGPTPEER). While it is open, read(2) of the master does not fail
+// with EIO when the process closes its own descriptors (systemd does, to reopen its console).
+// Throws Error.
 Fd open_terminal_peer(int master);
 
-// The bytes that end the input of whoever reads the terminal: its end-of-file character, once to
-// hand over an unfinished line and once more for the end itself (termios(3), VEOF). None in raw
-// mode, where no byte means that.
+// The bytes that signal end of file to the reader of the terminal: the end-of-file character (VEOF,
+// termios(3)) twice, once to flush an unfinished line and once for the end. Empty in raw mode,
+// which has no such character.
 std::string end_of_input(int master);
 
 }  // namespace thinshim

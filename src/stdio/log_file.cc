@@ -28,19 +28,20 @@ bool report(const void* data, std::size_t size) {
 class LogFile {
  public:
   explicit LogFile(const std::string& path);
-  void append_to_end();
+  // Returns when both streams are at end of file.
+  void copy_streams();
 
  private:
   struct Stream {
-    int fd;  // -1 after its end
+    int fd;  // -1 after end of file
     LogFileReport report;
   };
-  void take_from(Stream& stream);
+  void copy_from(Stream& stream);
   int append(std::string_view& rest);
 
   Fd file_;
   bool is_regular_ = false;
-  bool reader_gone_ = false;
+  bool is_broken_ = false;  // a fifo without a reader
   Stream streams_[2] = {{3, {3}}, {4, {4}}};
 };
 
@@ -48,42 +49,43 @@ LogFile::LogFile(const std::string& path) {
   make_directories(directory_of(path), 0755);
   file_ = open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644);
   struct stat status{};
-  check(::fstat(file_.get(), &status), "stat a log file");
+  check(::fstat(file_.get(), &status), "fstat");
   is_regular_ = S_ISREG(status.st_mode);
-  // For others: a disk that gets this process stuck gives the output its time, when it lets go.
+  // The shim sends SIGTERM to loggers that do not exit. If the disk hangs, the output must still be
+  // written when it recovers.
   if (is_regular_) ::signal(SIGTERM, SIG_IGN);
 }
 
-void LogFile::append_to_end() {
+void LogFile::copy_streams() {
   while (streams_[0].fd >= 0 || streams_[1].fd >= 0) {
     pollfd ready[] = {{streams_[0].fd, POLLIN, 0}, {streams_[1].fd, POLLIN, 0}};
-    if (::poll(ready, 2, -1) < 0 && errno != EINTR) throw_errno("wait for output");
+    if (::poll(ready, 2, -1) < 0 && errno != EINTR) throw_errno("poll");
     for (int i : {0, 1})
-      if (ready[i].revents != 0) take_from(streams_[i]);
+      if (ready[i].revents != 0) copy_from(streams_[i]);
   }
 }
 
-void LogFile::take_from(Stream& stream) {
+void LogFile::copy_from(Stream& stream) {
   static char chunk[kLogFileChunk];
-  LogFileReport& told = stream.report;
+  LogFileReport& current = stream.report;
   ssize_t n = ::read(stream.fd, chunk, sizeof chunk);
   if (n < 0 && errno == EINTR) return;
   if (n <= 0) {
-    told.errnum = 0;
-    if (told.lost > 0) report(&told, sizeof told);
+    current.errnum = 0;
+    if (current.lost > 0) report(&current, sizeof current);
     stream.fd = -1;
     return;
   }
   std::string_view rest(chunk, static_cast<std::size_t>(n));
-  const int errnum = reader_gone_ ? EPIPE : append(rest);
+  const int errnum = is_broken_ ? EPIPE : append(rest);
   if (errnum == 0) return;
-  told.errnum = errnum;
-  if (told.lost == 0) report(&told, sizeof told);
-  told.lost += rest.size();
-  reader_gone_ = errnum == EPIPE;
+  current.errnum = errnum;
+  if (current.lost == 0) report(&current, sizeof current);
+  current.lost += rest.size();
+  is_broken_ = errnum == EPIPE;
 }
 
-// Leaves in `rest` what was not written, and returns why.
+// Removes what was written from `rest`. Returns the errno, 0 if all was written.
 int LogFile::append(std::string_view& rest) {
   while (!rest.empty()) {
     ssize_t n = ::write(file_.get(), rest.data(), rest.size());
@@ -103,7 +105,7 @@ int LogFile::append(std::string_view& rest) {
 
 Command log_file_command(const std::string& path) {
   Command command;
-  command.program = "/proc/self/exe";  // also where a newer binary has taken its place
+  command.program = "/proc/self/exe";  // the same version, even if the binary was replaced
   command.name = kLogFileProgram;
   command.arguments = {path};
   return command;
@@ -113,18 +115,18 @@ bool is_log_file(int count, char** words) {
   return count == 2 && words[0] == std::string_view(kLogFileProgram);
 }
 
-int keep_log_file(const std::string& path) {
+int run_log_file(const std::string& path) {
   ::signal(SIGPIPE, SIG_IGN);
   ::prctl(PR_SET_NAME, kLogFileProgram);
   bool ready = false;
   try {
     LogFile file(path);
-    ready = report("", 1);  // or else nobody waits
-    if (ready) file.append_to_end();
+    ready = report("", 1);  // fails if the shim has closed the pipe
+    if (ready) file.copy_streams();
     return ready ? 0 : 1;
   } catch (const std::exception& failure) {
-    const std::string_view why = failure.what();
-    if (!ready) report(why.data(), why.size());
+    const std::string_view text = failure.what();
+    if (!ready) report(text.data(), text.size());
   }
   return 1;
 }

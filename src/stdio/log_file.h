@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files that output is appended to (file://PATH), each by a process of its own.
+// The log file process: appends output to one file (file://PATH).
 //
-// A file system may hang, frozen or because its server is away, and one on a slow disk lets its
-// writers wait (balance_dirty_pages). Nobody can wait for a file beside other work: epoll refuses
-// it, and O_NONBLOCK means nothing to it. So nothing but this process touches the file: the shim
-// answers, and the rest of its pod runs, while the output waits, or the process that writes it.
-// A thread would not do: one that sleeps in the kernel where nobody can wake it makes its whole
-// process unkillable, which keeps its sockets.
+// A file system may hang (frozen, or its server is down), and a slow disk blocks its writers
+// (balance_dirty_pages). The event loop cannot wait for a file: epoll refuses regular files, and
+// they ignore O_NONBLOCK. So only this process accesses the file; if it blocks, the shim still
+// answers and the rest of the pod runs. A thread would not do: a thread in uninterruptible sleep
+// makes the whole process unkillable, and keeps its sockets open.
 //
-// The process is the shim's own binary under the name kLogFileProgram, and a logger as any other
-// (stdio/logger.h): what comes on descriptors 3 and 4 goes into the file, until both have ended.
-// The shim may be dead by then.
+// The process runs the shim's own binary under the name kLogFileProgram. It is a logger like any
+// other (stdio/logger.h): it copies descriptors 3 and 4 to the file until both are at end of file,
+// even after the shim's death.
 //
-// Descriptor 5 is where it reports. At first, once: a zero byte, when the file is open; or why it
-// is not, as text, and then it ends. After that, LogFileReports: a few, which a pipe holds though
-// nobody reads them.
+// Descriptor 5 is for its reports. First either a zero byte, when the file is open, or the error as
+// text, after which the process exits. Then LogFileReports, so few that the pipe can hold them even
+// if the shim does not read them.
 //
-// A file that cannot be written (a full disk) costs output: what comes is dropped, and what comes
-// next tried again, for disks are cleaned up. A fifo whose reader has gone is not tried again.
+// If a write fails (disk full), the data is dropped; the next data is tried again. A fifo without
+// a reader (EPIPE) is not tried again.
 #pragma once
 
 #include <cstdint>
@@ -27,20 +26,21 @@
 
 namespace thinshim {
 
-// What `ps` shows, before the path. No shim's name: who looks for shims does not mean this.
+// The name that `ps` shows, before the path. Not that of a shim, so that a search for shims does
+// not find this process.
 inline constexpr const char* kLogFileProgram = "thinshim-log";
 
 struct LogFileReport {
-  int stream = 0;          // the descriptor that it came from: 3 or 4
-  int errnum = 0;          // why output is dropped from now on; 0 at the end of the stream
-  std::uint64_t lost = 0;  // bytes, at the end of the stream
+  int stream = 0;          // the descriptor of the output: 3 or 4
+  int errnum = 0;          // of the write that failed; 0 at the end of the stream
+  std::uint64_t lost = 0;  // bytes dropped, at the end of the stream
 };
 
-// Without its descriptors.
+// The command that starts the process, without `fds`.
 Command log_file_command(const std::string& path);
 
-// For main(): whether this process was started by such a command, and then all that it does.
+// For main(): whether this process is a log file process, and its work; returns the exit code.
 bool is_log_file(int count, char** words);
-int keep_log_file(const std::string& path);
+int run_log_file(const std::string& path);
 
 }  // namespace thinshim

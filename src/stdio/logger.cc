@@ -19,14 +19,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long an exit may take to arrive behind the end of the process's descriptors.
+// The kernel closes a process's descriptors before it reports the exit: how much later at most.
 constexpr Duration kExitLimit = 1s;
-constexpr const char* kStartFailed = "failed to start the logger";
-// What a logger gets that does not end by itself.
 constexpr struct {
   int number;
   const char* name;
-} kLastSignals[] = {{SIGTERM, "SIGTERM"}, {SIGKILL, "SIGKILL"}};
+} kTerminationSignals[] = {{SIGTERM, "SIGTERM"}, {SIGKILL, "SIGKILL"}};
 
 std::vector<std::string> arguments_of(const StreamUri& uri) {
   std::vector<std::string> keys, arguments;
@@ -41,8 +39,12 @@ std::vector<std::string> arguments_of(const StreamUri& uri) {
 
 bool is_file(const StreamUri& uri) { return uri.scheme == "file"; }
 
-// Reads into `answer` what comes on descriptor 5: a byte, or nothing before the end; a whole text
-// where a file has one to tell.
+const char* start_failed(const StreamUri& uri) {
+  return is_file(uri) ? "failed to start thinshim-log" : "failed to start binary process";
+}
+
+// Reads the answer on descriptor 5: one byte or end of file; with `text`, an error text or a zero
+// byte.
 Task<> read_answer(Watch& watch, int fd, bool text, std::string& answer, Event& answered) {
   for (;;) {
     char byte = 0;
@@ -58,12 +60,12 @@ Task<> read_answer(Watch& watch, int fd, bool text, std::string& answer, Event& 
   answered.set();
 }
 
-bool says_ready(const StreamUri& uri, const std::string& answer) {
+bool is_ready(const StreamUri& uri, const std::string& answer) {
   if (is_file(uri)) return answer == std::string(1, '\0');
   return uri.scheme == "binary" || !answer.empty();
 }
 
-// A logger is seen to its end also where the kernel refuses a signal (a security module may).
+// Does not throw: the termination goes on if the kernel refuses a signal (a security module may).
 void send(const Child& child, int signal) {
   try {
     if (!child.exited()) child.signal(signal);
@@ -74,37 +76,38 @@ void send(const Child& child, int signal) {
 
 }  // namespace
 
-bool names_logger(const StreamUri& uri) {
+bool is_binary_logger(const StreamUri& uri) {
   return uri.scheme == "binary" || uri.scheme == "binary-v2";
 }
 
 struct Logger::State {
-  State(Child process_of_it, const Loggers::Start& start)
-      : child(std::move(process_of_it)),
+  State(Child started, const Loggers::Start& start)
+      : child(std::move(started)),
         path(start.uri.path),
         process(start.process),
         is_file(thinshim::is_file(start.uri)) {}
-  bool pass_on_reports() const;
+  // Logs the reports in the pipe. False at end of file.
+  bool log_reports() const;
 
   Child child;
   std::string path;
   std::string process;
   bool is_file;
-  Fd reports;  // of a file
+  Fd reports;  // of a log file process
   bool ready = false;
-  bool output_over = false;
-  Event ended;
+  bool output_ended = false;
+  Event exited;
 };
 
 Logger::Logger(Loggers& owner, std::shared_ptr<State> state)
     : owner_(&owner), state_(std::move(state)) {}
 
-void Logger::output_is_over() {
-  if (!state_ || std::exchange(state_->output_over, true)) return;
-  owner_->finishing_.spawn(owner_->see_to_end(state_), "end the logger " + state_->path);
+void Logger::end_output() {
+  if (!state_ || std::exchange(state_->output_ended, true)) return;
+  owner_->finishing_.spawn(owner_->terminate(state_), "terminate the logger " + state_->path);
 }
 
-Task<> Logger::ended() { co_await state_->ended.wait(); }
+Task<> Logger::wait_exit() { co_await state_->exited.wait(); }
 
 Loggers::Loggers(Reaper& reaper, std::string containerd_namespace)
     : Loggers(reaper, std::move(containerd_namespace), Limits()) {}
@@ -128,12 +131,12 @@ Logger Loggers::launch(const Start& start, Fd ready) {
     watching_.spawn(watch(logger.state_), "watch the logger " + start.uri.path);
     return logger;
   } catch (const Error& error) {
-    throw error.in(kStartFailed);
+    throw error.in(start_failed(start.uri));
   }
 }
 
 Task<Logger> Loggers::start(Start start, Event* stop) {
-  Pipe ready = make_pipe(0, "failed to start the logger: make pipe");
+  Pipe ready = make_pipe(0, "failed to start the logger: pipe2");
   set_nonblocking(ready.read.get(), true);
   std::optional<Watch> watch;
   watch.emplace(reaper_.loop(), ready.read.get());
@@ -144,7 +147,7 @@ Task<Logger> Loggers::start(Start start, Event* stop) {
   TaskSet settling;
   settling.spawn(read_answer(*watch, ready.read.get(), state.is_file, answer, settled),
                  "wait for the logger " + state.path);
-  if (stop) settling.spawn(set_with(*stop, settled), "stop the logger " + state.path);
+  if (stop) settling.spawn(propagate(*stop, settled), "stop the logger " + state.path);
   const bool in_time = co_await TimedWait(reaper_.loop(), settled, limits_.ready);
   settling.cancel();
   watch.reset();
@@ -153,46 +156,47 @@ Task<Logger> Loggers::start(Start start, Event* stop) {
   try {
     state.child.check_started();
   } catch (const Error& error) {
-    throw error.in(kStartFailed);
+    throw error.in(start_failed(start.uri));
   }
-  if (answered && says_ready(start.uri, answer)) {
+  if (answered && is_ready(start.uri, answer)) {
     state.ready = true;
     if (state.is_file) {
       state.reports = std::move(ready.read);
-      watching_.spawn(hear_reports(logger.state_), "hear of the file " + state.path);
+      watching_.spawn(read_reports(logger.state_), "read the reports of " + state.path);
     }
     co_return logger;
   }
   if (answered && state.is_file && !answer.empty()) throw Error::unknown(answer);
-  // Its descriptors are closed; why, its exit tells.
-  if (answered) co_await TimedWait(reaper_.loop(), state.ended, kExitLimit);
-  std::string reason = answered ? "closed its descriptor 5" : "took too long";
+  // Descriptor 5 is closed, probably because the process exits.
+  if (answered) co_await TimedWait(reaper_.loop(), state.exited, kExitLimit);
+  const std::string subject = state.is_file ? "thinshim-log " : "it ";
+  std::string reason = answered ? subject + "closed descriptor 5 without writing to it"
+                                : "timed out after " + duration_text(limits_.ready);
   if (state.child.exited())
-    reason = "ended with status " + std::to_string(state.child.exit().status);
-  if (stopped) reason = "was given up";
+    reason = subject + "exited with status " + std::to_string(state.child.exit().status);
+  if (stopped) reason = "cancelled";
   send(state.child, SIGKILL);
-  throw Error::unknown((state.is_file ? "open " + state.path + ": it "
-                                      : "the logger " + state.path + " did not call ready: it ") +
+  throw Error::unknown((state.is_file ? "open " + state.path + ": "
+                                      : "the logger " + state.path + " did not call ready: ") +
                        reason);
 }
 
 Task<> Loggers::watch(std::shared_ptr<Logger::State> logger) {
   co_await logger->child.wait();
   const std::string status = std::to_string(logger->child.exit().status);
-  if (logger->ready && !logger->output_over)
-    log::warning("a logger ended before the output",
+  if (logger->ready && !logger->output_ended)
+    log::warning("logger exited before the end of the output",
                  {{"logger", logger->path}, {"process", logger->process}, {"status", status}});
-  if (logger->reports) logger->pass_on_reports();
-  logger->ended.set();
+  if (logger->reports) logger->log_reports();
+  logger->exited.set();
 }
 
-Task<> Loggers::hear_reports(std::shared_ptr<Logger::State> logger) {
+Task<> Loggers::read_reports(std::shared_ptr<Logger::State> logger) {
   Watch reports(reaper_.loop(), logger->reports.get());
-  while (logger->pass_on_reports()) co_await reports.readable();
+  while (logger->log_reports()) co_await reports.readable();
 }
 
-// False at the end.
-bool Logger::State::pass_on_reports() const {
+bool Logger::State::log_reports() const {
   for (;;) {
     LogFileReport report;
     ssize_t n = ::read(reports.get(), &report, sizeof report);
@@ -208,19 +212,22 @@ bool Logger::State::pass_on_reports() const {
   }
 }
 
-Task<> Loggers::see_to_end(std::shared_ptr<Logger::State> logger) {
+Task<> Loggers::terminate(std::shared_ptr<Logger::State> logger) {
   Duration limit = limits_.flush;
-  for (const auto& signal : kLastSignals) {
+  const char* sent = "";
+  for (const auto& signal : kTerminationSignals) {
     if (signal.number == SIGKILL && logger->is_file && logger->ready) break;
-    bool ended = co_await TimedWait(reaper_.loop(), logger->ended, limit);
-    if (ended) co_return;
-    log::warning("a logger goes on after the end of the output",
+    bool exited = co_await TimedWait(reaper_.loop(), logger->exited, limit);
+    if (exited) co_return;
+    log::warning("logger did not exit after the end of the output",
                  {{"logger", logger->path}, {"process", logger->process}, {"sent", signal.name}});
     send(logger->child, signal.number);
+    sent = signal.name;
     limit = limits_.killed;
   }
-  bool ended = co_await TimedWait(reaper_.loop(), logger->ended, limit);
-  if (!ended) log::error("a logger does not end", {{"logger", logger->path}});
+  bool exited = co_await TimedWait(reaper_.loop(), logger->exited, limit);
+  if (!exited)
+    log::error(std::string("logger did not exit after ") + sent, {{"logger", logger->path}});
 }
 
 }  // namespace thinshim

@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loggers: programs that a process's output is given to, and which keep it. There are two kinds:
-// programs of the client's choice (binary:///PATH?key=value&..., containerd's docs/runtime-v2.md,
-// "Logging"), and the shim's own process that appends to one file (file:///PATH,
-// stdio/log_file.h).
+// Loggers: programs that store a process's output. There are two kinds: programs that the client
+// names (binary:///PATH?key=value&..., containerd's docs/runtime-v2.md, "Logging"), and the shim's
+// own process that appends to one file (file:///PATH, stdio/log_file.h).
 //
-// A program of the client's gets, as from the stock shim (process/io.go and io_util.go of
-// containerd's shim):
-//   arguments    key, value, key, value of the URI's query, a key's first value only; in the order
-//                written, which the stock shim does not keep
-//   environment  CONTAINER_ID, the exec's id for an exec; CONTAINER_NAMESPACE; nothing else
-//   descriptors  0, 1, 2: /dev/null; 3: stdout; 4: stderr, at its end at once with a terminal;
-//                5: to be closed when it is ready, after a byte was written (binary-v2) or with
-//                none
+// The interface of the former is that of the stock shim (process/io.go and io_util.go):
+//   arguments    key, value, key, value, ... of the URI's query; only the first value of a key; in
+//                the order of the URI (the stock shim's order is random)
+//   environment  CONTAINER_ID (the exec's id for an exec), CONTAINER_NAMESPACE; nothing else
+//   descriptors  0, 1, 2: /dev/null; 3: stdout; 4: stderr, which is at end of file with a terminal;
+//                5: the logger closes it when it is ready; binary-v2: after it has written a byte
 //
-// The process's own pipes end at the shim, which passes the bytes on by splice; the stock shim
-// gives the program the very pipes that the process writes to. That would save the splice, but
-// whoever holds a pipe's read end only to save its writer from SIGPIPE cannot see that the other
-// reader has gone: a program that has died could still be noticed by its exit, one that has closed
-// its descriptors, or has left them to a child of its own, could not, and the container would stand
-// still or its output be taken from under its reader. A pipe of the program's own ends with EPIPE
-// exactly when its last reader has gone, and with end of file when the process's output is cut off,
-// though an orphan holds it open.
+// The process writes to pipes of the shim, which splices the bytes to pipes of the logger. The
+// stock shim lets the process write to the logger's pipes directly, and holds their read ends open
+// so that the process gets no SIGPIPE. With that, the shim could not notice a logger that has
+// closed its descriptors or has left them to a child: the container would block, or the shim would
+// have to steal the output from a reader. With separate pipes, write(2) fails with EPIPE exactly
+// when the last reader has closed its end. And the shim can end the logger's input though an orphan
+// of the process holds its output open.
 //
-// A logger that dies early is reported, not started anew. One that has got the end of its input has
-// `flush` to end by itself, then SIGTERM, then SIGKILL (containerd issue 4159: killed loggers lose
-// logs). Nobody needs to wait for that. The process of a file gets no SIGKILL: as long as it is
-// stuck that would not end it, and when it no longer is, it is about to write what it has.
+// A logger that exits early is logged, and not restarted. After the end of its input, a logger has
+// Limits::flush to exit, then it gets SIGTERM, then SIGKILL (containerd issue 4159: killed loggers
+// lose logs); no call waits for that. A log file process gets no SIGKILL: while it hangs in the
+// kernel SIGKILL does not end it, and afterwards it writes the rest of the output and exits.
 #pragma once
 
 #include <memory>
@@ -39,61 +35,63 @@
 
 namespace thinshim {
 
-// Whether it is a program of the client's; a file is not.
-bool names_logger(const StreamUri& uri);
+// Whether the scheme is binary or binary-v2.
+bool is_binary_logger(const StreamUri& uri);
 
-// One that runs. Dropping it says that no more output comes.
+// A running logger. The destructor calls end_output().
 class Logger {
  public:
   Logger(Logger&& other) noexcept = default;
   Logger& operator=(Logger&&) = delete;
-  ~Logger() { output_is_over(); }
+  ~Logger() { end_output(); }
 
-  // Whoever calls it has closed the write ends of what the program reads.
-  void output_is_over();
-  // Waits for the program's end.
-  Task<> ended();
+  // Starts the termination of the logger (flush, SIGTERM, SIGKILL) in the background. The caller
+  // must have closed the write ends of its pipes.
+  void end_output();
+  // Waits until the logger has exited.
+  Task<> wait_exit();
 
  private:
   friend class Loggers;
   struct State;
   Logger(class Loggers& owner, std::shared_ptr<State> state);
   class Loggers* owner_;
-  std::shared_ptr<State> state_;  // none after a move
+  std::shared_ptr<State> state_;  // null after a move
 };
 
-// Starts loggers and sees to their end. Outlives them, as far as they end.
+// Starts and terminates loggers. Must outlive its Logger objects.
 class Loggers {
  public:
   struct Limits {
-    Duration ready = std::chrono::seconds(30);  // to say so
-    Duration flush = std::chrono::seconds(10);  // from the end of input to SIGTERM
-    Duration killed = std::chrono::seconds(2);  // from one signal to the next
+    Duration ready = std::chrono::seconds(30);  // from the start until it is ready
+    Duration flush = std::chrono::seconds(10);  // from the end of its input to SIGTERM
+    Duration killed = std::chrono::seconds(2);  // from SIGTERM to SIGKILL, and to the error log
   };
   Loggers(Reaper& reaper, std::string containerd_namespace);
   Loggers(Reaper& reaper, std::string containerd_namespace, Limits limits);
 
   struct Start {
     StreamUri uri;        // binary, binary-v2, file
-    std::string id;       // the container's or the exec's
-    std::string process;  // whose output it is, for the log
-    int out = -1;         // read ends
-    int err = -1;
+    std::string id;       // CONTAINER_ID
+    std::string process;  // names the process in the log
+    int out = -1;         // read end of its stdout
+    int err = -1;         // and of its stderr
   };
-  // Returns once the logger says that it is ready. Throws Error where it cannot be started, ends
-  // or hangs before (binary: an end is taken for ready), a file cannot be opened ("open PATH:
-  // reason"), or `stop` is set meanwhile.
+  // Returns once the logger is ready. Throws Error if it cannot be started, exits (binary: an exit
+  // counts as ready) or times out before, if a file cannot be opened ("open PATH: reason"), or when
+  // `stop` is set.
   Task<Logger> start(Start start, Event* stop = nullptr);
 
-  // Waits until all that have got the end of their input have ended, which is bounded.
+  // Waits until the termination of all loggers whose output has ended is done; it is bounded by
+  // Limits.
   Task<> finish() { return finishing_.wait_empty(); }
 
  private:
   friend class Logger;
   Logger launch(const Start& start, Fd ready);
   Task<> watch(std::shared_ptr<Logger::State> logger);
-  Task<> hear_reports(std::shared_ptr<Logger::State> logger);
-  Task<> see_to_end(std::shared_ptr<Logger::State> logger);
+  Task<> read_reports(std::shared_ptr<Logger::State> logger);
+  Task<> terminate(std::shared_ptr<Logger::State> logger);
 
   Reaper& reaper_;
   std::string containerd_namespace_;

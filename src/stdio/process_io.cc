@@ -11,142 +11,154 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/quote.h"
 
 namespace thinshim {
 namespace {
 
 using namespace std::chrono_literals;
 
-// How long the runtime may take to send the terminal after it has returned (the stock shim's
-// figure).
-constexpr Duration kTerminalLimit = 30s;
-// How often to look whether a reader has read, of which nothing tells: first as often as the loop
-// comes round, for most are waiting for what they get. Then ever more seldom.
-constexpr int kReadLooksAtOnce = 8;
-constexpr Duration kFirstReadLook = 1ms;
-constexpr Duration kSlowestReadLook = 16ms;
-// How often finish() looks whether there is still something to wait for.
-constexpr Duration kFlowLook = 20ms;
+// How long the runtime may take to send the terminal after it has exited (as in the stock shim).
+constexpr Duration kTerminalTimeout = 30s;
+// No event reports that a reader has read from a pipe, so wait_until_read() polls: first once per
+// iteration of the loop, because most readers are blocked in read(2); then ever less often.
+constexpr int kImmediatePolls = 8;
+constexpr Duration kMinReadPoll = 1ms;
+constexpr Duration kMaxReadPoll = 16ms;
+// How often finish() polls for readers and unwritten output.
+constexpr Duration kFinishPoll = 20ms;
 
 mode_t mode_of(const Fd& file) {
   struct stat status{};
-  check(::fstat(file.get(), &status), "stat a stream");
+  check(::fstat(file.get(), &status), "fstat");
   return status.st_mode;
 }
 bool is_fifo(const Fd& file) { return S_ISFIFO(mode_of(file)); }
 bool is_regular(const Fd& file) { return S_ISREG(mode_of(file)); }
 
-Fd open_end(const std::string& path, int flags) {
-  Fd end = try_open(path, flags);
-  if (!end) throw_errno("containerd-shim: opening " + path + " failed");
-  return end;
+// The texts of the stock shim (process/io.go, copyPipes).
+std::string input_failed(const std::string& path) {
+  return "containerd-shim: opening " + path + " failed";
+}
+std::string output_failed(const char* kind, const std::string& path) {
+  return std::string("containerd-shim: opening ") + kind + " " + quoted(path) + " failed: open " +
+         path;
 }
 
-// Opens once more, in another way, what `file` is, whatever its path leads to by now.
-Fd reopen(const Fd& file, const std::string& path, int flags) {
-  Fd end = try_open("/proc/self/fd/" + std::to_string(file.get()), flags);
-  if (!end) throw_errno("containerd-shim: opening " + path + " failed");
-  return end;
+Fd open_path(const std::string& path, const std::string& failed) {
+  Fd file = try_open(path, O_PATH);
+  if (!file) throw_errno(failed);
+  return file;
 }
 
-Pipe make_stream_pipe() { return make_pipe(0, "make a pipe for a stream"); }
+// Opens the file of an O_PATH descriptor, even if its path was replaced.
+Fd reopen(const Fd& file, int flags, const std::string& failed) {
+  Fd opened = try_open("/proc/self/fd/" + std::to_string(file.get()), flags);
+  if (!opened) throw_errno(failed);
+  return opened;
+}
 
-void give_to(const ProcessIo::Settings& owner, const Fd& end) {
+Pipe make_stream_pipe() { return make_pipe(0, "pipe2"); }
+
+void chown_pipe(const ProcessIo::Settings& owner, const Fd& end) {
   if (owner.uid == 0 && owner.gid == 0) return;
-  check(::fchown(end.get(), owner.uid, owner.gid), "chown a pipe for the container");
+  check(::fchown(end.get(), owner.uid, owner.gid), "fchown a pipe of the container");
 }
 
 }  // namespace
 
 ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& settings)
     : loop_(loop), settings_(settings) {
-  if (!settings_.options.readers) settings_.options.readers = std::make_shared<AbsentReaders>(loop);
+  if (!settings_.options.readers) settings_.options.readers = std::make_shared<FifoReaders>(loop);
   if (!streams.in.empty()) find_stdin(streams.in, streams.terminal);
   if (streams.terminal) {
     console_socket_.emplace(loop, settings.bundle);
     Stream& output = outputs_.emplace_back();
     output.name = "terminal of " + settings.name;
-    // A terminal that nobody reads would stop the process.
+    // A terminal must be read, or the process would block.
     output.target = streams.out.empty() ? "/dev/null" : streams.out;
-    open_output(output, &LoggerPlan::out);
+    open_output(output, &PlannedLogger::out);
     return;
   }
   if (input_) {
     Pipe pipe = make_stream_pipe();
-    give_to(settings_, pipe.read);
+    chown_pipe(settings_, pipe.read);
     process_in_ = std::move(pipe.read);
     input_->sink = std::move(pipe.write);
   }
   if (!streams.out.empty())
-    process_out_ = make_output_pipe("stdout of " + settings.name, streams.out, &LoggerPlan::out);
-  const bool only_logger = streams.err.empty() && !planned_loggers_.empty() &&
-                           names_logger(planned_loggers_.front().uri);
-  const std::string& err = only_logger ? streams.out : streams.err;
+    process_out_ = make_output_pipe("stdout of " + settings.name, streams.out, &PlannedLogger::out);
+  const bool logger_gets_both = streams.err.empty() && !planned_loggers_.empty() &&
+                                is_binary_logger(planned_loggers_.front().uri);
+  const std::string& err = logger_gets_both ? streams.out : streams.err;
   if (!err.empty())
-    process_err_ = make_output_pipe("stderr of " + settings.name, err, &LoggerPlan::err);
+    process_err_ = make_output_pipe("stderr of " + settings.name, err, &PlannedLogger::err);
 }
 
 void ProcessIo::find_stdin(const std::string& uri, bool terminal) {
   std::string path = parse_stream_uri(uri).path;
-  Fd place = open_end(path, O_PATH);
-  if (!is_fifo(place)) {
-    if (terminal) throw Error::invalid_argument("containerd-shim: stdin " + path + " is no fifo");
-    process_in_ = reopen(place, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  Fd path_fd = open_path(path, input_failed(path));
+  if (!is_fifo(path_fd)) {
+    if (terminal)
+      throw Error::invalid_argument("containerd-shim: stdin " + path + " is not a fifo");
+    process_in_ = reopen(path_fd, O_RDONLY | O_NONBLOCK | O_NOCTTY, input_failed(path));
     set_nonblocking(process_in_.get(), false);  // a file or a device needs no pump
     return;
   }
   input_.emplace();
   input_->name = "stdin of " + settings_.name;
   input_->target = path;
-  input_->place = std::move(place);
+  input_->path_fd = std::move(path_fd);
 }
 
 void ProcessIo::open_stdin() {
-  input_->source = reopen(input_->place, input_->target, O_RDONLY | O_NONBLOCK);
-  // Stands for the clients that are away. Opening it cannot fail while there is a reader (fifo(7)).
-  if (!stdin_closed_)
-    input_->keeps_open = reopen(input_->place, input_->target, O_WRONLY | O_NONBLOCK);
-  input_->place.reset();
+  const std::string failed = input_failed(input_->target);
+  input_->source = reopen(input_->path_fd, O_RDONLY | O_NONBLOCK, failed);
+  // A writer, so that there is no end of file when the client closes the fifo. With a reader,
+  // opening it cannot fail with ENXIO (fifo(7)).
+  if (!stdin_closed_) input_->keeps_open = reopen(input_->path_fd, O_WRONLY | O_NONBLOCK, failed);
+  input_->path_fd.reset();
 }
 
 Fd ProcessIo::make_output_pipe(const std::string& name, const std::string& target,
-                               Fd LoggerPlan::* end) {
+                               Fd PlannedLogger::* end) {
   Stream& output = outputs_.emplace_back();
   output.name = name;
   output.target = target;
   open_output(output, end);
   Pipe pipe = make_stream_pipe();
-  give_to(settings_, pipe.write);
+  chown_pipe(settings_, pipe.write);
   output.source = std::move(pipe.read);
   return std::move(pipe.write);
 }
 
 // A fifo's read end is opened first, so that opening the write end neither blocks nor fails.
-void ProcessIo::open_output(Stream& output, Fd LoggerPlan::* end) {
+void ProcessIo::open_output(Stream& output, Fd PlannedLogger::* end) {
   const StreamUri uri = parse_stream_uri(output.target);
-  if (names_logger(uri) || uri.scheme == "file") {
+  if (is_binary_logger(uri) || uri.scheme == "file") {
     plan_logger(output, uri, end);
     return;
   }
   if (uri.scheme != "fifo") throw Error::unknown("unknown STDIO scheme " + uri.scheme);
-  Fd place = open_end(uri.path, O_PATH);
-  if (is_fifo(place)) {
-    output.keeps_open = reopen(place, uri.path, O_RDONLY | O_NONBLOCK);
-    output.sink = reopen(place, uri.path, O_WRONLY | O_NONBLOCK);
-  } else if (is_regular(place)) {
+  const std::string file_failed = output_failed("file", uri.path);
+  Fd path_fd = open_path(uri.path, file_failed);
+  if (is_fifo(path_fd)) {
+    output.keeps_open = reopen(path_fd, O_RDONLY | O_NONBLOCK, output_failed("r/o fifo", uri.path));
+    output.sink = reopen(path_fd, O_WRONLY | O_NONBLOCK, output_failed("w/o fifo", uri.path));
+  } else if (is_regular(path_fd)) {
     plan_logger(output, {"file", uri.path, {}}, end);
   } else {
-    output.sink = reopen(place, uri.path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
+    output.sink = reopen(path_fd, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY, file_failed);
   }
 }
 
-// A file is opened by its process, and so where its name leads to by then.
-void ProcessIo::plan_logger(Stream& output, const StreamUri& uri, Fd LoggerPlan::* end) {
+// A regular file is opened by the log file process, by its path.
+void ProcessIo::plan_logger(Stream& output, const StreamUri& uri, Fd PlannedLogger::* end) {
   const std::string& target = output.target;
   const auto& allows = settings_.options.allows_logger;
-  if (names_logger(uri) && allows && !allows(uri.path))
-    throw Error::permission_denied("the logger " + uri.path + " is not among those allowed");
-  auto plan = std::ranges::find(planned_loggers_, target, &LoggerPlan::target);
+  if (is_binary_logger(uri) && allows && !allows(uri.path))
+    throw Error::permission_denied("the logger " + uri.path + " is not in binary_logger.allow");
+  auto plan = std::ranges::find(planned_loggers_, target, &PlannedLogger::target);
   if (plan == planned_loggers_.end()) plan = planned_loggers_.insert(plan, {target, uri, {}, {}});
   Pipe pipe = make_stream_pipe();
   (*plan).*end = std::move(pipe.read);
@@ -155,8 +167,8 @@ void ProcessIo::plan_logger(Stream& output, const StreamUri& uri, Fd LoggerPlan:
 }
 
 Task<> ProcessIo::start_loggers(Event* stop) {
-  for (LoggerPlan& plan : planned_loggers_) {
-    // A pipe that nobody writes to is at its end.
+  for (PlannedLogger& plan : planned_loggers_) {
+    // A pipe without a writer is at end of file.
     if (!plan.out) plan.out = make_stream_pipe().read;
     if (!plan.err) plan.err = make_stream_pipe().read;
     Loggers::Start start{plan.uri, settings_.id, settings_.name, plan.out.get(), plan.err.get()};
@@ -184,58 +196,59 @@ Task<> ProcessIo::attach() {
   attached_ = true;
   if (input_) {
     open_stdin();
-    input_->pump.emplace(loop_, input_->source.get(), end_of_process(input_->sink),
+    input_->pump.emplace(loop_, input_->source.get(), process_end(input_->sink),
                          Pump::BrokenSink::stop, input_->name);
-    moving_in_.spawn(move_input(), input_->name);
+    input_tasks_.spawn(copy_input(), input_->name);
   }
   for (Stream& output : outputs_) {
-    // A logger that is slow keeps no more in its pipe than it does under other shims: some read no
-    // further once they hear of the exit (nerdctl, pkg/logging).
+    // Pipes of loggers do not grow: some loggers stop reading when they learn of the exit (nerdctl,
+    // pkg/logging), and would lose more than under other shims.
     const std::size_t pipe_size = output.to_logger ? 0 : settings_.options.pipe_size;
-    output.pump.emplace(loop_, end_of_process(output.source), output.sink.get(),
+    output.pump.emplace(loop_, process_end(output.source), output.sink.get(),
                         Pump::BrokenSink::drop, output.name, pipe_size);
-    moving_out_.spawn(move_output(output), output.name);
+    output_tasks_.spawn(copy_output(output), output.name);
   }
   if (exited_) process_exited();
 }
 
-// Its pipe, or the terminal.
-Pump::End ProcessIo::end_of_process(const Fd& pipe) {
+// The shim's end of the process's pipe, or the terminal.
+Pump::End ProcessIo::process_end(const Fd& pipe) {
   if (pipe) return pipe.get();
   return {terminal_.get(), &*terminal_watch_};
 }
 
 Task<> ProcessIo::attach_terminal() {
-  Task<Fd> receiving = console_socket_->receive(kTerminalLimit);
+  Task<Fd> receiving = console_socket_->receive(kTerminalTimeout);
   terminal_ = co_await std::move(receiving);
   console_socket_.reset();
   terminal_peer_ = open_terminal_peer(terminal_.get());
   terminal_watch_.emplace(loop_, terminal_.get());
 }
 
-Task<> ProcessIo::move_output(Stream& stream) {
-  Task<> moving = stream.pump->run();
-  co_await std::move(moving);
+Task<> ProcessIo::copy_output(Stream& stream) {
+  Task<> copying = stream.pump->run();
+  co_await std::move(copying);
   end_output(stream);
 }
 
-// Closing the sink tells a client that is there that this was all. One that is away would find
-// nothing: opening a fifo to read waits for a writer, so there has to be one when it comes back.
+// With a reader, closing the sink is end of file for the client. Without one, the sink of a fifo
+// stays open until there is a reader: open(2) for reading blocks without a writer.
 void ProcessIo::end_output(Stream& stream) {
-  const bool may_come_back = static_cast<bool>(stream.keeps_open);
+  const bool is_client_fifo = static_cast<bool>(stream.keeps_open);
   stream.ended = true;
   stream.pump.reset();
   stream.source.reset();
   stream.keeps_open.reset();
-  // Of the same fifo it would pass for a reader. Of a logger each stream has a pipe of its own.
+  // If another output has the same fifo, has_reader() would find its `unread`. (Each output to a
+  // logger has its own pipe.)
   for (Stream& output : outputs_)
     if (!output.to_logger && output.target == stream.target) output.unread.reset();
   const bool is_read = has_reader(stream.sink);
-  if (may_come_back && !is_read) {
-    absent_readers_.spawn(wait_for_reader(stream), stream.name);
+  if (is_client_fifo && !is_read) {
+    reader_waits_.spawn(wait_for_reader(stream), stream.name);
   } else {
-    // Without it nobody waits for the reader.
-    if ((may_come_back || stream.to_logger) && is_read && bytes_in(stream.sink.get()) > 0)
+    // For wait_until_read(), which does without it if this fails.
+    if ((is_client_fifo || stream.to_logger) && is_read && bytes_in(stream.sink.get()) > 0)
       stream.unread =
           try_open("/proc/self/fd/" + std::to_string(stream.sink.get()), O_RDONLY | O_NONBLOCK);
     stream.sink.reset();
@@ -245,10 +258,10 @@ void ProcessIo::end_output(Stream& stream) {
 
 void ProcessIo::end_loggers_without_output() {
   for (RunningLogger& running : loggers_) {
-    auto feeds_it = [&](const Stream& output) {
+    auto writes_to_it = [&](const Stream& output) {
       return !output.ended && output.target == running.target;
     };
-    if (std::ranges::none_of(outputs_, feeds_it)) running.logger.output_is_over();
+    if (std::ranges::none_of(outputs_, writes_to_it)) running.logger.end_output();
   }
 }
 
@@ -258,9 +271,9 @@ Task<> ProcessIo::wait_for_reader(Stream& stream) {
   stream.sink.reset();
 }
 
-Task<> ProcessIo::move_input() {
-  Task<> moving = input_->pump->run();
-  co_await std::move(moving);
+Task<> ProcessIo::copy_input() {
+  Task<> copying = input_->pump->run();
+  co_await std::move(copying);
   input_->pump.reset();
   if (terminal_) {
     Task<> ending = end_terminal_input();
@@ -269,7 +282,7 @@ Task<> ProcessIo::move_input() {
   input_.reset();
 }
 
-// Waits for room: the process may have much to read still.
+// The terminal may be full of unread input: waits until it is writable.
 Task<> ProcessIo::end_terminal_input() {
   std::string end = end_of_input(terminal_.get());
   while (!end.empty()) {
@@ -292,14 +305,14 @@ void ProcessIo::close_stdin() {
 void ProcessIo::process_exited() {
   exited_ = true;
   if (!attached_ || !terminal_) return;
-  moving_out_.cancel();
-  moving_out_.spawn(drain_terminal(), "terminal of " + settings_.name);
+  output_tasks_.cancel();
+  output_tasks_.spawn(drain_terminal(), "terminal of " + settings_.name);
 }
 
 Task<> ProcessIo::drain_terminal() {
   for (Stream& output : outputs_) {
     if (!output.pump) continue;
-    Task<> draining = output.pump->run_dry();
+    Task<> draining = output.pump->drain();
     co_await std::move(draining);
     end_output(output);
   }
@@ -307,76 +320,79 @@ Task<> ProcessIo::drain_terminal() {
 
 Task<> ProcessIo::wait_for_loggers() {
   for (RunningLogger& running : loggers_) {
-    Task<> ending = running.logger.ended();
-    co_await std::move(ending);
+    Task<> waiting = running.logger.wait_exit();
+    co_await std::move(waiting);
   }
 }
 
-// A reader that is there and output for it; what is held open without a byte in it is not.
-bool ProcessIo::output_is_on_its_way() const {
+// Whether an output has a reader and unwritten bytes for it.
+bool ProcessIo::reader_has_output_to_come() const {
   return std::ranges::any_of(outputs_, [](const Stream& output) {
-    return output.pump && has_reader(output.sink) && output.on_its_way() > 0;
+    return output.pump && has_reader(output.sink) && output.unwritten_bytes() > 0;
   });
 }
 
-// What the client or the logger has not read of its fifo or pipe, and what the pump has yet to move
-// there. A logger that has gone reads no more.
+// What is in the fifo or pipe of the client or logger, and what the pump has yet to write there. 0
+// for a logger that has closed its pipe.
 std::size_t ProcessIo::Stream::unread_bytes() const {
   if (unread) return bytes_in(unread.get());
-  if (keeps_open) return bytes_in(keeps_open.get()) + on_its_way();
-  return to_logger && sink && has_reader(sink) ? bytes_in(sink.get()) + on_its_way() : 0;
+  if (keeps_open) return bytes_in(keeps_open.get()) + unwritten_bytes();
+  return to_logger && sink && has_reader(sink) ? bytes_in(sink.get()) + unwritten_bytes() : 0;
 }
 
-std::size_t ProcessIo::unread() const {
+std::size_t ProcessIo::unread_bytes() const {
   std::size_t count = 0;
   for (const Stream& output : outputs_) count += output.unread_bytes();
   return count;
 }
 
-Task<> ProcessIo::wait_read(Duration quiet, Duration limit, Event& enough) {
-  // Counted in pauses, so that a shim that was not let run takes that for nobody's silence.
-  Duration waited{}, unchanged{};
+Task<> ProcessIo::wait_until_read(Duration idle_limit, Duration limit, Event& stop) {
+  // The pauses are summed up instead of reading the clock: if the shim was not scheduled for a
+  // while, the client was not idle.
+  Duration waited{}, idle{};
   Duration pause{};
-  int looks = 0;
-  for (std::size_t before = unread(); before > 0 && !enough.is_set();) {
-    if (unchanged >= quiet || waited >= limit) break;
-    co_await TimedWait(loop_, enough, pause);
+  int polls = 0;
+  for (std::size_t before = unread_bytes(); before > 0 && !stop.is_set();) {
+    if (idle >= idle_limit || waited >= limit) break;
+    co_await TimedWait(loop_, stop, pause);
     waited += pause;
-    const std::size_t now = unread();
-    unchanged = now == before ? unchanged + pause : Duration{};
+    const std::size_t now = unread_bytes();
+    idle = now == before ? idle + pause : Duration{};
     before = now;
-    if (++looks >= kReadLooksAtOnce)
-      pause = std::clamp(2 * pause, kFirstReadLook, kSlowestReadLook);
+    if (++polls >= kImmediatePolls) pause = std::clamp(2 * pause, kMinReadPoll, kMaxReadPoll);
   }
   for (Stream& output : outputs_) output.unread.reset();
 }
 
-void ProcessIo::report_what_is_cut_off() const {
+void ProcessIo::log_truncated_output() const {
   for (const Stream& output : outputs_) {
     if (!output.pump) continue;
-    const std::size_t lost = output.on_its_way();
+    const std::size_t lost = output.unwritten_bytes();
     if (lost > 0)
-      log::warning("output was cut off: it was not read in time",
+      log::warning(output.to_logger ? "output was truncated: the logger did not read it in time"
+                                    : "output was truncated: the client did not read it in time",
                    {{"stream", output.name}, {"bytes", std::to_string(lost)}});
     else
-      log::warning("output was cut off: something still holds it open", {{"stream", output.name}});
+      log::warning("output was closed while a process still holds it open",
+                   {{"stream", output.name}});
   }
 }
 
-Task<> ProcessIo::finish(Duration limit, Duration while_it_flows) {
+Task<> ProcessIo::finish(Duration limit, Duration limit_with_reader) {
   const std::uint64_t begin = loop_.now();
-  Task<> ending = moving_out_.wait_empty();
+  Task<> ending = output_tasks_.wait_empty();
   bool ended = co_await within(loop_, limit, std::move(ending));
-  // They would pass for readers.
+  // Otherwise has_reader() would find them.
   for (Stream& output : outputs_) output.keeps_open.reset();
-  while (!ended && Duration(loop_.now() - begin) < while_it_flows && output_is_on_its_way()) {
-    Task<> flowing = moving_out_.wait_empty();
-    ended = co_await within(loop_, kFlowLook, std::move(flowing));
+  while (!ended && Duration(loop_.now() - begin) < limit_with_reader &&
+         reader_has_output_to_come()) {
+    Task<> reading = output_tasks_.wait_empty();
+    ended = co_await within(loop_, kFinishPoll, std::move(reading));
   }
-  if (!ended) report_what_is_cut_off();
-  moving_in_.cancel();
-  moving_out_.cancel();
-  absent_readers_.cancel();
+  if (!ended) log_truncated_output();
+  input_tasks_.cancel();
+  output_tasks_.cancel();
+  reader_waits_.cancel();
   input_.reset();
   outputs_.clear();
   planned_loggers_.clear();

@@ -17,13 +17,12 @@ namespace {
 
 constexpr std::size_t kSpliceChunk = 256 << 10;
 constexpr std::size_t kCopyChunk = 16 << 10;
-// After so many bytes in a row the others get their turn: a tenth of a millisecond.
+// The pump yields to other tasks after this many bytes, about every 100 µs.
 constexpr std::size_t kBytesPerTurn = 256 << 10;
-constexpr std::size_t kBytesPerStep = 16 << 10;  // for which a step counts at least
-// How long to wait for the kernel to have memory again, which nothing announces.
-constexpr Duration kMemoryPause(10);
+constexpr std::size_t kBytesPerStep = 16 << 10;  // added per step, as the cost of its system calls
+constexpr Duration kMemoryPause(10);             // after ENOMEM
 
-// False for what is no pipe, is as large already, or may not be larger.
+// True if the pipe has grown. False if `fd` is not a pipe, is large enough, or may not grow.
 bool grow_pipe(int fd, std::size_t size) {
   const int now = ::fcntl(fd, F_GETPIPE_SZ);
   if (now < 0 || static_cast<std::size_t>(now) >= size) return false;
@@ -52,7 +51,7 @@ Pump::Pump(Loop& loop, End source, End sink, BrokenSink broken_sink, std::string
   spliceable_ = !::isatty(source_) && !::isatty(sink_);
   if (!source_watch_) source_watch_ = &own_source_watch_.emplace(loop, source_);
   if (sink_watch_) return;
-  // /dev/null and its like refuse epoll; writing to them does not block.
+  // /dev/null and similar devices refuse epoll (EPERM), and never block.
   try {
     sink_watch_ = &own_sink_watch_.emplace(loop, sink_);
   } catch (const Error& error) {
@@ -65,17 +64,17 @@ Pump::~Pump() {
     log::warning("output was lost", {{"stream", name_}, {"bytes", std::to_string(dropped_)}});
 }
 
-std::size_t Pump::on_its_way() const { return pending_.size() + bytes_in(source_); }
+std::size_t Pump::unwritten_bytes() const { return pending_.size() + bytes_in(source_); }
 
-Task<> Pump::run() { return move(false); }
-Task<> Pump::run_dry() { return move(true); }
+Task<> Pump::run() { return copy(false); }
+Task<> Pump::drain() { return copy(true); }
 
-Task<> Pump::move(bool until_dry) {
+Task<> Pump::copy(bool until_empty) {
   for (turn_ = 0;;) {
     Step done = step();
     turn_ += kBytesPerStep;
     if (done == Step::ended) co_return;
-    if (done == Step::source_empty && until_dry) co_return;
+    if (done == Step::source_empty && until_empty) co_return;
     if (done == Step::source_empty) co_await source_watch_->readable();
     if (done == Step::sink_full && grow()) continue;
     if (done == Step::sink_full) co_await sink_watch_->writable();
@@ -99,11 +98,11 @@ Pump::Step Pump::splice_step() {
   if (errno == EINTR) return Step::moved;
   if (errno == ENOMEM) return Step::no_memory;
   if (errno != EAGAIN) {
-    // Not spliceable, or one of the two is broken: reading and writing by hand will tell.
+    // Not spliceable, or one of the two is broken: read(2) and write(2) return the error.
     spliceable_ = false;
     return copy_step();
   }
-  // Either side may be the one that was not ready.
+  // EAGAIN does not say which side was not ready.
   pollfd sides[] = {{source_, POLLIN, 0}, {sink_, POLLOUT, 0}};
   ::poll(sides, 2, 0);
   if (sides[0].revents == 0) return Step::source_empty;
@@ -118,7 +117,7 @@ Pump::Step Pump::copy_step() {
     ssize_t n = ::read(source_, chunk, sizeof chunk);
     if (n < 0 && errno == EINTR) return Step::moved;
     if (n < 0 && errno == EAGAIN) return Step::source_empty;
-    if (n <= 0) return Step::ended;  // EIO is how a terminal ends
+    if (n <= 0) return Step::ended;  // EIO: the end of a terminal
     if (sink_broken_) {
       dropped_ += static_cast<std::size_t>(n);
       return Step::moved;
@@ -150,7 +149,7 @@ Pump::Step Pump::sink_failed(int errnum) {
   return Step::moved;
 }
 
-// True where there is more room now.
+// True if the sink has more room now.
 bool Pump::grow() {
   const std::size_t size = std::exchange(pipe_size_, 0);
   if (size == 0) return false;

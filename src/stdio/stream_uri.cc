@@ -26,7 +26,7 @@ std::optional<std::string> decode(std::string_view text, bool plus_is_blank) {
       byte = static_cast<char>(value);
       i += 2;
     }
-    if (byte == '\0') return std::nullopt;  // it becomes an argument or a path
+    if (byte == '\0') return std::nullopt;  // would truncate a path or an argument
     result += byte;
   }
   return result;
@@ -34,7 +34,7 @@ std::optional<std::string> decode(std::string_view text, bool plus_is_blank) {
 
 std::string decode_or_refuse(std::string_view part, bool plus_is_blank, const std::string& uri) {
   std::optional<std::string> decoded = decode(part, plus_is_blank);
-  if (!decoded) throw Error::invalid_argument("STDIO URI " + quoted(uri) + ": bad %-encoding");
+  if (!decoded) throw Error::invalid_argument("STDIO URI " + quoted(uri) + ": invalid %-encoding");
   return *decoded;
 }
 
@@ -50,7 +50,7 @@ StreamUri parse_stream_uri(const std::string& text) {
   query = cut(query, '#');
   uri.path = decode_or_refuse(cut(query, '?'), false, text);
   if (!uri.path.starts_with('/'))
-    throw Error::invalid_argument("STDIO URI " + quoted(text) + ": no absolute path");
+    throw Error::invalid_argument("STDIO URI " + quoted(text) + ": path is not absolute");
   while (!query.empty()) {
     std::string_view value = cut(query, '&');
     if (value.empty()) continue;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a client names a stream: a path, or a URI whose scheme says what lies behind it.
+// Parser for the stdin, stdout and stderr of a request: a path, or a URI.
 //
-//   /run/x/stdout              a fifo, or any other file that is there
-//   file:///var/log/c1.log     a file that is made and appended to
+//   /run/x/stdout              a fifo, or another file that exists
+//   file:///var/log/c1.log     a file that is created and appended to
 //   binary:///usr/bin/logger?key=value&...
-//   binary-v2:///...           a program that takes the output (stdio/logger.h)
+//   binary-v2:///...           a program that gets the output (stdio/logger.h)
 //
-// These are read as Go's net/url reads them, for Go writes them: %XX in the path and the query, '+'
-// for a blank in the query, a #fragment means nothing. Where Go passes over what it cannot read (a
-// bad %, a host before the path), we refuse: somebody meant something by it.
+// Decodes as Go's net/url, because clients encode with it: %XX in path and query, '+' for a blank
+// in the query; a #fragment is ignored. Go also ignores invalid escapes in the query and a host
+// before the path; here they are errors, because such a URI is a mistake of the client.
 #pragma once
 
 #include <string>
@@ -23,8 +23,7 @@ struct StreamUri {
   std::vector<std::pair<std::string, std::string>> query;  // in the order written
 };
 
-// Throws Error invalid_argument. Schemes that are not listed above are passed on, their path as it
-// stands.
+// Throws Error invalid_argument. With any other scheme, the path is not decoded.
 StreamUri parse_stream_uri(const std::string& text);
 
 }  // namespace thinshim

@@ -218,7 +218,7 @@ void Container::exec(const api::ExecProcessRequest& request) {
     throw Error::invalid_argument("exec id " + exec_id +
                                   ": its exit would be taken for the container's");
   for (const std::string* path : {&request.stdin(), &request.stdout(), &request.stderr()})
-    check_whole(*path, "exec");
+    check_no_nul(*path, "exec");
   if (execs_.count(exec_id) != 0) throw Error::already_exists("id " + exec_id);
   if (init_->state() == State::exited) throw init_is_not_running(id_);
   if (!init_->made() || !next(kInitRules, init_->state(), Verb::exec))

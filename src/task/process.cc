@@ -101,8 +101,8 @@ Task<Process::Turn> Process::take_turn(Stop stop, Event* enough) {
   Event over;
   TaskSet waiting;
   waiting.spawn(lock_turn(guard, over), "wait for a turn");
-  if (!guard) waiting.spawn(set_with(*stop, over), "stop waiting for a turn");
-  if (!guard && enough) waiting.spawn(set_with(*enough, over), "stop waiting for a turn");
+  if (!guard) waiting.spawn(propagate(*stop, over), "stop waiting for a turn");
+  if (!guard && enough) waiting.spawn(propagate(*enough, over), "stop waiting for a turn");
   co_await over.wait();
   waiting.cancel();
   if (!guard && enough && dead()) throw already_finished();
@@ -181,8 +181,8 @@ Task<> Process::wait_published(Stop stop) {
   if (state() != State::exited) co_return;
   Event over;
   TaskSet waiting;
-  waiting.spawn(set_with(ended_, over), "wait for an exit");
-  waiting.spawn(set_with(*stop, over), "stop waiting for an exit");
+  waiting.spawn(propagate(ended_, over), "wait for an exit");
+  waiting.spawn(propagate(*stop, over), "stop waiting for an exit");
   co_await over.wait();
   if (state() == State::exited)
     throw Error(Code::deadline_exceeded, "the exit of " + id_ + " was not published in time");
@@ -190,7 +190,7 @@ Task<> Process::wait_published(Stop stop) {
 
 Task<> Process::wait_read() {
   io_->process_exited();
-  Task<> reading = io_->wait_read(kReadPause, kReadLimit, read_enough_);
+  Task<> reading = io_->wait_until_read(kReadPause, kReadLimit, read_enough_);
   co_await std::move(reading);
 }
 

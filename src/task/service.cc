@@ -58,7 +58,7 @@ TaskService::TaskService(Reaper& reaper, EventSink& events, Settings settings)
       events_(events),
       settings_(std::move(settings)),
       loggers_(reaper, settings_.containerd_namespace),
-      readers_(std::make_shared<AbsentReaders>(reaper.loop())),
+      readers_(std::make_shared<FifoReaders>(reaper.loop())),
       records_(settings_.first_bundle),
       lifetime_(reaper.loop(), settings_.lifetime) {}
 
@@ -131,7 +131,7 @@ Task<T> TaskService::see_through(std::shared_ptr<Container> container, const cha
                                  Arguments... arguments) {
   auto stop = std::make_shared<Event>();
   Task<T> running = run_verb(std::move(container), verb, stop, std::move(arguments)...);
-  return complete(operations_, std::move(running), what, abandoned(stop));
+  return run_to_completion(operations_, std::move(running), what, abandoned(stop));
 }
 
 std::function<void()> TaskService::abandoned(Process::Stop stop) {
@@ -189,7 +189,7 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   for (const std::string* path :
        {&request.bundle(), &request.stdin(), &request.stdout(), &request.stderr(),
         &request.checkpoint(), &request.parent_checkpoint()})
-    check_whole(*path, "create");
+    check_no_nul(*path, "create");
   if (containers_.count(request.id()) != 0 ||
       !being_created_.emplace(request.id(), Creation{}).second)
     throw Error::already_exists("container " + request.id());
@@ -201,8 +201,8 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
     create_given_up(id);
     operations_.spawn(stop_later(stop), "give up");
   };
-  Task<pid_t> creating = complete(operations_, create_container(stop, std::move(request)), "create",
-                                  std::move(given_up));
+  Task<pid_t> creating = run_to_completion(operations_, create_container(stop, std::move(request)),
+                                           "create", std::move(given_up));
   pid_t pid = co_await std::move(creating);
   tidy_up();
   api::CreateTaskResponse response;
@@ -264,9 +264,9 @@ Task<api::StartResponse> TaskService::start(api::StartRequest request) {
 
 Task<api::DeleteResponse> TaskService::remove(api::DeleteRequest request) {
   auto stop = std::make_shared<Event>();
-  Task<std::shared_ptr<Process>> removing =
-      complete(operations_, remove_process(stop, container(request.id()), request.exec_id()),
-               "delete", abandoned(stop));
+  Task<std::shared_ptr<Process>> removing = run_to_completion(
+      operations_, remove_process(stop, container(request.id()), request.exec_id()), "delete",
+      abandoned(stop));
   std::shared_ptr<Process> process = co_await std::move(removing);
   tidy_up();
   api::DeleteResponse response;
@@ -341,8 +341,8 @@ Task<wire::Empty> TaskService::checkpoint(api::CheckpointTaskRequest request) {
     throw Error::invalid_argument("the checkpoint's options cannot be understood");
   for (const std::string* text :
        {&request.path(), &options.work_path(), &options.parent_path(), &options.cgroups_mode()})
-    check_whole(*text, "checkpoint");
-  for (const std::string& name : options.empty_namespaces()) check_whole(name, "checkpoint");
+    check_no_nul(*text, "checkpoint");
+  for (const std::string& name : options.empty_namespaces()) check_no_nul(name, "checkpoint");
   Task<> writing = see_through(std::move(owner), "checkpoint", &Container::checkpoint,
                                request.path(), std::move(options));
   co_await std::move(writing);

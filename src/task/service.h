@@ -136,7 +136,7 @@ class TaskService {
   EventSink& events_;
   Settings settings_;
   Loggers loggers_;
-  std::shared_ptr<AbsentReaders> readers_;
+  std::shared_ptr<FifoReaders> readers_;
   GroupRecords records_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::map<std::string, Creation> being_created_;

@@ -66,7 +66,8 @@ Task<> passes_named(Event& event) {
   Counted first, second;
   Task<int> call = takes(first, std::move(second), event);
   int alive = co_await std::move(call);
-  EXPECT_GE(alive, 4) << "ours and the parameters";  // when the parameters go differs by compiler
+  EXPECT_GE(alive, 4)
+      << "ours and the parameters";  // compilers destroy parameters at different times
 }
 
 // PR 98401, 99576: temporaries with destructors inside an await; the rule is to name them.

@@ -38,8 +38,8 @@ std::size_t pipes_of_this_process() {
   return count;
 }
 
-// libuv makes four ends for signals, two of which are the process's.
-TEST(Loop, HoldsNoPipe) {
+// libuv makes two pipes for signals: one per loop, one per process.
+TEST(Loop, KeepsNoSignalPipes) {
   const std::size_t before = pipes_of_this_process();
   Loop loop;
   Pipe pipe = make_pipe(O_NONBLOCK);
@@ -49,7 +49,7 @@ TEST(Loop, HoldsNoPipe) {
   EXPECT_EQ(pipes_of_this_process(), before + 2) << "those of this test alone";
 }
 
-TEST(Loop, RefusesToWaitForNothing) {
+TEST(Loop, ThrowsWhenTheTaskCanNeverFinish) {
   Loop loop;
   Event never;
   struct Local {
@@ -116,7 +116,7 @@ TEST(Watch, WakesTheWriterWhenThereIsRoom) {
   loop.run(set.wait_empty());
 }
 
-TEST(Watch, WakesTheWriterWhenTheReaderLeaves) {
+TEST(Watch, WakesTheWriterWhenTheReaderCloses) {
   signal(SIGPIPE, SIG_IGN);
   struct Local {
     static Task<> close_later(Loop& loop, Fd fd) {
@@ -164,8 +164,8 @@ TEST(Watch, ReaderAndWriterWaitIndependently) {
 
 Task<> one_turn(Loop& loop) { co_await yield(loop); }
 
-// libuv 1.44 runs due timers before it waits for descriptors, and what they woke must not wait with
-// it.
+// libuv 1.44 runs due timers before it polls descriptors: it must not block while what they woke is
+// ready.
 TEST(Timer, ThatIsDueAlreadyDoesNotWaitForADescriptor) {
   Loop loop;
   Pipe silent = make_pipe();
@@ -193,7 +193,7 @@ Task<int> slow(Loop& loop, Duration delay) {
   co_return 1;
 }
 
-TEST(Within, CancelsWhatTakesTooLong) {
+TEST(Within, CancelsTheTaskAfterTheTimeout) {
   Loop loop;
   EXPECT_EQ(loop.run(within(loop, 10s, slow(loop, 1ms))), 1);
   EXPECT_EQ(loop.run(within(loop, 1ms, slow(loop, 10s))), std::nullopt);
@@ -208,8 +208,8 @@ Task<> give_up_after(Loop& loop, Duration limit, Event& event) {
   co_await within(loop, limit, std::move(waiting));
 }
 
-// The inner one is about to finish when the outer one gives it up.
-TEST(Within, MayEndInTheSameMomentAsWhatItWaitsFor) {
+// The inner task is ready to finish when the outer one times out.
+TEST(Within, MayTimeOutInTheIterationInWhichTheTaskFinishes) {
   Loop loop;
   Event never;
   for (int round = 0; round < 50; ++round) {
@@ -218,7 +218,7 @@ TEST(Within, MayEndInTheSameMomentAsWhatItWaitsFor) {
   }
 }
 
-TEST(Signals, ArriveInsteadOfBeingHandled) {
+TEST(Signals, AreReadFromASignalfd) {
   Loop loop;
   Signals signals(loop, {SIGUSR1, SIGUSR2});
   kill(getpid(), SIGUSR2);

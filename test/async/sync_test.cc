@@ -35,7 +35,7 @@ TEST(Event, WakesAllWaitersInTheOrderTheyCame) {
   EXPECT_EQ(order, (std::vector{0, 1, 2}));
 }
 
-TEST(Event, LetsThroughAtOnceWhenItIsSet) {
+TEST(Event, DoesNotSuspendIfItIsSet) {
   Loop loop;
   Event event;
   event.set();
@@ -113,7 +113,7 @@ TEST(TaskSet, CancelEndsEveryMember) {
   EXPECT_TRUE(ready_queue.empty());
 }
 
-TEST(TaskSet, CancelEndsTheWaitForItsEnd) {
+TEST(TaskSet, CancelEndsWaitEmpty) {
   Loop loop;
   TaskSet set, waiting;
   Event event;
@@ -121,7 +121,7 @@ TEST(TaskSet, CancelEndsTheWaitForItsEnd) {
   set.spawn(note_after(event, order, 1), "note");
   waiting.spawn(set.wait_empty(), "wait");
   set.cancel();
-  ASSERT_FALSE(ready_queue.empty()) << "nobody was told";
+  ASSERT_FALSE(ready_queue.empty()) << "the waiter was not posted";
   loop.run(waiting.wait_empty());
 }
 
@@ -133,23 +133,25 @@ Task<int> finish_after(Event& event, int& finished, int result) {
 }
 Task<> store(Task<int> work, int& result) { result = co_await std::move(work); }
 
-TEST(Complete, HandsTheResultToWhoeverWaits) {
+TEST(RunToCompletion, ReturnsTheResultToItsCaller) {
   Loop loop;
   TaskSet owner, callers;
   Event event;
   int finished = 0, result = 0;
-  callers.spawn(store(complete(owner, finish_after(event, finished, 7), "work"), result), "call");
+  callers.spawn(store(run_to_completion(owner, finish_after(event, finished, 7), "work"), result),
+                "call");
   event.set();
   loop.run(callers.wait_empty());
   EXPECT_EQ(result, 7);
 }
 
-TEST(Complete, RunsToItsEndWithoutItsCaller) {
+TEST(RunToCompletion, GoesOnWhenItsCallerIsCancelled) {
   Loop loop;
   TaskSet owner, callers;
   Event event;
   int finished = 0, result = 0;
-  callers.spawn(store(complete(owner, finish_after(event, finished, 7), "work"), result), "call");
+  callers.spawn(store(run_to_completion(owner, finish_after(event, finished, 7), "work"), result),
+                "call");
   callers.cancel();
   event.set();
   loop.run(owner.wait_empty());
@@ -157,20 +159,22 @@ TEST(Complete, RunsToItsEndWithoutItsCaller) {
   EXPECT_EQ(result, 0);
 }
 
-TEST(Complete, TellsTheLogOfAFailureThatNobodyHears) {
+TEST(RunToCompletion, LogsAFailureWhenItsCallerWasCancelled) {
   Loop loop;
   Pipe log = make_pipe(O_NONBLOCK);
   log::set_sink(std::move(log.write));
   TaskSet owner, callers;
   Event event;
   int finished = 0, result = 0;
-  callers.spawn(store(complete(owner, finish_after(event, finished, -1), "work"), result), "call");
+  callers.spawn(store(run_to_completion(owner, finish_after(event, finished, -1), "work"), result),
+                "call");
   callers.cancel();
   event.set();
   loop.run(owner.wait_empty());
   log::set_sink(Fd());
-  EXPECT_NE(read_all(log.read.get(), 4096, "log").find("work failed after its caller had gone"),
-            std::string::npos);
+  EXPECT_NE(
+      read_all(log.read.get(), 4096, "log").find("work failed after its caller was cancelled"),
+      std::string::npos);
 }
 
 Task<> enter(Mutex& mutex, std::vector<int>& order, int number, Event& leave) {
@@ -179,7 +183,7 @@ Task<> enter(Mutex& mutex, std::vector<int>& order, int number, Event& leave) {
   co_await leave.wait();
 }
 
-TEST(Mutex, LetsOneInAtATimeInTheOrderTheyCame) {
+TEST(Mutex, IsLockedByOneAtATimeInOrder) {
   Loop loop;
   Mutex mutex;
   std::vector<int> order;
@@ -195,7 +199,7 @@ TEST(Mutex, LetsOneInAtATimeInTheOrderTheyCame) {
   EXPECT_FALSE(mutex.locked());
 }
 
-TEST(Mutex, LetsNobodyInBeforeTheOneWhoseTurnItIs) {
+TEST(Mutex, CannotBeLockedAheadOfTheNextWaiter) {
   Loop loop;
   Mutex mutex;
   std::vector<int> order;
@@ -205,7 +209,7 @@ TEST(Mutex, LetsNobodyInBeforeTheOneWhoseTurnItIs) {
     TaskSet first;
     first.spawn(enter(mutex, order, 0, leave), "first");
     set.spawn(enter(mutex, order, 1, leave), "second");
-  }  // the first has left, the second has not been told yet
+  }  // the first has unlocked it, the second has not been resumed yet
   set.spawn(enter(mutex, order, 2, leave), "newcomer");
   leave.set();
   loop.run(set.wait_empty());
@@ -213,7 +217,7 @@ TEST(Mutex, LetsNobodyInBeforeTheOneWhoseTurnItIs) {
   EXPECT_FALSE(mutex.locked());
 }
 
-TEST(Mutex, PassesOverAWaiterThatIsCancelled) {
+TEST(Mutex, SkipsAWaiterThatIsCancelled) {
   Loop loop;
   Mutex mutex;
   std::vector<int> order;
@@ -229,7 +233,7 @@ TEST(Mutex, PassesOverAWaiterThatIsCancelled) {
   EXPECT_EQ(order, (std::vector{0, 2}));
 }
 
-TEST(Mutex, PassesOverAWaiterThatIsCancelledWhenItIsItsTurn) {
+TEST(Mutex, SkipsANextWaiterThatIsCancelled) {
   Loop loop;
   Mutex mutex;
   std::vector<int> order;
@@ -240,7 +244,7 @@ TEST(Mutex, PassesOverAWaiterThatIsCancelledWhenItIsItsTurn) {
     first.spawn(enter(mutex, order, 0, leave), "first");
     second.spawn(enter(mutex, order, 1, leave), "second");
     third.spawn(enter(mutex, order, 2, leave), "third");
-  }  // the first has left, the second has not been told yet
+  }  // the first has unlocked it, the second has not been resumed yet
   second.cancel();
   EXPECT_TRUE(mutex.locked());
   leave.set();

@@ -13,7 +13,7 @@
 namespace thinshim {
 namespace {
 
-// Counts how many of its kind were made and destroyed (the idea of capnproto's Counter probe).
+// Counts live objects (the idea of capnproto's Counter probe).
 struct Census {
   int alive = 0;
   int made = 0;
@@ -71,7 +71,7 @@ Task<std::string> catches(Task<> inner) {
   co_return caught;
 }
 
-TEST(Task, CarriesExceptionsToTheAwaiter) {
+TEST(Task, RethrowsExceptionsInTheAwaiter) {
   Loop loop;
   EXPECT_EQ(loop.run(catches(break_down())), "broken");
   EXPECT_THROW(loop.run(break_down()), std::runtime_error);
@@ -106,7 +106,7 @@ TEST(Task, DestroyingItWhileItWaitsDestroysEveryFrame) {
     EXPECT_EQ(census.alive, 4);  // own, given, the parameter, before
   }
   EXPECT_EQ(census.alive, 0);
-  event.set();  // nobody waits any more: nothing may be resumed
+  event.set();  // the waiter was destroyed: nothing may be resumed
   EXPECT_TRUE(ready_queue.empty());
 }
 
@@ -119,7 +119,7 @@ TEST(Task, DestroyingItUnstartedDestroysItsParameters) {
   EXPECT_EQ(census.alive, 0);
 }
 
-TEST(Task, DestroyingItWhenItIsReadyTakesItOutOfTheQueue) {
+TEST(Task, DestroyingItWhenItIsReadyRemovesItFromTheReadyQueue) {
   Census census;
   Event event;
   {

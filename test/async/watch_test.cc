@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Watches where the kernel has no room for more: it counts them by user (max_user_watches in
-// epoll(7)), so that a container of the same user can take them all.
+// Watches at the limit of epoll watches per user (max_user_watches in epoll(7)), which a container
+// of the same user can use up.
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -18,7 +18,7 @@ namespace {
 bool no_room = false;
 }  // namespace
 
-// In the place of libc's.
+// Replaces libc's.
 extern "C" int epoll_ctl(int set, int operation, int fd, struct epoll_event* event) noexcept {
   const long result = ::syscall(SYS_epoll_ctl, set, operation, fd, event);
   if (!no_room || operation != EPOLL_CTL_ADD || result != 0) return static_cast<int>(result);
@@ -38,7 +38,7 @@ Task<std::string> read_some(Watch& watch, int fd) {
   while ((n = ::read(fd, text, sizeof text)) < 0) co_await watch.readable();
   co_return std::string(text, static_cast<std::size_t>(n));
 }
-// libuv watches for itself first.
+// One iteration, in which libuv adds its own descriptors to epoll.
 Task<> begin(Loop& loop) { co_await yield(loop); }
 Task<> wait_until_writable(Watch& watch) { co_await watch.writable(); }
 Task<> write_later(Loop& loop, int fd) {
@@ -47,24 +47,24 @@ Task<> write_later(Loop& loop, int fd) {
 }
 Task<> discard(Task<std::string> task, std::string& text) { text = co_await std::move(task); }
 
-// One end of a connection whose other end is silent at first, and has room.
-class WatchWithoutRoom : public testing::Test {
+// `near` is writable, and not readable until write_later() has written.
+class WatchAtTheLimit : public testing::Test {
  protected:
-  WatchWithoutRoom() {
+  WatchAtTheLimit() {
     int ends[2];
     check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), "socketpair");
     near = Fd(ends[0]);
     far = Fd(ends[1]);
     loop.run(begin(loop));
   }
-  ~WatchWithoutRoom() override { no_room = false; }
+  ~WatchAtTheLimit() override { no_room = false; }
 
   Fd near, far;
   Loop loop;
   TaskSet tasks;
 };
 
-TEST_F(WatchWithoutRoom, IsLate) {
+TEST_F(WatchAtTheLimit, IsLate) {
   Watch watch(loop, near.get());
   no_room = true;
   tasks.spawn(write_later(loop, far.get()), "write");
@@ -73,7 +73,7 @@ TEST_F(WatchWithoutRoom, IsLate) {
   EXPECT_THROW(Watch(loop, far.get()), Error);
 }
 
-TEST_F(WatchWithoutRoom, KeepsWhoeverWaitedBefore) {
+TEST_F(WatchAtTheLimit, StillWakesAnEarlierWaiter) {
   Watch watch(loop, near.get());
   std::string text;
   tasks.spawn(discard(read_some(watch, near.get()), text), "read");
@@ -84,8 +84,8 @@ TEST_F(WatchWithoutRoom, KeepsWhoeverWaitedBefore) {
   EXPECT_EQ(text, "hello");
 }
 
-// What nobody waits for is watched no more, and for that libuv begins anew.
-TEST_F(WatchWithoutRoom, KeepsWhoeverIsLeftAlone) {
+// An event without a waiter disarms the watch, for which libuv starts the handle again.
+TEST_F(WatchAtTheLimit, StillWakesAWaiterWhenTheOtherEventIsDisarmed) {
   Watch watch(loop, near.get());
   std::string text;
   tasks.spawn(discard(read_some(watch, near.get()), text), "read");
@@ -96,7 +96,7 @@ TEST_F(WatchWithoutRoom, KeepsWhoeverIsLeftAlone) {
   EXPECT_EQ(text, "hello");
 }
 
-TEST_F(WatchWithoutRoom, IsUsedAgainOnceThereIsSome) {
+TEST_F(WatchAtTheLimit, IsArmedAgainOnceThereIsRoom) {
   Watch watch(loop, near.get());
   no_room = true;
   loop.run(wait_until_writable(watch));
@@ -104,7 +104,7 @@ TEST_F(WatchWithoutRoom, IsUsedAgainOnceThereIsSome) {
   tasks.spawn(write_later(loop, far.get()), "write");
   const std::uint64_t began = loop.now();
   for (int n = 0; n < 100; ++n) loop.run(wait_until_writable(watch));
-  EXPECT_LT(loop.now() - began, 5'000u) << "by looking";
+  EXPECT_LT(loop.now() - began, 5'000u) << "resumed by the timer";
   EXPECT_EQ(loop.run(read_some(watch, near.get())), "hello");
 }
 

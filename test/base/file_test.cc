@@ -52,7 +52,7 @@ TEST(File, IsNotReachedThroughALink) {
   EXPECT_EQ(read_file(link, 100, Links::follow), "content");
 }
 
-TEST(File, ThatCannotBeToldOfIsNotTakenForMissing) {
+TEST(File, ThatCannotBeReadIsNotMissing) {
   TempDir directory;
   const std::string loop = directory / "loop", below = loop + "/name";
   ASSERT_EQ(::symlink(loop.c_str(), loop.c_str()), 0);
@@ -64,7 +64,7 @@ TEST(File, ThatCannotBeToldOfIsNotTakenForMissing) {
   EXPECT_TRUE(may_exist(below));
 }
 
-TEST(File, ThatIsMissingIsNone) {
+TEST(File, ThatIsMissingIsNoError) {
   TempDir directory;
   const std::string file = directory / "file", none = directory / "none";
   write_file(file, "", 0600);

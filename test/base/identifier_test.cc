@@ -23,7 +23,7 @@ TEST(Identifier, RefusesWhatCouldLeaveItsDirectory) {
   EXPECT_FALSE(is_identifier(std::string("a\0b", 3)));
 }
 
-TEST(Identifier, SaysWhoseNameIsWrong) {
+TEST(Identifier, RefusalNamesTheKindOfIdentifier) {
   try {
     check_identifier("a/b\n", "exec id");
     FAIL() << "accepted";
@@ -53,7 +53,7 @@ TEST(Quote, KnowsUtf8) {
     EXPECT_FALSE(is_utf8(text)) << quoted(text);
 }
 
-TEST(Quote, CutsWhatIsTooLongButNoEscape) {
+TEST(Quote, TruncatesButNeverInsideAnEscape) {
   struct {
     const char* text;
     std::size_t most;

@@ -27,13 +27,13 @@ TEST(Log, LinesAreOfPrintableAscii) {
             "a=\"\\xff\"\n");
 }
 
-// What a line begins with, and its values.
+// The beginning of each line.
 const std::string kHead = "time=\"1970-01-01T00:00:00.000000000Z\" level=info msg=";
 std::size_t length_of(std::string_view message, log::Fields fields) {
   return log::format(log::Level::info, message, fields, 0, 0).size();
 }
 
-TEST(Log, LinesAreNeverLongerThanAPipeTakesWhole) {
+TEST(Log, LinesAreNeverLongerThanPipeBuf) {
   static_assert(log::kLongestLine <= PIPE_BUF);
   const std::size_t room = log::kLongestLine - kHead.size() - 1;
   for (std::size_t size :
@@ -51,7 +51,7 @@ TEST(Log, LinesAreNeverLongerThanAPipeTakesWhole) {
   }
 }
 
-TEST(Log, CutsValuesAndNothingElse) {
+TEST(Log, TruncatesValuesOnly) {
   const std::string bare(5000, 'x'), odd(5000, '\n');
   const std::string line =
       log::format(log::Level::info, bare, {{"a", "1"}, {"error", odd}, {"b", "2 3"}}, 0, 0);
@@ -69,7 +69,7 @@ std::string drain(const Fd& fd) {
   return text;
 }
 
-TEST(Log, DropsLinesThatNobodyReadsAndSaysSoLater) {
+TEST(Log, CountsLinesDroppedWhileTheFifoIsFull) {
   Pipe pipe = make_pipe(O_NONBLOCK);
   log::set_sink(std::move(pipe.write));
   for (int i = 0; i < 5000; ++i) log::info("a line that fills the pipe sooner or later");
@@ -81,7 +81,7 @@ TEST(Log, DropsLinesThatNobodyReadsAndSaysSoLater) {
   log::set_sink(Fd());
 }
 
-// A fifo is shared with the shims of other containers.
+// The shims of other containers write to the same fifo.
 TEST(Log, WritesLinesAsAWhole) {
   Pipe pipe = make_pipe(O_NONBLOCK);
   ::fcntl(pipe.write.get(), F_SETPIPE_SZ, 8192);

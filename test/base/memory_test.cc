@@ -23,14 +23,14 @@ long kilobytes(const std::string& name) {
 
 constexpr long kMegabyte = 1024;
 
-// AddressSanitizer has an allocator and stacks of its own, which keep everything.
+// AddressSanitizer has its own allocator and stacks, which free nothing.
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
-#define THINSHIM_OTHER_MEMORY
+#define THINSHIM_ASAN
 #endif
 #endif
-#ifndef THINSHIM_OTHER_MEMORY
-// Blocks that malloc does not map by themselves, with one in use behind them.
+#ifndef THINSHIM_ASAN
+// Blocks below the mmap threshold of malloc, the last one in use.
 TEST(Memory, OfFreedBlocksGoesBack) {
   std::vector<std::unique_ptr<std::string>> blocks;
   for (int i = 0; i < 400; ++i) blocks.push_back(std::make_unique<std::string>(20'000, 'x'));
@@ -47,7 +47,7 @@ TEST(Memory, OfFreedBlocksGoesBack) {
   return kilobytes("RssAnon");
 }
 
-TEST(Memory, OfTheStackGoesBackWhereNobodyUsesIt) {
+TEST(Memory, OfTheUnusedStackGoesBack) {
   int used[100];
   std::fill(std::begin(used), std::end(used), 42);
   const long before = use_stack();

@@ -33,30 +33,30 @@ TEST(Proc, StatusIsReadBehindAnyName) {
   EXPECT_EQ(status_field("", "State"), "");
 }
 
-TEST(Proc, KnowsWhatBecomesOfAProcess) {
-  EXPECT_EQ(fate_of(::getpid()), Fate::lives);
+TEST(Proc, ReadsTheStateOfAProcess) {
+  EXPECT_EQ(process_state(::getpid()), ProcessState::alive);
   test::DyingProcess process;
-  EXPECT_EQ(fate_of(process.pid()), Fate::ending);
+  EXPECT_EQ(process_state(process.pid()), ProcessState::exiting);
   process.end();
-  EXPECT_EQ(fate_of(process.pid()), Fate::gone) << "a zombie";
+  EXPECT_EQ(process_state(process.pid()), ProcessState::exited) << "a zombie";
   ::waitpid(process.pid(), nullptr, 0);
-  EXPECT_EQ(fate_of(process.pid()), Fate::gone);
+  EXPECT_EQ(process_state(process.pid()), ProcessState::exited);
 }
 
-TEST(Proc, KnowsNothingOfAProcessThatItCannotRead) {
+TEST(Proc, StateIsUnknownIfProcCannotBeRead) {
   rlimit limit{}, none{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   none.rlim_max = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &none);
-  const Fate fate = fate_of(::getpid());
-  EXPECT_THROW(read_of_process(::getpid(), "stat"), Error);
+  const ProcessState state = process_state(::getpid());
+  EXPECT_THROW(read_proc_file(::getpid(), "stat"), Error);
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  EXPECT_EQ(fate, Fate::unknown);
-  EXPECT_NE(read_of_process(::getpid(), "stat"), std::nullopt);
-  EXPECT_EQ(read_of_process(-1, "stat"), std::nullopt);
+  EXPECT_EQ(state, ProcessState::unknown);
+  EXPECT_NE(read_proc_file(::getpid(), "stat"), std::nullopt);
+  EXPECT_EQ(read_proc_file(-1, "stat"), std::nullopt);
 }
 
-TEST(Proc, KnowsWhoseChildAProcessIs) {
+TEST(Proc, ReadsTheParentOfAProcess) {
   const test::DyingProcess process;
   EXPECT_EQ(parent_of(process.pid()), ::getpid());
   EXPECT_EQ(parent_of(-1), 0);

@@ -16,15 +16,15 @@
 namespace thinshim {
 namespace {
 
-// AddressSanitizer has an allocator of its own, which asks nobody.
+// AddressSanitizer has its own allocator, which does not call the new-handler.
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
-#define THINSHIM_OTHER_MEMORY
+#define THINSHIM_ASAN
 #endif
 #endif
-#ifndef THINSHIM_OTHER_MEMORY
+#ifndef THINSHIM_ASAN
 
-// The exit code of what runs in a process of its own.
+// Runs `work` in a fork; returns its exit code.
 template <class Work>
 int in_a_fork(Work work) {
   const pid_t pid = check(::fork(), "fork");
@@ -46,7 +46,7 @@ rlim_t data_in_use() {
 
 using Blocks = std::vector<std::unique_ptr<char[]>>;
 
-TEST(Reserve, IsTakenWhereThereIsNoMemoryAndTakenAnewLater) {
+TEST(Reserve, IsFreedWhenMemoryIsShortAndMappedAgainLater) {
   const int code = in_a_fork([] {
     reserve_memory();
     if (!has_reserved_memory()) return 2;
@@ -62,7 +62,7 @@ TEST(Reserve, IsTakenWhereThereIsNoMemoryAndTakenAnewLater) {
   EXPECT_EQ(code, 0);
 }
 
-TEST(Reserve, OnceUsedUpTheProcessEnds) {
+TEST(Reserve, OnceUsedUpTheProcessExits) {
   testing::internal::CaptureStderr();
   const int code = in_a_fork([] {
     reserve_memory();

@@ -70,7 +70,7 @@ TEST_F(LoggerOfShim, ThatIsNotInTheConfigurationIsRefused) {
   const std::string uri = logger("touch $dir/ran");
   EXPECT_REFUSED_BY(*shim, shim->create_begin(request(uri, section)), permission_denied,
                     "the logger " + directory_.string() +
-                        "/logger is not among those allowed: permission denied");
+                        "/logger is not in binary_logger.allow: permission denied");
   EXPECT_EQ(written("ran"), "no file");
   const std::string other =
       "    binary_logger: {allow: [\"/usr/local/bin/*\", \"" + directory_.string() + "/*\"]}\n";

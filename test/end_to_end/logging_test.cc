@@ -81,7 +81,8 @@ TEST_F(Logging, WithAProgramThatDiesLeavesTheContainerAlone) {
   EXPECT_EQ(outcome.exit_code, 5) << outcome;
   EXPECT_EQ(written("head"), numbers(200000).substr(0, 100));
   EXPECT_TRUE(eventually([&] {
-    return containerd_.log().find("a logger ended before the output") != std::string::npos;
+    return containerd_.log().find("logger exited before the end of the output") !=
+           std::string::npos;
   }));
 }
 

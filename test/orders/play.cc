@@ -352,7 +352,7 @@ void Play::look_for_leftovers() {
   observer_.reset();
   server_.reset();
   service_.reset();
-  for (pid_t pid : own_children()) left("a child: " + read_of_process(pid, "stat").value_or(""));
+  for (pid_t pid : own_children()) left("a child: " + read_proc_file(pid, "stat").value_or(""));
   if (::access((directory_ + "/root/orders/" + kContainer).c_str(), F_OK) == 0) left(kRuntimeState);
   reaper_.reset();
   stage_.reset();

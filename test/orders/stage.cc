@@ -22,7 +22,7 @@ namespace thinshim::orders {
 namespace {
 
 bool is_zombie_or_gone(pid_t pid) {
-  const std::string stat = read_of_process(pid, "stat").value_or("");
+  const std::string stat = read_proc_file(pid, "stat").value_or("");
   const std::string_view state = stat_field(stat, 3);
   return state.empty() || state == "Z" || state == "X";
 }
@@ -341,7 +341,7 @@ void Stage::give_up() {
     std::fprintf(stderr, " %s (%d%s)", call->verb.c_str(), call->pid, call->stands ? "" : ", busy");
   std::fprintf(stderr, "; children:");
   for (pid_t pid : own_children())
-    std::fprintf(stderr, " %d %s", pid, read_of_process(pid, "stat").value_or("").c_str());
+    std::fprintf(stderr, " %d %s", pid, read_proc_file(pid, "stat").value_or("").c_str());
   std::fprintf(stderr, "\n");
   ::_exit(3);
 }

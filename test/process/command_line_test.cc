@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::string_literals;
 
-// Words that stand one after the other in a memory of their own, as the kernel lays them out.
+// An argv whose strings are adjacent, as the kernel lays them out.
 struct Words {
   explicit Words(std::string text) : memory(std::move(text)) {
     for (std::size_t i = 0; i < memory.size(); i += std::strlen(&memory[i]) + 1)
@@ -23,13 +23,13 @@ struct Words {
   std::vector<char*> pointers;
 };
 
-TEST(CommandLine, GetsOtherWordsBehindTheProgram) {
+TEST(CommandLine, ReplacesTheArguments) {
   Words words("shim\0-id\0one\0start\0"s);
   words.line().replace({"-id", "two"});
   EXPECT_EQ(words.memory, "shim\0-id\0two\0\0\0\0\0\0\0"s);
 }
 
-TEST(CommandLine, LeavesOutWhatHasNoRoom) {
+TEST(CommandLine, OmitsArgumentsThatDoNotFit) {
   Words words("shim\0-id\0one\0end\0"s);
   CommandLine line = words.line();
   line.replace({"-id", "one", "long", "x"});
@@ -40,15 +40,15 @@ TEST(CommandLine, LeavesOutWhatHasNoRoom) {
   EXPECT_EQ(words.memory, "shim\0-id\0one\0end\0"s);
 }
 
-TEST(CommandLine, OfNoWordsStaysAsItIs) {
+TEST(CommandLine, WithoutArgumentsIsUnchanged) {
   Words alone("shim\0"s);
   alone.line().replace({"-id"});
   EXPECT_EQ(alone.memory, "shim\0"s);
   CommandLine(0, nullptr).replace({"-id"});
 }
 
-// Somebody has put a word elsewhere: what is there is nobody's to overwrite.
-TEST(CommandLine, EndsWhereItsWordsDoNotFollowEachOther) {
+// An argument that was moved elsewhere must not be overwritten.
+TEST(CommandLine, EndsAtTheFirstArgumentThatIsNotAdjacent) {
   Words words("shim\0-id\0one\0start\0"s);
   std::string elsewhere = "none";
   words.pointers[2] = elsewhere.data();

@@ -63,9 +63,9 @@ TEST_F(CommandTest, RunsInTheGivenDirectory) {
 
 TEST_F(CommandTest, GetsItsDescriptorsByNumberAndNoOthers) {
   Pipe secret = make_pipe();
-  ASSERT_EQ(fcntl(secret.read.get(), F_SETFD, 0), 0);  // even one that was not close-on-exec
+  ASSERT_EQ(fcntl(secret.read.get(), F_SETFD, 0), 0);  // is closed without close-on-exec too
   Pipe pipe = make_pipe();
-  // 0 and 1 are the child's collected output turned round, so that sources and targets overlap.
+  // Sources and targets overlap.
   Command command;
   command.fds = {-1, -1, -1, pipe.write.get()};
   Output output = shell("ls /proc/self/fd | tr '\\n' ' '; echo hello >&3", command);
@@ -75,8 +75,8 @@ TEST_F(CommandTest, GetsItsDescriptorsByNumberAndNoOthers) {
   EXPECT_EQ(read_all(pipe.read.get(), 100, "read"), "hello\n");
 }
 
-// Exits with the status of a program that is started with more descriptors in our hands than it may
-// open itself; its arguments are the limits that it should have.
+// Raises the limit, opens more descriptors than the old limit, and exits with the status of a
+// program that checks its limits against its arguments.
 [[noreturn]] void start_above_its_limit(const rlimit& limit) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
   raise_open_files_limit();
@@ -128,7 +128,7 @@ TEST_F(CommandTest, MayLeadItsOwnProcessGroup) {
   EXPECT_EQ(shell("test $(ps -o pgid= -p $$) = $$ && echo own", command).text, "own\n");
 }
 
-TEST_F(CommandTest, TellsWhyAProgramCannotBeStarted) {
+TEST_F(CommandTest, ReportsWhyAProgramCannotBeStarted) {
   TempDir dir;
   write_file(dir / "text", "no program", 0600);
   struct {
@@ -151,14 +151,14 @@ TEST_F(CommandTest, TellsWhyAProgramCannotBeStarted) {
   }
 }
 
-TEST_F(CommandTest, LeavesOurOwnChoiceOfPageSizeAlone) {
+TEST_F(CommandTest, DoesNotChangeHugePagesOfTheShim) {
   ASSERT_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
   EXPECT_EQ(shell("grep THP_enabled /proc/self/status").text, "THP_enabled:\t1\n");
   EXPECT_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
   prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
 }
 
-// PATH for a while.
+// Sets PATH; the destructor restores it.
 class Path {
  public:
   explicit Path(const std::string& directories) { setenv("PATH", directories.c_str(), 1); }
@@ -181,7 +181,7 @@ TEST_F(CommandTest, FindsProgramsInPath) {
   EXPECT_EQ(loop_.run(run(reaper_, command)).text, dir / "b/mine\n");
 }
 
-TEST_F(CommandTest, TakesWhatItFindsInPathForTheProgramThoughItCannotRun) {
+TEST_F(CommandTest, TakesTheFirstExecutableInPathEvenIfExecveFails) {
   TempDir dir;
   make_directories(dir / "b", 0755);
   write_file(dir / "mine", "#!/nowhere/sh\n", 0700);
@@ -197,11 +197,11 @@ TEST_F(CommandTest, TakesWhatItFindsInPathForTheProgramThoughItCannotRun) {
   }
 }
 
-// What hangs is a program's file, or a directory in PATH.
+// A program whose file, working directory or directory of PATH is on a hung file system.
 class HungCommand : public CommandTest {
  protected:
   static void SetUpTestSuite() { test::have_own_mounts(); }
-  static Task<> tell_failure(Task<Output> running, std::string& failure) {
+  static Task<> store_failure(Task<Output> running, std::string& failure) {
     try {
       co_await std::move(running);
     } catch (const Error& error) {
@@ -210,20 +210,20 @@ class HungCommand : public CommandTest {
   }
   Task<> pass(Duration time) { co_await thinshim::sleep(loop_, time); }
 
-  // It is started, others run meanwhile, it is given up as any other, and leaves nothing behind.
-  void expect_nobody_waits_for(const Command& command) {
+  // Other programs run while execve(2) hangs; the start can be cancelled and leaves no process.
+  void expect_blocks_nothing(const Command& command) {
     Event stop;
     std::string failure;
     TaskSet waiting;
-    waiting.spawn(tell_failure(run(reaper_, command, &stop), failure), "run");
+    waiting.spawn(store_failure(run(reaper_, command, &stop), failure), "run");
     ASSERT_TRUE(hung_.is_waited_for());
     const std::vector<pid_t> children = own_children();
     EXPECT_EQ(shell("echo meanwhile").text, "meanwhile\n");
     EXPECT_FALSE(waiting.empty());
     stop.set();
     loop_.run(waiting.wait_empty());
-    EXPECT_NE(failure.find("cannot be killed"), std::string::npos) << failure;
-    EXPECT_EQ(own_children(), children) << "it sleeps in the kernel";
+    EXPECT_NE(failure.find("did not exit after SIGKILL"), std::string::npos) << failure;
+    EXPECT_EQ(own_children(), children) << "it hangs in the kernel";
     hung_.end();
     for (int i = 0; i < 2000 && !own_children().empty(); ++i) loop_.run(pass(Duration(5)));
     EXPECT_EQ(own_children(), std::vector<pid_t>());
@@ -233,37 +233,37 @@ class HungCommand : public CommandTest {
   HungFileSystem hung_{dir_ / "hung"};
 };
 
-TEST_F(HungCommand, HoldsUpNobodyWhereItsFileCannotBeRead) {
+TEST_F(HungCommand, BlocksNothingIfItsFileHangs) {
   Command command;
   command.program = hung_.file();
-  expect_nobody_waits_for(command);
+  expect_blocks_nothing(command);
 }
 
-TEST_F(HungCommand, HoldsUpNobodyWhereItIsSearchedInVain) {
+TEST_F(HungCommand, BlocksNothingIfADirectoryOfPathHangs) {
   Command command;
   command.program = "mine";
   const Path path((dir_ / "hung") + ":/usr/bin:/bin");
-  expect_nobody_waits_for(command);
+  expect_blocks_nothing(command);
 }
 
-TEST_F(HungCommand, HoldsUpNobodyWhereItsDirectoryHangs) {
+TEST_F(HungCommand, BlocksNothingIfItsWorkingDirectoryHangs) {
   Command command;
   command.program = "/bin/true";
   command.directory = dir_ / "hung/directory";
-  expect_nobody_waits_for(command);
+  expect_blocks_nothing(command);
 }
 
-TEST_F(HungCommand, HasNothingOpenButItsOwnDescriptorsAndAName) {
+TEST_F(HungCommand, HasOnlyItsOwnDescriptorsAndItsOwnName) {
   Command command;
   command.program = hung_.file();
   const Child child = reaper_.start(command);
   ASSERT_TRUE(hung_.is_waited_for());
   EXPECT_EQ(entries_of("/proc/" + std::to_string(child.pid()) + "/fd").size(), 3u);
-  EXPECT_EQ(read_of_process(child.pid(), "comm"), std::string(kLaunchName) + "\n");
+  EXPECT_EQ(read_proc_file(child.pid(), "comm"), std::string(kLaunchName) + "\n");
   hung_.end();
 }
 
-TEST(Environment, IsInheritedLessWhatIsNamed) {
+TEST(Environment, IsInheritedWithoutTheNamedVariables) {
   setenv("NOTIFY_SOCKET", "/x", 1);
   setenv("THINSHIM_TEST", "1", 1);
   std::vector<std::string> environment = inherited_environment({"NOTIFY_SOCKET"});

@@ -43,13 +43,12 @@ Task<> pass(Loop& loop, Duration time) { co_await sleep(loop, time); }
 
 class ReaperTest : public testing::Test {
  protected:
-  // Every test leaves none: the next one counts its own.
+  // No child may be left for the next test, which counts its own.
   void TearDown() override {
     EXPECT_TRUE(eventually([] { return own_children().empty(); }));
   }
-  // A process that outlives its parent and so becomes ours, as a container does; returns its pid.
-  // The shell runs `script` alone: a child of its own would become ours too where the shell is
-  // killed.
+  // Starts a process that is reparented to this one, as a container is; returns its pid. `script`
+  // must not fork: the child would be reparented too when the shell is killed.
   pid_t orphan(const std::string& script) {
     int pids[2];
     check(pipe2(pids, O_CLOEXEC), "make a pipe");
@@ -74,7 +73,7 @@ class ReaperTest : public testing::Test {
     return stat && stat->find(") Z ") != std::string::npos;
   }
   bool exists(pid_t pid) { return kill(pid, 0) == 0; }
-  // Processes that become ours, and are zombies by then. The one that leaves them is ours too.
+  // Makes zombies that are reparented to this process, and their dead parent.
   void leave_zombies(int count) {
     const pid_t leaver = check(fork(), "fork");
     if (leaver == 0) {
@@ -89,7 +88,7 @@ class ReaperTest : public testing::Test {
     }
     EXPECT_EQ(loop_.run(exit_of(reaper_.take(leaver))).status, 0);
   }
-  // How many calls of read(2) this process has made so far, but for the one that asks.
+  // The number of read(2) calls of this process so far, without that of this function.
   static std::uint64_t reads() {
     const std::string text = read_file("/proc/self/io").value();
     return std::stoull(text.substr(text.find("syscr: ") + 7));
@@ -106,22 +105,22 @@ class ReaperTest : public testing::Test {
   Reaper reaper_{loop_};
 };
 
-TEST_F(ReaperTest, TellsExitCodesAndSignals) {
+TEST_F(ReaperTest, ReportsExitCodesAndSignals) {
   EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("exit 0")))).status, 0);
   EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("exit 7")))).status, 7);
   EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("kill -9 $$")))).status, 137);
   EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("kill -TERM $$")))).status, 143);
 }
 
-// Python and shells start programs that way; the kernel then keeps no exits.
-TEST(ReaperAlone, ToldToIgnoreChildrenHearsOfThemAllTheSame) {
+// Python and shells may start programs that way; the kernel discards exits then.
+TEST(ReaperAlone, ReapsThoughSIGCHLDWasIgnored) {
   signal(SIGCHLD, SIG_IGN);
   Loop loop;
   Reaper reaper(loop);
   EXPECT_EQ(loop.run(exit_of(reaper.start(shell("exit 7")))).status, 7);
 }
 
-TEST_F(ReaperTest, TellsWhenItHappened) {
+TEST_F(ReaperTest, RecordsTheTimeOfTheExit) {
   timespec before;
   clock_gettime(CLOCK_REALTIME, &before);
   Exit exit = loop_.run(exit_of(reaper_.start(shell("exit 0"))));
@@ -140,7 +139,7 @@ TEST_F(ReaperTest, KeepsAnExitUntilItsPidIsAdopted) {
   Reaper::Hold hold = reaper_.hold();
   pid_t pid = orphan("exit 5");
   ASSERT_TRUE(eventually([&] { return is_zombie(pid); }));
-  // Other children come and go meanwhile, behind the zombie that is being kept.
+  // Other children are reaped behind the zombie that is kept.
   EXPECT_EQ(loop_.run(exit_of(reaper_.start(shell("exit 3")))).status, 3);
   Exit exit = loop_.run(exit_of(reaper_.adopt(pid)));
   EXPECT_EQ(exit.pid, pid);
@@ -155,10 +154,10 @@ TEST_F(ReaperTest, AdoptsAProcessThatStillRuns) {
   EXPECT_FALSE(child.exited());
   child.signal(SIGKILL);
   EXPECT_EQ(loop_.run(exit_of_reference(child)).status, 137);
-  EXPECT_THROW(child.signal(SIGKILL), Error) << "its pid may be another's by now";
+  EXPECT_THROW(child.signal(SIGKILL), Error) << "its pid may have been reused";
 }
 
-TEST_F(ReaperTest, ReapsWhatNobodyKnowsOnceTheLastHoldEnds) {
+TEST_F(ReaperTest, ReapsUnknownChildrenOnceTheLastHoldEnds) {
   pid_t pid;
   {
     Reaper::Hold first = reaper_.hold();
@@ -173,10 +172,10 @@ TEST_F(ReaperTest, ReapsWhatNobodyKnowsOnceTheLastHoldEnds) {
   EXPECT_FALSE(exists(pid));
 }
 
-// A runtime that hangs for a while must not fill the process table.
+// A hung runtime must not fill the process table with zombies.
 TEST_F(ReaperTest, ReapsOrphansThatAreOlderThanEveryHold) {
   pid_t old = orphan("exec sleep 60");
-  loop_.run(pass(loop_, 20ms));  // the kernel counts in hundredths of a second
+  loop_.run(pass(loop_, 20ms));  // start times are in hundredths of a second
   Reaper::Hold hold = reaper_.hold();
   pid_t young = orphan("exec sleep 60");
   kill(young, SIGKILL);
@@ -186,20 +185,20 @@ TEST_F(ReaperTest, ReapsOrphansThatAreOlderThanEveryHold) {
   EXPECT_TRUE(is_zombie(young));
 }
 
-// Beside a runtime that hangs, a container in the machine's pid namespace may leave one child after
-// the other, and all of them have to stay.
-TEST_F(ReaperTest, LooksAtEachOrphanThatItMustKeepOnce) {
+// While a runtime hangs, a container in the host's pid namespace may leave many orphans, which must
+// all stay zombies.
+TEST_F(ReaperTest, ReadsTheStartTimeOfAKeptOrphanOnce) {
   constexpr std::uint64_t kKept = 100;
   const Reaper::Hold hold = reaper_.hold();
-  loop_.run(pass(loop_, 20ms));  // the kernel counts in hundredths of a second
+  loop_.run(pass(loop_, 20ms));  // start times are in hundredths of a second
   leave_zombies(kKept);
   ASSERT_TRUE(eventually([&] { return own_children().size() == kKept; })) << own_children().size();
   const std::uint64_t before = reads();
   for (int i = 0; i < 10; ++i) loop_.run(exit_of(reaper_.start(shell("exit 0"))));
-  EXPECT_LT(reads() - before, 2 * kKept) << "ten deaths, and each had it look at all of them";
+  EXPECT_LT(reads() - before, 2 * kKept) << "each of ten exits made it read all start times";
 }
 
-TEST_F(ReaperTest, ReapsWhatItHasKeptOnceTheOldestHoldIsAYoungerOne) {
+TEST_F(ReaperTest, ReapsKeptOrphansWhenTheOldestHoldEnds) {
   std::optional<Reaper::Hold> first = reaper_.hold();
   loop_.run(pass(loop_, 20ms));
   const pid_t older = orphan("exec sleep 60");
@@ -214,7 +213,7 @@ TEST_F(ReaperTest, ReapsWhatItHasKeptOnceTheOldestHoldIsAYoungerOne) {
   EXPECT_TRUE(is_zombie(younger));
 }
 
-TEST_F(ReaperTest, LeavesTheLoopToOthersHoweverFastChildrenEnd) {
+TEST_F(ReaperTest, DoesNotStarveTheLoopWhenChildrenExitFast) {
   const Reaper::Hold hold = reaper_.hold();
   loop_.run(pass(loop_, 20ms));
   leave_zombies(50);
@@ -226,7 +225,7 @@ TEST_F(ReaperTest, LeavesTheLoopToOthersHoweverFastChildrenEnd) {
   const itimerspec all_the_time{{0, 20'000}, {0, 20'000}};
   check(timer_settime(dying, 0, &all_the_time, nullptr), "set a timer");
   std::atomic<bool> is_over = false, is_late = false;
-  std::thread end([&] {  // of what never ends
+  std::thread end([&] {  // stops the timer that sends SIGCHLD
     const auto limit = std::chrono::steady_clock::now() + 20s;
     while (!is_over && !is_late) {
       usleep(1000);
@@ -238,21 +237,21 @@ TEST_F(ReaperTest, LeavesTheLoopToOthersHoweverFastChildrenEnd) {
   const bool was_late = is_late;
   is_over = true;
   end.join();
-  EXPECT_FALSE(was_late) << "the loop turned only once no signal came any more";
+  EXPECT_FALSE(was_late) << "the loop iterated only after the last signal";
 }
 
-TEST_F(ReaperTest, ReapsOrphansWhileNobodyHolds) {
+TEST_F(ReaperTest, ReapsOrphansWithoutAHold) {
   pid_t pid = orphan("exit 0");
   EXPECT_TRUE(eventually([&] { return !exists(pid); }));
 }
 
-TEST_F(ReaperTest, RefusesToAdoptAStranger) {
+TEST_F(ReaperTest, RefusesToAdoptAProcessThatIsNotAChild) {
   Reaper::Hold hold = reaper_.hold();
   EXPECT_THROW(reaper_.adopt(getpid()), Error);
   EXPECT_THROW(reaper_.adopt(1), Error);
   Child child = reaper_.start(shell("exit 0"));
   EXPECT_THROW(reaper_.adopt(child.pid()), Error)
-      << "a child that is known already is nobody's container";
+      << "a child that is known already cannot be adopted";
   loop_.run(exit_of_reference(child));
 }
 
@@ -261,7 +260,7 @@ TEST_F(ReaperTest, ReapsChildrenThatWereDropped) {
   EXPECT_TRUE(eventually([&] { return !exists(pid); }));
 }
 
-TEST_F(ReaperTest, DeliversToEveryWaiter) {
+TEST_F(ReaperTest, WakesAllWaitersOfAChild) {
   Child child = reaper_.start(shell("sleep 0.05; exit 9"));
   int seen = 0;
   struct Local {

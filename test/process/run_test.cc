@@ -57,7 +57,7 @@ TEST_F(RunTest, CollectsBothStreamsAndTheStatus) {
   EXPECT_EQ(output.exit.status, 3);
 }
 
-TEST_F(RunTest, AProgramThatWritesMuchIsNeitherStoppedNorKept) {
+TEST_F(RunTest, OutputAboveTheLimitIsReadAndDropped) {
   Output output = shell("head -c 3000000 /dev/zero >&2; exit 4");
   EXPECT_EQ(output.exit.status, 4);
   EXPECT_EQ(output.text.size(), 65536u);
@@ -87,7 +87,7 @@ TEST_F(RunTest, KillsAProgramThatIsStopped) {
   EXPECT_EQ(loop_.run(run(reaper_, command, &stop)).exit.status, 137) << "stopped before it began";
 }
 
-TEST_F(RunTest, KillsAProgramThatNobodyWaitsForAnyMore) {
+TEST_F(RunTest, KillsTheProgramWhenTheWaitIsCancelled) {
   TempDir dir;
   TaskSet waiting;
   waiting.spawn(ignore(run(reaper_, sleeper(dir / "pid"))), "run");
@@ -103,7 +103,7 @@ TEST_F(RunTest, KillsAProgramThatNobodyWaitsForAnyMore) {
   EXPECT_NE(kill(pid, 0), 0);
 }
 
-Task<> tell_failure(Task<Output> running, std::string& failure) {
+Task<> store_failure(Task<Output> running, std::string& failure) {
   try {
     co_await std::move(running);
   } catch (const Error& error) {
@@ -111,9 +111,9 @@ Task<> tell_failure(Task<Output> running, std::string& failure) {
   }
 }
 
-// Keeps the process from ending, as a disk that does not answer would, until the pipe is closed. A
-// process of its own: who traces a child is told of more than its end.
-Pipe hold_at_its_end(pid_t held) {
+// Keeps the process from exiting, as a hung disk would, until the pipe is closed. Runs in a process
+// of its own, because the tracer's wait(2) returns other events than exits too.
+Pipe block_exit(pid_t held) {
   Pipe begun = make_pipe(), over = make_pipe();
   if (fork() == 0) {
     over.write.reset();
@@ -129,26 +129,26 @@ Pipe hold_at_its_end(pid_t held) {
   return over;
 }
 
-TEST_F(RunTest, GivesUpOnAProgramThatCannotBeKilled) {
+TEST_F(RunTest, ThrowsIfAProgramDoesNotExitAfterSIGKILL) {
   TempDir dir;
   Event stop;
   std::string failure;
   TaskSet waiting;
-  waiting.spawn(tell_failure(run(reaper_, sleeper(dir / "pid"), &stop), failure), "run");
+  waiting.spawn(store_failure(run(reaper_, sleeper(dir / "pid"), &stop), failure), "run");
   std::optional<pid_t> pid;
   for (int i = 0; i < 5000 && !pid; ++i) {
     loop_.run(pass(5ms));
     pid = read_pid_file(dir / "pid");
   }
   ASSERT_TRUE(pid);
-  Pipe holding = hold_at_its_end(*pid);
+  Pipe holding = block_exit(*pid);
   stop.set();
   loop_.run(waiting.wait_empty());
-  EXPECT_EQ(failure, "process " + std::to_string(*pid) + " cannot be killed");
+  EXPECT_EQ(failure, "process " + std::to_string(*pid) + " did not exit after SIGKILL");
   EXPECT_EQ(kill(*pid, 0), 0);
   holding.write.reset();
   for (int i = 0; i < 1000 && kill(*pid, 0) == 0; ++i) loop_.run(pass(5ms));
-  EXPECT_NE(kill(*pid, 0), 0) << "it is reaped all the same";
+  EXPECT_NE(kill(*pid, 0), 0) << "it is reaped later";
 }
 
 TEST_F(RunTest, KillsForkedWorkThatIsStopped) {
@@ -169,7 +169,7 @@ TEST_F(RunTest, LeavesNoDescriptorBehind) {
   EXPECT_EQ(count(), before);
 }
 
-TEST_F(RunTest, ForkedWorkChangesTheWorldButNotThisProcess) {
+TEST_F(RunTest, ForkedWorkDoesNotChangeThisProcess) {
   TempDir dir;
   int variable = 1;
   loop_.run(run_forked(reaper_, "work", [&] {
@@ -199,7 +199,7 @@ TEST_F(RunTest, ForkedWorkThatIsKilledIsAnError) {
     loop_.run(run_forked(reaper_, "do it", [] { kill(getpid(), SIGKILL); }));
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "do it: the helper process ended with status 137");
+    EXPECT_STREQ(error.what(), "do it: the helper process exited with status 137");
   }
 }
 

@@ -214,7 +214,7 @@ TEST_F(Neighbours, OfALoggerThatDoesNotReadAreAnswered) {
   shim_->kill("bad", SIGKILL);
   EXPECT_EQ(shim_->wait("bad"), 137u);
   auto removing = shim_->remove_begin("bad");
-  expect_answers("a logger does not end");
+  expect_answers("a logger does not exit");
   expect_unanswered(removing);
   for (const Process& child : children_of(only_shim().pid))
     if (child.name == "sleep") ::kill(child.pid, SIGKILL);

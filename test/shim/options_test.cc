@@ -107,7 +107,7 @@ TEST(Options, ThatAreMalformedAreRefused) {
             "options: malformed \"runtimeoptions.v1.Options\": invalid argument");
   RuncOptions sent;
   sent.set_root(std::string("/r\0x", 4));
-  EXPECT_EQ(refusal_of(any(sent)), "options: NUL byte in \"/r\\x00x\": invalid argument");
+  EXPECT_EQ(refusal_of(any(sent)), "options: \"/r\\x00x\" contains a NUL byte: invalid argument");
 }
 
 // It would be another directory for each bundle.
@@ -187,7 +187,7 @@ TEST(Options, InTomlAreRefusedWithTheirLine) {
   };
   for (const auto& c : cases) EXPECT_EQ(refusal_of(generic("", c.text)), c.refusal);
   EXPECT_EQ(refusal_of(generic("", "Root = \"\\u0000\"")),
-            "options: NUL byte in \"\\x00\": invalid argument");
+            "options: \"\\x00\" contains a NUL byte: invalid argument");
 }
 
 TEST(Options, ThatAreNotTomlAreRefused) {

@@ -88,7 +88,7 @@ class ServingProcess {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
-  bool is_dead() const { return fate_of(pid_) == Fate::gone; }
+  bool is_dead() const { return process_state(pid_) == ProcessState::exited; }
   ServingProcess(const ServingProcess&) = delete;
   ServingProcess& operator=(const ServingProcess&) = delete;
   pid_t pid() const { return pid_; }
@@ -143,7 +143,7 @@ TEST_F(ShimProcesses, AreKilledOnOlderKernelsToo) {
 TEST_F(ShimProcesses, DoNotIncludeALoggerAsALivingServer) {
   const ServingProcess start(place_.bundle, kLaunchName);
   ASSERT_TRUE(test::eventually(
-      [&] { return read_of_process(start.pid(), "comm") == std::string(kLaunchName) + "\n"; }));
+      [&] { return read_proc_file(start.pid(), "comm") == std::string(kLaunchName) + "\n"; }));
   EXPECT_FALSE(has_living_server(place_));
 }
 

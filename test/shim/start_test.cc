@@ -213,7 +213,7 @@ TEST(StartRequest, WithANulByteInAPathIsRefused) {
   directory.set_socket_dir(path);
   for (const auto& input : {grpc, ttrpc, directory})
     EXPECT_EQ(request_refusal(input.SerializeAsString()),
-              "stdin: NUL byte in \"/run/\\x00x\": invalid argument");
+              "stdin: \"/run/\\x00x\" contains a NUL byte: invalid argument");
 }
 
 TEST(StartRequest, MayBeAsLargeAsTheStockShimReads) {

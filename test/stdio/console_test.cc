@@ -29,7 +29,7 @@ class ConsoleSocketTest : public StdioTest {
     return "none";
   }
 
-  // What is left in the bundle by a child in which a system call fails, as its exit status.
+  // The number of files that a child leaves in the bundle if a system call fails.
   int left_where_it_cannot(unsigned call) {
     pid_t pid = check(::fork(), "fork");
     if (pid == 0) {
@@ -57,7 +57,7 @@ class ConsoleSocketTest : public StdioTest {
   }
 };
 
-TEST_F(ConsoleSocketTest, ReceivesTheTerminalOfARuntimeThatCameFirst) {
+TEST_F(ConsoleSocketTest, ReceivesATerminalSentBeforeReceive) {
   ConsoleSocket socket(loop_, dir_.path());
   TerminalPair pair = hand_over_terminal(socket.path());
   Fd master = run(socket.receive(kPatience));
@@ -65,15 +65,15 @@ TEST_F(ConsoleSocketTest, ReceivesTheTerminalOfARuntimeThatCameFirst) {
   EXPECT_TRUE(::fcntl(master.get(), F_GETFD) & FD_CLOEXEC);
 }
 
-TEST_F(ConsoleSocketTest, ReceivesTheTerminalOfARuntimeThatComesLater) {
+TEST_F(ConsoleSocketTest, ReceivesATerminalSentLater) {
   ConsoleSocket socket(loop_, dir_.path());
   TerminalProcess process(socket.path(), "exit");
   Fd master = run(socket.receive(kPatience));
   EXPECT_TRUE(::isatty(master.get()));
 }
 
-// A runtime with fewer capabilities may not look into /proc/PID/fd.
-TEST_F(ConsoleSocketTest, IsReachedByTheBundlesPathWhereThatIsShortEnough) {
+// A runtime with fewer capabilities may not access /proc/PID/fd.
+TEST_F(ConsoleSocketTest, HasTheBundlesPathIfThatIsShortEnough) {
   ConsoleSocket socket(loop_, dir_.path());
   EXPECT_EQ(directory_of(socket.path()), dir_.path());
 }
@@ -88,7 +88,7 @@ TEST_F(ConsoleSocketTest, LivesInABundleWithALongPath) {
   EXPECT_TRUE(run(socket.receive(kPatience)));
 }
 
-TEST_F(ConsoleSocketTest, BelongsToItsOwnerAndGoesWithTheObject) {
+TEST_F(ConsoleSocketTest, IsAccessibleToItsOwnerOnlyAndRemovedByTheDestructor) {
   std::optional<ConsoleSocket> socket(std::in_place, loop_, dir_.path());
   std::string path = dir_ / std::string(base_name(socket->path()));
   struct stat status{};
@@ -98,15 +98,15 @@ TEST_F(ConsoleSocketTest, BelongsToItsOwnerAndGoesWithTheObject) {
   EXPECT_NE(::stat(path.c_str(), &status), 0);
 }
 
-TEST_F(ConsoleSocketTest, ManyAtOnceDoNotMeet) {
+TEST_F(ConsoleSocketTest, SocketsOfOneBundleAreDistinct) {
   ConsoleSocket first(loop_, dir_.path()), second(loop_, dir_.path());
   TerminalPair one = hand_over_terminal(second.path());
   EXPECT_EQ(failure(first.receive(20ms)),
-            "failed to retrieve console master: the runtime sent none");
+            "failed to retrieve console master: timed out after 20ms");
   EXPECT_TRUE(run(second.receive(kPatience)));
 }
 
-TEST_F(ConsoleSocketTest, NamesTheReasonWhereItCannotBeMade) {
+TEST_F(ConsoleSocketTest, ReportsWhyItCannotBeMade) {
   try {
     ConsoleSocket socket(loop_, dir_ / "nowhere");
     FAIL();
@@ -119,33 +119,33 @@ TEST_F(ConsoleSocketTest, NamesTheReasonWhereItCannotBeMade) {
   }
 }
 
-TEST_F(ConsoleSocketTest, LeavesNothingBehindWhereItCannotBeMade) {
+TEST_F(ConsoleSocketTest, LeavesNoFileIfItCannotBeMade) {
   EXPECT_EQ(left_where_it_cannot(SYS_bind), 0);
   EXPECT_EQ(left_where_it_cannot(SYS_chmod), 0);
   EXPECT_EQ(left_where_it_cannot(SYS_listen), 0);
 }
 
-TEST_F(ConsoleSocketTest, ARuntimeThatConnectsAndSaysNothingIsNotWaitedForForever) {
+TEST_F(ConsoleSocketTest, TimesOutIfTheRuntimeSendsNothing) {
   ConsoleSocket socket(loop_, dir_.path());
   Fd silent = connect_to(socket.path());
   EXPECT_EQ(failure(socket.receive(20ms)),
-            "failed to retrieve console master: the runtime sent none");
+            "failed to retrieve console master: timed out after 20ms");
 }
 
-TEST_F(ConsoleSocketTest, ARuntimeThatSendsTextAloneIsRefused) {
+TEST_F(ConsoleSocketTest, RefusesAMessageWithoutADescriptor) {
   ConsoleSocket socket(loop_, dir_.path());
   Fd runtime = connect_to(socket.path());
   send_fds(runtime, "/dev/pts/0", {});
   EXPECT_NE(failure(socket.receive(kPatience)).find("no descriptor"), std::string::npos);
 }
 
-TEST_F(ConsoleSocketTest, ARuntimeThatHangsUpIsRefused) {
+TEST_F(ConsoleSocketTest, FailsIfTheRuntimeClosesTheConnection) {
   ConsoleSocket socket(loop_, dir_.path());
   connect_to(socket.path());
   EXPECT_NE(failure(socket.receive(kPatience)).find("no descriptor"), std::string::npos);
 }
 
-TEST_F(ConsoleSocketTest, ARuntimeThatSendsTwoDescriptorsLeavesNoneBehind) {
+TEST_F(ConsoleSocketTest, LeaksNoDescriptorIfTheRuntimeSendsTwo) {
   ConsoleSocket socket(loop_, dir_.path());
   {
     Fd runtime = connect_to(socket.path());
@@ -155,7 +155,7 @@ TEST_F(ConsoleSocketTest, ARuntimeThatSendsTwoDescriptorsLeavesNoneBehind) {
   failure(socket.receive(kPatience));
 }
 
-TEST_F(ConsoleSocketTest, GivingUpTheWaitLeavesNothingBehind) {
+TEST_F(ConsoleSocketTest, CancellingTheWaitLeaksNothing) {
   ConsoleSocket socket(loop_, dir_.path());
   {
     Task<Fd> receiving = socket.receive(kPatience);
@@ -168,7 +168,7 @@ TEST_F(ConsoleSocketTest, GivingUpTheWaitLeavesNothingBehind) {
   settle();
 }
 
-TEST_F(ConsoleSocketTest, ResizesATerminalAndNothingElse) {
+TEST_F(ConsoleSocketTest, ResizesTerminalsOnly) {
   TerminalPair pair = make_terminal();
   resize_terminal(pair.master.get(), 132, 43);
   winsize size{};
@@ -179,7 +179,7 @@ TEST_F(ConsoleSocketTest, ResizesATerminalAndNothingElse) {
   EXPECT_THROW(resize_terminal(pipe.read.get(), 80, 24), Error);
 }
 
-TEST_F(ConsoleSocketTest, TheFarSideKeepsTheMasterFromEnding) {
+TEST_F(ConsoleSocketTest, AnOpenSlaveKeepsTheMasterFromEIO) {
   TerminalPair pair = make_terminal();
   set_nonblocking(pair.master.get(), true);
   Fd peer = open_terminal_peer(pair.master.get());

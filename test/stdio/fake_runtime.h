@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a runtime does with a terminal: makes the pair, sends the master to the console socket, and
-// starts a process at the slave.
+// The runtime's part in making a terminal: it makes the pair, sends the master to the console
+// socket, and starts a process at the slave.
 #pragma once
 
 #include <fcntl.h>
@@ -69,8 +69,7 @@ inline TerminalPair make_terminal() {
   return pair;
 }
 
-// Leaves the bytes as they are: no line ends are turned into others, nothing is echoed, input comes
-// without waiting for the end of a line.
+// Raw mode: no translation of line ends, no echo, no line buffering.
 inline void make_raw(const Fd& terminal) {
   termios settings{};
   check(::tcgetattr(terminal.get(), &settings), "tcgetattr");
@@ -78,8 +77,8 @@ inline void make_raw(const Fd& terminal) {
   check(::tcsetattr(terminal.get(), TCSANOW, &settings), "tcsetattr");
 }
 
-// Sends the master as runc does, with the terminal's name as the text; what stays is the process's
-// side. Needs nobody at the other end yet.
+// Sends the master as runc does, with the terminal's name as the data; returns the slave. The
+// receiver need not have called accept(2) yet.
 inline TerminalPair hand_over_terminal(const std::string& console_socket) {
   TerminalPair pair = make_terminal();
   send_fds(connect_to(console_socket), pair.name, {pair.master.get()});
@@ -87,8 +86,8 @@ inline TerminalPair hand_over_terminal(const std::string& console_socket) {
   return pair;
 }
 
-// A child process that plays the runtime and then becomes the container's process: a shell with
-// the terminal as its controlling one. Destroying it kills it and what it started.
+// A child that acts as the runtime and then as the container's process: a shell whose controlling
+// terminal is the new one. The destructor kills it and its children.
 class TerminalProcess {
  public:
   TerminalProcess(const std::string& console_socket, const std::string& script) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output that goes into files, on disks of the test's own.
+// Output to files, on disks of the test.
 #pragma once
 
 #include <sched.h>
@@ -25,7 +25,7 @@ class FileOutput : public ProcessIoTest {
     ProcessIoTest::TearDown();
     if (small_disk_) ::umount2((dir_ / "disk").c_str(), MNT_DETACH);
   }
-  // A disk of so many pages.
+  // A tmpfs with this many pages.
   void mount_disk(int pages) {
     make_directories(dir_ / "disk", 0755);
     const std::string options = "size=" + std::to_string(pages * 4) + "k";
@@ -36,11 +36,11 @@ class FileOutput : public ProcessIoTest {
   bool comes_to_hold(const std::string& path, const std::string& text) {
     return eventually([&] { return content(path) == text; });
   }
-  // The processes that write files.
+  // The pids of the log file processes.
   static std::vector<int> writers() {
     std::vector<int> found;
     for (pid_t pid : own_children())
-      if (read_of_process(pid, "comm").value_or("") == "thinshim-log\n") found.push_back(pid);
+      if (read_proc_file(pid, "comm").value_or("") == "thinshim-log\n") found.push_back(pid);
     return found;
   }
   int milliseconds_since(std::uint64_t began) const {

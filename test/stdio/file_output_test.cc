@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output that goes into files, on disks that fill up too.
+// Output to files, also on full disks.
 #include "file_output_fixture.h"
 #include "terminal_fixture.h"
 
@@ -8,13 +8,13 @@ namespace {
 
 using namespace test;
 
-// --- What comes into the file
+// --- The content of the file
 
-TEST_F(FileOutput, ComesBehindWhatIsThereInDirectoriesThatAreMade) {
+TEST_F(FileOutput, IsAppendedAndDirectoriesAreCreated) {
   const std::string file = dir_ / "a/b/log";
   start({"", "file://" + file, "file://" + file});
   write(out_, "one\n");
-  EXPECT_TRUE(comes_to_hold(file, "one\n")) << "and not only at the end";
+  EXPECT_TRUE(comes_to_hold(file, "one\n")) << "before the end of the output";
   write(err_, "two\n");
   EXPECT_TRUE(comes_to_hold(file, "one\ntwo\n"));
   write(out_, "three\n");
@@ -22,7 +22,7 @@ TEST_F(FileOutput, ComesBehindWhatIsThereInDirectoriesThatAreMade) {
   finish();
   EXPECT_EQ(content(file), "one\ntwo\nthree\n");
   start({"", "file://" + file, ""});
-  EXPECT_FALSE(err_) << "it is the client's business what becomes of stderr";
+  EXPECT_FALSE(err_) << "stderr has no target";
   write(out_, "four\n");
   process_ends();
   finish();
@@ -32,7 +32,7 @@ TEST_F(FileOutput, ComesBehindWhatIsThereInDirectoriesThatAreMade) {
   EXPECT_EQ(status.st_mode & 0777, 0644u);
 }
 
-TEST_F(FileOutput, ComesBehindWhatOthersAppend) {
+TEST_F(FileOutput, IsAppendedBehindOtherWriters) {
   const std::string file = dir_ / "log";
   write_file(file, "before\n", 0600);
   start({"", "file://" + file, ""});
@@ -110,15 +110,15 @@ TEST_F(FileOutput, HasOneProcessForEachFile) {
   EXPECT_EQ(content(dir_ / "log"), "stderr goes on\n");
 }
 
-TEST_F(FileOutput, HasAProcessThatSaysWhatItIsAndHoldsNothingElse) {
+TEST_F(FileOutput, HasAProcessWithItsOwnNameAndOnlyItsDescriptors) {
   const std::string file = dir_ / "log";
   Fd stray(check(::fcntl(2, F_DUPFD, 77), "dup"));  // not close-on-exec
   start({"", "file://" + file, ""});
   const int pid = writers().at(0);
-  EXPECT_EQ(read_of_process(pid, "cmdline").value_or(""),
+  EXPECT_EQ(read_proc_file(pid, "cmdline").value_or(""),
             std::string("thinshim-log\0", 13) + file + '\0');
-  EXPECT_EQ(read_of_process(pid, "comm").value_or(""), "thinshim-log\n");
-  EXPECT_EQ(read_of_process(pid, "environ").value_or(""), "");
+  EXPECT_EQ(read_proc_file(pid, "comm").value_or(""), "thinshim-log\n");
+  EXPECT_EQ(read_proc_file(pid, "environ").value_or(""), "");
   std::size_t count = 0;
   const std::string descriptors = "/proc/" + std::to_string(pid) + "/fd";
   for (const auto& entry : std::filesystem::directory_iterator(descriptors)) {
@@ -132,7 +132,6 @@ TEST_F(FileOutput, HasAProcessThatSaysWhatItIsAndHoldsNothingElse) {
   EXPECT_EQ(count, 7u);
 }
 
-// As a program's does: nobody waits for it, and nothing is held up.
 TEST_F(FileOutput, WhoseProcessIsKilledIsReported) {
   keep_log();
   start({"", "file://" + (dir_ / "log"), ""});
@@ -142,13 +141,13 @@ TEST_F(FileOutput, WhoseProcessIsKilledIsReported) {
   process_ends();
   finish();
   const std::string log = logged();
-  EXPECT_NE(log.find("a logger ended before the output"), std::string::npos) << log;
+  EXPECT_NE(log.find("logger exited before the end of the output"), std::string::npos) << log;
   EXPECT_NE(log.find("output was lost"), std::string::npos) << log;
   EXPECT_NE(log.find("bytes=300000"), std::string::npos) << log;
 }
 
-// The shim is gone: its ends of the pipes are, without a word.
-TEST_F(FileOutput, ThatIsOnItsWayIsWrittenWithoutTheShim) {
+// The shim died: its ends of the pipes are closed.
+TEST_F(FileOutput, IsWrittenToTheEndWithoutTheShim) {
   disk_.emplace(dir_ / "image", dir_ / "frozen");
   const std::string file = dir_ / "frozen/log";
   start({"", "file://" + file, ""});
@@ -163,16 +162,16 @@ TEST_F(FileOutput, ThatIsOnItsWayIsWrittenWithoutTheShim) {
   loggers_.emplace(*reaper_, "ns1");
 }
 
-TEST_F(FileOutput, IsNoWorkWhileThereIsNone) {
+TEST_F(FileOutput, UsesNoCpuWhileIdle) {
   start({"", "file://" + (dir_ / "log"), ""});
   write(out_, "x");
   EXPECT_LT(busy_milliseconds(), 10);
   EXPECT_LT(busy_milliseconds_of(writers().at(0)), 10);
 }
 
-// --- What cannot be written
+// --- Write errors
 
-TEST_F(FileOutput, ToAFullDiskIsReportedOnceAndHoldsNobodyUp) {
+TEST_F(FileOutput, ToAFullDiskIsReportedOnceAndBlocksNothing) {
   mount_disk(8);
   keep_log();
   const std::string file = dir_ / "disk/log";
@@ -193,7 +192,7 @@ TEST_F(FileOutput, ToAFullDiskIsReportedOnceAndHoldsNobodyUp) {
   EXPECT_NE(log.find("bytes=" + std::to_string(500'000 - kept.size())), std::string::npos) << log;
 }
 
-TEST_F(FileOutput, ToAFullDiskIsReportedAtOnceForEachStream) {
+TEST_F(FileOutput, ToAFullDiskIsReportedImmediatelyForEachStream) {
   mount_disk(1);
   keep_log();
   write_file(dir_ / "disk/garbage", "x", 0600);
@@ -209,7 +208,7 @@ TEST_F(FileOutput, ToAFullDiskIsReportedAtOnceForEachStream) {
   EXPECT_NE(log.find("output is dropped\" stream=\"stderr of c1\""), std::string::npos) << log;
 }
 
-TEST_F(FileOutput, GoesOnWhenTheDiskHasRoomAgain) {
+TEST_F(FileOutput, ContinuesWhenTheDiskHasRoomAgain) {
   mount_disk(8);
   keep_log();
   const std::string file = dir_ / "disk/log";
@@ -237,12 +236,12 @@ TEST_F(FileOutput, ThatCannotBeOpenedIsRefused) {
   EXPECT_EQ(failure({"", "file:///" + std::string(300, 'x'), ""}),
             "open /" + std::string(300, 'x') + ": file name too long");
   EXPECT_EQ(failure({"", "file://log", ""}),
-            "STDIO URI \"file://log\": no absolute path: invalid argument");
+            "STDIO URI \"file://log\": path is not absolute: invalid argument");
 }
 
-// --- Fifos in the place of files
+// --- Fifos instead of files
 
-TEST_F(FileOutput, ToAFifoHoldsNobodyUp) {
+TEST_F(FileOutput, ToAFifoBlocksNothing) {
   const std::string fifo = make_fifo("log");
   EXPECT_EQ(failure({"", "file://" + fifo, ""}), "open " + fifo + ": no such device or address");
   Fd reader = open_reader(fifo);
@@ -266,7 +265,7 @@ TEST_F(FileOutput, ToAFifoWaitsForItsReader) {
   finish();
 }
 
-TEST_F(FileOutput, ToAFifoWhoseReaderHasGoneIsDroppedForGood) {
+TEST_F(FileOutput, ToAFifoIsDroppedForGoodOnceItsReaderCloses) {
   keep_log();
   const std::string fifo = make_fifo("log");
   Fd reader = open_reader(fifo);
@@ -284,8 +283,8 @@ TEST_F(FileOutput, ToAFifoWhoseReaderHasGoneIsDroppedForGood) {
   EXPECT_NE(log.find("bytes=18"), std::string::npos) << log;
 }
 
-// A process that waits for a reader would do so for ever.
-TEST_F(FileOutput, ToAFifoThatNobodyReadsIsGivenUp) {
+// The log file process blocks in poll(2) until a reader opens the fifo.
+TEST_F(FileOutput, ToAFifoWithoutAReaderEndsWithSIGTERM) {
   limit_loggers({.flush = 1s});
   const std::string fifo = make_fifo("log");
   Fd reader = open_reader(fifo);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output that goes into files of a file system which hangs: whoever writes there sleeps in the
-// kernel, where no signal wakes it.
+// Output to files on a hung file system: write(2) blocks in the kernel, where no signal interrupts
+// it.
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
@@ -17,7 +17,7 @@ class FrozenFile : public FileOutput {
     disk_.emplace(dir_ / "image", dir_ / "frozen");
     target_ = "file://" + file_;
   }
-  // A file is open there, and was written to.
+  // The file is open, and contains "before".
   void start_and_freeze() {
     start({"", target_, ""});
     write(out_, "before\n");
@@ -25,9 +25,9 @@ class FrozenFile : public FileOutput {
     disk_->freeze();
   }
 
-  // Sleeping in the kernel with what it has read, it reads no more.
+  // Its write(2) blocks, so it does not read more.
   static bool writer_hangs() {
-    const std::string status = read_of_process(writers().at(0), "stat").value_or("");
+    const std::string status = read_proc_file(writers().at(0), "stat").value_or("");
     return status.find(") D ") != std::string::npos;
   }
 
@@ -35,7 +35,7 @@ class FrozenFile : public FileOutput {
   std::string target_;
 };
 
-TEST_F(FrozenFile, HoldsNobodyUpAndGetsAllInTheEnd) {
+TEST_F(FrozenFile, BlocksNothingAndGetsAllOutputLater) {
   start_and_freeze();
   const std::uint64_t began = loop_.now();
   write(out_, "meanwhile\n");
@@ -44,14 +44,14 @@ TEST_F(FrozenFile, HoldsNobodyUpAndGetsAllInTheEnd) {
   process_ends();
   finish(100ms);
   io_.reset();
-  EXPECT_LT(milliseconds_since(began), 5000) << "its process would have ten seconds";
+  EXPECT_LT(milliseconds_since(began), 5000) << "the timeout is 10 s";
   EXPECT_EQ(writers().size(), 1u);
   disk_->thaw();
   loggers_end();
   EXPECT_EQ(content(file_), "before\nmeanwhile\n");
 }
 
-TEST_F(FrozenFile, LetsTheProcessWaitOnceThePipesAreFull) {
+TEST_F(FrozenFile, BlocksTheProcessOnceThePipesAreFull) {
   start_and_freeze();
   TaskSet process;
   process.spawn(write_and_close(loop_, std::move(out_), pattern(1'000'000)), "process");
@@ -64,7 +64,7 @@ TEST_F(FrozenFile, LetsTheProcessWaitOnceThePipesAreFull) {
   EXPECT_TRUE(content(file_) == "before\n" + pattern(1'000'000));
 }
 
-TEST_F(FrozenFile, IsCutOffAndTheLogSaysHowMuchOfIt) {
+TEST_F(FrozenFile, LogsHowMuchOutputWasTruncated) {
   keep_log();
   start_and_freeze();
   TaskSet process;
@@ -77,17 +77,17 @@ TEST_F(FrozenFile, IsCutOffAndTheLogSaysHowMuchOfIt) {
   process_ends();
   const std::uint64_t began = loop_.now();
   finish(100ms);
-  EXPECT_LT(milliseconds_since(began), 5000) << "its process would have ten seconds";
+  EXPECT_LT(milliseconds_since(began), 5000) << "the timeout is 10 s";
   disk_->thaw();
   loggers_end();
   const std::string log = logged();
-  EXPECT_NE(log.find("output was cut off: it was not read in time"), std::string::npos) << log;
+  EXPECT_NE(log.find("output was truncated: the logger did not read it in time"), std::string::npos)
+      << log;
   EXPECT_NE(log.find("bytes=" + std::to_string(unread_by_the_shim)), std::string::npos) << log;
 }
 
-// Killing its process would cost what that holds, and not end it a moment sooner.
-// chattr +i, which it is given while it is open.
-TEST_F(FrozenFile, ThatMayNotBeWrittenForAWhileIsWrittenAgainLater) {
+// chattr +i on the open file.
+TEST_F(FrozenFile, IsWrittenAgainAfterTemporaryWriteErrors) {
   keep_log();
   start({"", target_, ""});
   write(out_, "before\n");
@@ -107,7 +107,7 @@ TEST_F(FrozenFile, ThatMayNotBeWrittenForAWhileIsWrittenAgainLater) {
   EXPECT_NE(logged().find("operation not permitted"), std::string::npos);
 }
 
-TEST_F(FrozenFile, ThatTakesTooLongIsNotLost) {
+TEST_F(FrozenFile, LosesNoOutputWhenItsProcessDoesNotExit) {
   keep_log();
   limit_loggers({.flush = 1s, .killed = 300ms});
   start_and_freeze();
@@ -120,23 +120,23 @@ TEST_F(FrozenFile, ThatTakesTooLongIsNotLost) {
   EXPECT_LT(milliseconds_since(began), 5000);
   EXPECT_EQ(writers().size(), 1u);
   const std::string log = logged();
-  EXPECT_NE(log.find("a logger does not end"), std::string::npos) << log;
+  EXPECT_NE(log.find("logger did not exit after SIGTERM"), std::string::npos) << log;
   EXPECT_EQ(log.find("SIGKILL"), std::string::npos) << log;
   disk_->thaw();
   EXPECT_TRUE(comes_to_hold(file_, "before\n" + pattern(50'000)));
   EXPECT_TRUE(eventually([] { return !has_children(); }));
 }
 
-TEST_F(FrozenFile, ThatIsToBeOpenedFailsInTime) {
+TEST_F(FrozenFile, OpeningTimesOut) {
   limit_loggers({.ready = 500ms});
   disk_->freeze();
   const std::uint64_t began = loop_.now();
-  EXPECT_EQ(failure({"", target_, ""}), "open " + file_ + ": it took too long");
+  EXPECT_EQ(failure({"", target_, ""}), "open " + file_ + ": timed out after 500ms");
   EXPECT_GE(milliseconds_since(began), 490);
   EXPECT_LT(milliseconds_since(began), 5000);
 }
 
-TEST_F(FrozenFile, ThatIsToBeOpenedIsGivenUpWithItsCreate) {
+TEST_F(FrozenFile, OpeningIsCancelledWithItsCreate) {
   disk_->freeze();
   Event stop;
   std::string failure;
@@ -148,8 +148,8 @@ TEST_F(FrozenFile, ThatIsToBeOpenedIsGivenUpWithItsCreate) {
   EXPECT_FALSE(creation.empty());
   stop.set();
   run(creation.wait_empty());
-  EXPECT_EQ(failure, "open " + file_ + ": it was given up");
-  EXPECT_LT(milliseconds_since(began), 10000) << "it would have thirty seconds";
+  EXPECT_EQ(failure, "open " + file_ + ": cancelled");
+  EXPECT_LT(milliseconds_since(began), 10000) << "the timeout is 30 s";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of logging programs, their own and that of the output.
+// Loggers that exit, and the end of their input.
 #include "logger_fixture.h"
 
 namespace thinshim {
@@ -7,7 +7,7 @@ namespace {
 
 using namespace test;
 
-// --- Before the output's
+// --- Loggers that exit before the end of the output
 
 struct Death {
   const char* what;
@@ -15,8 +15,8 @@ struct Death {
 };
 class LoggerThat : public LoggerTest, public testing::WithParamInterface<Death> {};
 
-// A process that is held up, or killed by SIGPIPE, would fail here.
-TEST_P(LoggerThat, HoldsNobodyUp) {
+// Would fail if the process blocked or were killed by SIGPIPE.
+TEST_P(LoggerThat, BlocksNothing) {
   keep_log();
   const std::string uri = logger(GetParam().script);
   start_with({"", uri, uri});
@@ -39,7 +39,7 @@ INSTANTIATE_TEST_SUITE_P(Logger, LoggerThat,
                                                "exec 3<&- 4<&- 5>&-; exec sleep 0.5"}),
                          [](const auto& test) { return std::string(test.param.what); });
 
-TEST_F(LoggerTest, ThatDiesIsReportedOnce) {
+TEST_F(LoggerTest, ThatExitsEarlyIsReportedOnce) {
   keep_log();
   start_with({"", logger("exec 5>&-; read x <&3; exit 4"), ""});
   write(out_, "x\n");
@@ -47,13 +47,13 @@ TEST_F(LoggerTest, ThatDiesIsReportedOnce) {
   process_ends();
   finish();
   const std::string log = logged();
-  EXPECT_NE(log.find("a logger ended before the output"), std::string::npos) << log;
+  EXPECT_NE(log.find("logger exited before the end of the output"), std::string::npos) << log;
   EXPECT_NE(log.find("process=c1/e1 status=4"), std::string::npos) << log;
   EXPECT_EQ(log.find("a logger"), log.rfind("a logger")) << log;
 }
 
-// The output belongs to whoever has the descriptors, not to a process id.
-TEST_F(LoggerTest, MayLeaveTheOutputToAChild) {
+// The reader of the output may be any process that holds the descriptors.
+TEST_F(LoggerTest, MayPassTheOutputToAChild) {
   start_with({"", logger("exec 5>&-; (sleep 0.2; exec cat <&3 >$dir/out) & exit 0"), ""});
   loop_.run(pass_time(loop_, 50ms));
   write(out_, pattern(30'000));
@@ -61,7 +61,7 @@ TEST_F(LoggerTest, MayLeaveTheOutputToAChild) {
   EXPECT_TRUE(has_written("out", pattern(30'000)));
 }
 
-TEST_F(LoggerTest, ThatIsSlowSlowsTheProcessDownAndLosesNothing) {
+TEST_F(LoggerTest, ThatIsSlowBlocksTheProcessAndLosesNothing) {
   make_fifo("gate");
   start_with({"", logger("exec 5>&-; read gate <$dir/gate; exec cat <&3 >$dir/out"), ""});
   TaskSet process;
@@ -76,9 +76,9 @@ TEST_F(LoggerTest, ThatIsSlowSlowsTheProcessDownAndLosesNothing) {
   EXPECT_TRUE(written("out") == data);
 }
 
-// --- After the output's
+// --- Loggers after the end of the output
 
-TEST_F(LoggerTest, IsWaitedForWhenTheStreamsEnd) {
+TEST_F(LoggerTest, FinishWaitsForItsExit) {
   start_with({"", logger("exec 5>&-; cat <&3 >$dir/out; sleep 0.2; echo end >>$dir/out"), ""});
   write(out_, "text\n");
   process_ends();
@@ -86,7 +86,7 @@ TEST_F(LoggerTest, IsWaitedForWhenTheStreamsEnd) {
   EXPECT_EQ(written("out"), "text\nend\n");
 }
 
-TEST_F(LoggerTest, ThatTakesTooLongIsWaitedForBehindTheStreamsBack) {
+TEST_F(LoggerTest, FinishDoesNotWaitLongerThanItsLimit) {
   make_fifo("gate");
   start_with({"", logger("exec 5>&-; cat <&3 >$dir/out; cat $dir/gate >>$dir/out"), ""});
   write(out_, "text\n");
@@ -94,14 +94,14 @@ TEST_F(LoggerTest, ThatTakesTooLongIsWaitedForBehindTheStreamsBack) {
   process_ends();
   const std::uint64_t began = loop_.now();
   finish(50ms);
-  EXPECT_LE(loop_.now() - began, 5000u) << "it would have ten seconds";
+  EXPECT_LE(loop_.now() - began, 5000u) << "the timeout is 10 s";
   io_.reset();
   write_file(dir_ / "gate", "end\n", 0600);
   loggers_end();
   EXPECT_EQ(written("out"), "text\nend\n");
 }
 
-TEST_F(LoggerTest, GetsItsEndThoughAnOrphanHoldsTheOutput) {
+TEST_F(LoggerTest, GetsEndOfFileThoughAnOrphanHoldsTheOutput) {
   start_with({"", logger("exec 5>&-; cat <&3 >$dir/out; echo end >>$dir/out"), ""});
   write(out_, "text\n");
   Fd held_by_an_orphan = out_.duplicate();
@@ -111,7 +111,7 @@ TEST_F(LoggerTest, GetsItsEndThoughAnOrphanHoldsTheOutput) {
   EXPECT_TRUE(has_written("out", "text\nend\n"));
 }
 
-TEST_F(LoggerTest, ThatDoesNotEndGetsSigtermAndThenSigkill) {
+TEST_F(LoggerTest, ThatDoesNotExitGetsSigtermAndThenSigkill) {
   keep_log();
   limit_loggers({.flush = 1s, .killed = 1500ms});
   start_with({"",
@@ -121,7 +121,7 @@ TEST_F(LoggerTest, ThatDoesNotEndGetsSigtermAndThenSigkill) {
   process_ends();
   const std::uint64_t began = loop_.now();
   finish(100ms);
-  EXPECT_TRUE(has_children()) << "which is not waited for";
+  EXPECT_TRUE(has_children()) << "finish() does not wait for it";
   loggers_end();
   EXPECT_GE(loop_.now() - began, 2490u);
   EXPECT_LE(loop_.now() - began, 10000u);
@@ -131,15 +131,15 @@ TEST_F(LoggerTest, ThatDoesNotEndGetsSigtermAndThenSigkill) {
   EXPECT_NE(log.find("sent=SIGKILL"), std::string::npos) << log;
 }
 
-// Nobody needs to delete the container for that.
-TEST_F(LoggerTest, ThatDoesNotEndIsEndedThoughTheStreamsStay) {
+// Without a deletion of the container.
+TEST_F(LoggerTest, ThatDoesNotExitIsKilledBeforeTheDeletion) {
   limit_loggers({.flush = 500ms});
   start_with({"", logger("exec 5>&-; exec sleep 60"), ""});
   process_ends();
   EXPECT_TRUE(eventually([] { return !has_children(); }));
 }
 
-TEST_F(LoggerTest, EndsWithStreamsThatWereNeverUsed) {
+TEST_F(LoggerTest, ExitsIfTheStreamsWereNeverUsed) {
   make({"", logger("exec 5>&-; exec cat <&3"), ""});
   run(io_->start_loggers());
   io_.reset();
@@ -157,7 +157,7 @@ TEST_F(LoggerTest, LeavesNoDescriptorBehind) {
   }
 }
 
-TEST_F(LoggerTest, WithAQuietProcessThereIsNoWork) {
+TEST_F(LoggerTest, WithAnIdleProcessUsesNoCpu) {
   const std::string uri = logger("exec 5>&-; cat <&3; cat <&4");
   start_with({"", uri, uri});
   write(out_, "x");
@@ -188,7 +188,7 @@ TEST_F(LoggerTest, GetsATerminalsOutputOnDescriptor3) {
   EXPECT_FALSE(has_children());
 }
 
-TEST_F(LoggerTest, ThatDiesLeavesTheTerminalRunning) {
+TEST_F(LoggerTest, ThatExitsEarlyDoesNotEndTheTerminal) {
   make({"", logger("exit 0"), "", true});
   run(io_->start_loggers());
   TerminalPair terminal = hand_over_terminal(io_->console_socket().value());

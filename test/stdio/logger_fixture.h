@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams of a process that the test plays, and real logging programs: shell scripts.
+// Streams of a simulated process, with real loggers: shell scripts.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace thinshim::test {
 
-// A program of `script`, run by sh, whose URI has no query.
+// Writes an executable shell script; its URI has no query.
 inline std::string write_logger(const TempDir& dir, const std::string& name,
                                 const std::string& script) {
   write_file(dir / name, "#!/bin/sh\n" + script + "\n", 0755);
@@ -19,7 +19,7 @@ inline std::string write_logger(const TempDir& dir, const std::string& name,
 
 class LoggerTest : public ProcessIoTest {
  protected:
-  // The logger of `script` under `scheme`; what it writes to "$dir/x" can be read().
+  // The URI of a logger that runs `script`; written("x") returns what it writes to "$dir/x".
   std::string logger(const std::string& script, const std::string& scheme = "binary") {
     const std::string name = "logger-" + std::to_string(++loggers_made_);
     return scheme + "://" +
@@ -32,7 +32,7 @@ class LoggerTest : public ProcessIoTest {
   void make(const Streams& streams) {
     io_ = std::make_unique<ProcessIo>(loop_, streams, settings());
   }
-  // The process runs, its loggers are ready.
+  // Starts the loggers and the process.
   void start_with(const Streams& streams) {
     make(streams);
     ProcessIoTest::start();

@@ -17,12 +17,12 @@ TEST_F(LoggerTest, GetsTheOutputOnDescriptors3And4) {
   const std::string uri = logger("exec 5>&-; cat <&3 >$dir/out & cat <&4 >$dir/err; wait");
   start_with({"", uri, uri});
   write(out_, "to stdout\n");
-  EXPECT_TRUE(has_written("out", "to stdout\n")) << "and not only at the end";
+  EXPECT_TRUE(has_written("out", "to stdout\n")) << "before the end of the output";
   write(err_, "to stderr\n");
   write(out_, "more\n");
   process_ends();
   finish();
-  EXPECT_EQ(written("out"), "to stdout\nmore\n") << "it has ended when the streams have";
+  EXPECT_EQ(written("out"), "to stdout\nmore\n") << "it exits before finish() returns";
   EXPECT_EQ(written("err"), "to stderr\n");
 }
 
@@ -41,7 +41,7 @@ TEST_F(LoggerTest, GetsArgumentsFromTheQueryAndTwoVariables) {
   EXPECT_EQ(written("files"), "/dev/null\n/dev/null\n/dev/null\n");
 }
 
-TEST_F(LoggerTest, IsGivenNoOtherDescriptorThanItsSix) {
+TEST_F(LoggerTest, GetsOnlyItsSixDescriptors) {
   Fd stray(check(::fcntl(2, F_DUPFD, 77), "dup"));  // not close-on-exec
   start_with({"", logger("exec ls /proc/self/fd >$dir/numbers"), ""});
   process_ends();
@@ -49,7 +49,7 @@ TEST_F(LoggerTest, IsGivenNoOtherDescriptorThanItsSix) {
   EXPECT_EQ(written("numbers"), "0\n1\n2\n3\n4\n5\n6\n") << "6 is the directory that it lists";
 }
 
-TEST_F(LoggerTest, OfStdoutAloneGetsStderrToo) {
+TEST_F(LoggerTest, OfStdoutOnlyGetsStderrToo) {
   start_with({"", logger("exec 5>&-; cat <&4 >$dir/err"), ""});
   ASSERT_TRUE(err_);
   write(err_, "complaint");
@@ -58,7 +58,7 @@ TEST_F(LoggerTest, OfStdoutAloneGetsStderrToo) {
   EXPECT_EQ(written("err"), "complaint");
 }
 
-TEST_F(LoggerTest, OfOneStreamSeesTheOtherAtItsEnd) {
+TEST_F(LoggerTest, OfOneStreamHasTheOtherAtEndOfFile) {
   const std::string fifo = make_fifo("client");
   make({"", fifo, logger("exec 5>&-; cat <&3 >$dir/out; cat <&4 >$dir/err")});
   Fd client = open_reader(fifo);
@@ -102,7 +102,7 @@ TEST_F(LoggerTest, LosesNoByteOfMuchOutput) {
 
 // --- Ready
 
-TEST_F(LoggerTest, OfBothStreamsIsWaitedForThoughTheOtherEndsLater) {
+TEST_F(LoggerTest, OfBothStreamsIsWaitedForThoughOneEndsEarlier) {
   const std::string both =
       logger("exec 5>&-; while [ ! -e $dir/go ]; do sleep 0.01; done; cat <&3 >$dir/out");
   start_with({"", both, both});
@@ -114,7 +114,7 @@ TEST_F(LoggerTest, OfBothStreamsIsWaitedForThoughTheOtherEndsLater) {
   Event enough;
   TaskSet waiting;
   const std::uint64_t began = loop_.now();
-  waiting.spawn(io_->wait_read(kPatience, kPatience, enough), "wait");
+  waiting.spawn(io_->wait_until_read(kPatience, kPatience, enough), "wait");
   loop_.run(pass_time(loop_, 50ms));
   EXPECT_FALSE(waiting.empty()) << "after " << loop_.now() - began << " ms";
   write_file(dir_ / "go", "", 0600);
@@ -122,9 +122,9 @@ TEST_F(LoggerTest, OfBothStreamsIsWaitedForThoughTheOtherEndsLater) {
   EXPECT_TRUE(has_written("out", "unread"));
 }
 
-// What it has not read when the exit is told some do not read any more (nerdctl, pkg/logging).
-TEST_F(LoggerTest, ThatIsSlowGetsNoLargerPipe) {
-  ASSERT_GT(options_.pipe_size, 65536u) << "a client's would grow";
+// Some loggers stop reading when the exit is published (nerdctl, pkg/logging).
+TEST_F(LoggerTest, PipeDoesNotGrowIfItIsSlow) {
+  ASSERT_GT(options_.pipe_size, 65536u) << "the pipe of a client would grow";
   start_with({"",
               logger("exec 5>&-; while [ ! -e $dir/go ]; do sleep 0.01; done; wc -c <&3 >$dir/n"),
               ""});
@@ -154,7 +154,7 @@ TEST_F(LoggerTest, IsWaitedForUntilItIsReady) {
   ProcessIoTest::start();
 }
 
-TEST_F(LoggerTest, IsReadyWhenItHasWrittenAByteThoughItClosesNothing) {
+TEST_F(LoggerTest, IsReadyAfterAByteWithoutClosing5) {
   for (const char* scheme : {"binary", "binary-v2"}) {
     start_with({"", logger("printf x >&5; exec cat <&3", scheme), ""});
     process_ends();
@@ -162,27 +162,27 @@ TEST_F(LoggerTest, IsReadyWhenItHasWrittenAByteThoughItClosesNothing) {
   }
 }
 
-TEST_F(LoggerTest, ThatEndsBeforeItIsReadyIsRefusedInVersion2Only) {
+TEST_F(LoggerTest, ThatExitsBeforeItIsReadyIsAnErrorForBinaryV2Only) {
   const std::string uri = logger("exit 3", "binary-v2");
   EXPECT_EQ(start_failure({"", uri, ""}),
-            "the logger " + dir_.path() + "/logger-1 did not call ready: it ended with status 3");
+            "the logger " + dir_.path() + "/logger-1 did not call ready: it exited with status 3");
   EXPECT_EQ(start_failure({"", logger("exit 3"), ""}), "none");
   const std::string closed = logger("exec 5>&-; exec sleep 60", "binary-v2");
   EXPECT_EQ(start_failure({"", closed, ""}), "the logger " + dir_.path() +
-                                                 "/logger-3 did not call ready: it closed its "
-                                                 "descriptor 5");
+                                                 "/logger-3 did not call ready: it closed "
+                                                 "descriptor 5 without writing to it");
   io_.reset();
-  EXPECT_TRUE(eventually([] { return !has_children(); }, 5s)) << "it is killed at once";
+  EXPECT_TRUE(eventually([] { return !has_children(); }, 5s)) << "killed without a delay";
 }
 
-TEST_F(LoggerTest, ThatIsNeverReadyIsGivenUp) {
+TEST_F(LoggerTest, ThatIsNeverReadyTimesOut) {
   limit_loggers({.ready = 500ms});
   const std::uint64_t began = loop_.now();
   EXPECT_EQ(start_failure({"", logger("exec sleep 60"), ""}),
-            "the logger " + dir_.path() + "/logger-1 did not call ready: it took too long");
+            "the logger " + dir_.path() + "/logger-1 did not call ready: timed out after 500ms");
   EXPECT_GE(loop_.now() - began, 490u);
   io_.reset();
-  EXPECT_TRUE(eventually([] { return !has_children(); }, 5s)) << "it is killed at once";
+  EXPECT_TRUE(eventually([] { return !has_children(); }, 5s)) << "killed without a delay";
 }
 
 class HungLogger : public LoggerTest {
@@ -195,42 +195,43 @@ class HungLogger : public LoggerTest {
   std::optional<HungFileSystem> hung_{std::in_place, dir_ / "hung"};
 };
 
-TEST_F(HungLogger, ThatNeverRunsIsGivenUpAsOneThatIsNeverReady) {
+TEST_F(HungLogger, ThatNeverRunsTimesOut) {
   limit_loggers({.ready = 500ms});
   const std::uint64_t began = loop_.now();
   EXPECT_EQ(start_failure({"", "binary://" + hung_->file(), ""}),
-            "the logger " + hung_->file() + " did not call ready: it took too long");
+            "the logger " + hung_->file() + " did not call ready: timed out after 500ms");
   EXPECT_LT(loop_.now() - began, 5000u);
 }
 
-TEST_F(LoggerTest, ThatIsNotReadyIsGivenUpWithItsCreate) {
+TEST_F(LoggerTest, ThatIsNotReadyIsCancelledWithItsCreate) {
   Event stop;
   stop.set();
   const std::uint64_t began = loop_.now();
   EXPECT_EQ(start_failure({"", logger("exec sleep 60"), ""}, &stop),
-            "the logger " + dir_.path() + "/logger-1 did not call ready: it was given up");
-  EXPECT_LE(loop_.now() - began, 10000u) << "it would have thirty seconds";
+            "the logger " + dir_.path() + "/logger-1 did not call ready: cancelled");
+  EXPECT_LE(loop_.now() - began, 10000u) << "the timeout is 30 s";
 }
 
-TEST_F(LoggerTest, ThatCannotBeRunIsNamed) {
+TEST_F(LoggerTest, ThatCannotBeRunIsReported) {
   EXPECT_EQ(start_failure({"", "binary:///no/logger?a=b", ""}),
-            "failed to start the logger: fork/exec /no/logger: no such file or directory");
+            "failed to start binary process: fork/exec /no/logger: no such file or directory");
   EXPECT_EQ(start_failure({"", "binary://" + dir_.path(), ""}),
-            "failed to start the logger: fork/exec " + dir_.path() + ": permission denied");
+            "failed to start binary process: fork/exec " + dir_.path() + ": permission denied");
   EXPECT_EQ(start_failure({"", "binary://sh", ""}),
-            "STDIO URI \"binary://sh\": no absolute path: invalid argument");
+            "STDIO URI \"binary://sh\": path is not absolute: invalid argument");
 }
 
 TEST_F(LoggerTest, ThatIsNotAllowedIsNotRun) {
   options_.allows_logger = [](const std::string& path) { return path == "/bin/other"; };
   EXPECT_EQ(
       start_failure({"", logger("touch $dir/ran"), ""}),
-      "the logger " + dir_.path() + "/logger-1 is not among those allowed: permission denied");
+      "the logger " + dir_.path() + "/logger-1 is not in binary_logger.allow: permission denied");
   EXPECT_EQ(
       start_failure({"", "/dev/null", logger("touch $dir/ran")}),
-      "the logger " + dir_.path() + "/logger-2 is not among those allowed: permission denied");
+      "the logger " + dir_.path() + "/logger-2 is not in binary_logger.allow: permission denied");
   EXPECT_EQ(written("ran"), "no file");
-  EXPECT_EQ(start_failure({"", "file://" + (dir_ / "log"), ""}), "none") << "a file is no program";
+  EXPECT_EQ(start_failure({"", "file://" + (dir_ / "log"), ""}), "none")
+      << "applies to programs only";
 }
 
 }  // namespace

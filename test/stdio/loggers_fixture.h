@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams with loggers behind them: programs, or files. After each test no child is left.
+// Streams with loggers: programs or files. No child may be left after a test.
 #pragma once
 
 #include <optional>
@@ -24,9 +24,9 @@ class LoggersTest : public StdioTest {
     StdioTest::TearDown();
   }
   void loggers_end() { run(loggers_->finish()); }
-  // For tests of what happens once they are over; the shim's own are beyond what others reach.
+  // Shorter limits, for tests of timeouts.
   void limit_loggers(Loggers::Limits limits) { loggers_.emplace(*reaper_, "ns1", limits); }
-  // Runs the loop until it is so.
+  // Runs the loop until the condition is true.
   template <class Condition>
   bool eventually(Condition condition, Duration limit = kPatience) {
     for (std::uint64_t end = loop_.now() + static_cast<std::uint64_t>(limit.count());
@@ -38,7 +38,7 @@ class LoggersTest : public StdioTest {
   }
   static bool has_children() { return !own_children().empty(); }
 
-  // For a test in which pipes may not grow: a user may have no right to it (pipe(7)).
+  // Pipes do not grow, as for a user who may not enlarge them (pipe(7)).
   void keep_pipes_small() { options_.pipe_size = 0; }
 
   StdioOptions options_;

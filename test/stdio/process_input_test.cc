@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The input of processes on its way from the client.
+// Input, from the client to the process.
 #include "process_io_fixture.h"
 
 namespace thinshim {
@@ -38,7 +38,7 @@ TEST_F(ProcessIoTest, InputEndsWithNothingWritten) {
   EXPECT_EQ(read_to_end(in_), "");
 }
 
-TEST_F(ProcessIoTest, AClientThatStillWritesIsHeardAfterTheEndWasAsked) {
+TEST_F(ProcessIoTest, InputWrittenAfterCloseStdinArrives) {
   Streams streams{make_fifo("in"), "", ""};
   start(streams);
   Fd client = open_writer(streams.in);
@@ -49,7 +49,7 @@ TEST_F(ProcessIoTest, AClientThatStillWritesIsHeardAfterTheEndWasAsked) {
   EXPECT_EQ(read_to_end(in_), "more");
 }
 
-TEST_F(ProcessIoTest, AClientThatGoesAwayIsNoEndOfInput) {
+TEST_F(ProcessIoTest, InputDoesNotEndWhenTheClientCloses) {
   Streams streams{make_fifo("in"), "", ""};
   start(streams);
   for (std::string text : {"first client", "second client"}) {
@@ -63,7 +63,7 @@ TEST_F(ProcessIoTest, AClientThatGoesAwayIsNoEndOfInput) {
   EXPECT_EQ(read_to_end(in_), "");
 }
 
-TEST_F(ProcessIoTest, AProcessThatDoesNotReadIsWaitedForWithoutWork) {
+TEST_F(ProcessIoTest, AProcessThatDoesNotReadCausesNoCpuUse) {
   Streams streams{make_fifo("in"), "", ""};
   start(streams);
   std::string data = pattern(300'000);
@@ -74,7 +74,7 @@ TEST_F(ProcessIoTest, AProcessThatDoesNotReadIsWaitedForWithoutWork) {
   EXPECT_TRUE(read_to_end(in_) == data);
 }
 
-TEST_F(ProcessIoTest, AProcessThatClosedItsInputEndsTheClientsWriting) {
+TEST_F(ProcessIoTest, TheClientGetsEPIPEWhenTheProcessClosesItsInput) {
   Streams streams{make_fifo("in"), "", ""};
   start(streams);
   Fd client = open_writer(streams.in);

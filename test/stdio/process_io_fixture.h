@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The streams of a process that the test plays.
+// The streams of a process that the test simulates.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@ class ProcessIoTest : public LoggersTest {
     ProcessIo::Settings settings{dir_.path(), "c1", uid, gid, options_, &*loggers_, "c1"};
     io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
   }
-  // The loggers are ready, the runtime takes its copies for the process and is done.
+  // Starts the loggers, copies the descriptors as the runtime does, and attaches.
   void start() {
     run(io_->start_loggers());
     std::vector<int> fds = io_->runtime_fds();

@@ -13,7 +13,7 @@ namespace {
 
 using namespace test;
 
-// --- Which streams there are
+// --- Combinations of streams
 
 struct Subset {
   bool in, out, err;
@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(ProcessIo, ProcessIoWith,
                                   (test.param.out ? "Out" : "") + (test.param.err ? "Err" : "");
                          });
 
-TEST_F(ProcessIoTest, WhatTheRuntimeGetsIsClosedWhenItHasIt) {
+TEST_F(ProcessIoTest, DescriptorsOfTheRuntimeAreClosedByAttach) {
   start({make_fifo("in"), make_fifo("out"), make_fifo("err")});
   EXPECT_EQ(io_->runtime_fds(), (std::vector<int>{-1, -1, -1}));
 }
@@ -79,8 +79,8 @@ TEST_F(ProcessIoTest, PipesBelongToTheContainersUser) {
   }
 }
 
-// A descriptor that does not wait surprises programs that expect one that does.
-TEST_F(ProcessIoTest, TheProcessGetsDescriptorsThatWait) {
+// Most programs do not expect O_NONBLOCK.
+TEST_F(ProcessIoTest, TheProcessGetsBlockingDescriptors) {
   std::string file = dir_ / "input";
   write_file(file, "text", 0600);
   for (const std::string& in : {make_fifo("in"), file, std::string("/dev/zero")}) {
@@ -91,19 +91,22 @@ TEST_F(ProcessIoTest, TheProcessGetsDescriptorsThatWait) {
   }
 }
 
-// --- What is refused
+// --- Errors
 
-TEST_F(ProcessIoTest, MissingFifosAreNamed) {
+TEST_F(ProcessIoTest, MissingFifosAreReported) {
   std::string fifo = make_fifo("there"), missing = dir_ / "missing";
-  std::string text = "containerd-shim: opening " + missing + " failed: no such file or directory";
-  EXPECT_EQ(failure({missing, fifo, fifo}), text);
-  EXPECT_EQ(failure({fifo, missing, fifo}), text);
-  EXPECT_EQ(failure({fifo, fifo, missing}), text);
-  EXPECT_EQ(failure({missing, fifo, "", true}), text);
-  EXPECT_EQ(failure({fifo, missing, "", true}), text);
+  const std::string reason = "no such file or directory";
+  const std::string in = "containerd-shim: opening " + missing + " failed: " + reason;
+  const std::string out =
+      "containerd-shim: opening file \"" + missing + "\" failed: open " + missing + ": " + reason;
+  EXPECT_EQ(failure({missing, fifo, fifo}), in);
+  EXPECT_EQ(failure({fifo, missing, fifo}), out);
+  EXPECT_EQ(failure({fifo, fifo, missing}), out);
+  EXPECT_EQ(failure({missing, fifo, "", true}), in);
+  EXPECT_EQ(failure({fifo, missing, "", true}), out);
 }
 
-TEST_F(ProcessIoTest, UnknownSchemesAreNamed) {
+TEST_F(ProcessIoTest, UnknownSchemesAreReported) {
   EXPECT_EQ(failure({"", "tape:///dev/st0", ""}), "unknown STDIO scheme tape");
   EXPECT_EQ(failure({"", "", "://x"}), "unknown STDIO scheme ");
 }
@@ -112,7 +115,7 @@ TEST_F(ProcessIoTest, DirectoriesAreRefusedAsOutput) {
   EXPECT_NE(failure({"", dir_.path(), ""}).find("is a directory"), std::string::npos);
 }
 
-// Somebody exchanges the fifo for a file all the time: what was opened is treated as what it is.
+// A thread replaces the fifo by a file and back all the time: the opened file counts.
 TEST_F(ProcessIoTest, AFifoMayBeSwappedForAFileAtAnyMoment) {
   std::string fifo = make_fifo("fifo"), file = dir_ / "file";
   write_file(file, "as it was", 0600);
@@ -131,7 +134,7 @@ TEST_F(ProcessIoTest, AFifoMayBeSwappedForAFileAtAnyMoment) {
       ASSERT_EQ(::fstat(in_.get(), &process), 0);
       if (process.st_ino == client.st_ino) problem = "the process was given the client's fifo";
     } catch (const Error& error) {
-      // A file is opened by name once more, and may be a fifo by then.
+      // The log file process opens a file by its path, which may be a fifo by then.
       if (error.errnum() != 0 || error.what() != no_reader) problem = error.what();
     }
     streams_gone();
@@ -143,7 +146,7 @@ TEST_F(ProcessIoTest, AFifoMayBeSwappedForAFileAtAnyMoment) {
 
 // --- The end
 
-TEST_F(ProcessIoTest, FinishWaitsForOutputThatIsOnItsWay) {
+TEST_F(ProcessIoTest, FinishWaitsForUnwrittenOutput) {
   keep_pipes_small();
   Streams streams{"", make_fifo("out"), ""};
   make_io(streams);
@@ -179,10 +182,12 @@ TEST_F(ProcessIoTest, FinishIsBoundedAndEndsTheClientsRead) {
   EXPECT_EQ(read_to_end(client_err), "");
   EXPECT_EQ(::write(held_by_a_child.get(), "x", 1), -1);
   EXPECT_EQ(errno, EPIPE);
-  EXPECT_NE(logged().find("still holds it open\" stream=\"stdout of c1\""), std::string::npos);
+  EXPECT_NE(logged().find(
+                "output was closed while a process still holds it open\" stream=\"stdout of c1\""),
+            std::string::npos);
 }
 
-TEST_F(ProcessIoTest, FinishDoesNotWaitForAReaderThatIsAway) {
+TEST_F(ProcessIoTest, FinishDoesNotWaitForAReader) {
   Streams streams{"", make_fifo("out"), ""};
   start(streams);
   write(out_, "unheard");
@@ -223,7 +228,7 @@ TEST_F(ProcessIoTest, CanBeDestroyedAtAnyTime) {
   all.cancel();
 }
 
-TEST_F(ProcessIoTest, WithAllStreamsOpenAndQuietThereIsNoWork) {
+TEST_F(ProcessIoTest, IdleStreamsUseNoCpu) {
   Streams streams{make_fifo("in"), make_fifo("out"), make_fifo("err")};
   make_io(streams);
   Fd client_out = open_reader(streams.out);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The output of processes on its way to the client.
+// Output, from the process to the client.
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -27,7 +27,7 @@ TEST_F(ProcessIoTest, OutputEndsForTheClientAfterItsLastByteAndNotBefore) {
   finish();
 }
 
-TEST_F(ProcessIoTest, OutputGoesOnWhileLeftOversHoldIt) {
+TEST_F(ProcessIoTest, OutputContinuesWhileDescendantsHoldIt) {
   Streams streams{"", make_fifo("out"), ""};
   make_io(streams);
   Fd client = open_reader(streams.out);
@@ -57,7 +57,7 @@ TEST_F(ProcessIoTest, TheProcessOutlivesItsReader) {
   EXPECT_EQ(read(client, 5), "three");
 }
 
-TEST_F(ProcessIoTest, AReaderThatComesBackToAFullFifoMissesNothing) {
+TEST_F(ProcessIoTest, AReaderThatReopensAFullFifoMissesNothing) {
   keep_pipes_small();
   Streams streams{"", make_fifo("out"), ""};
   start(streams);
@@ -65,13 +65,13 @@ TEST_F(ProcessIoTest, AReaderThatComesBackToAFullFifoMissesNothing) {
   TaskSet process;
   process.spawn(write_and_close(loop_, std::move(out_), data), "process");
   settle();
-  EXPECT_FALSE(process.empty()) << "it is held up";
+  EXPECT_FALSE(process.empty()) << "it blocks";
   EXPECT_LT(busy_milliseconds(), 10);
   Fd client = open_reader(streams.out);
   EXPECT_TRUE(read_to_end(client) == data);
 }
 
-// Containerd opens its fifos as most programs do: the call returns once there is a writer.
+// containerd opens its fifos without O_NONBLOCK: open(2) returns once there is a writer.
 class ReaderAfterTheEnd : public ProcessIoTest {
  protected:
   std::string found_in(const std::string& fifo) {
@@ -106,7 +106,7 @@ TEST_F(ReaderAfterTheEnd, FindsTheOutputAndItsEnd) {
   finish();
 }
 
-// The first stream's end came with a reader, who went without having read it.
+// The first stream ended while the fifo had a reader, which closed it without reading.
 TEST_F(ReaderAfterTheEnd, FindsTheOutputOfBothStreams) {
   const std::string fifo = make_fifo("both");
   make_io({"", fifo, fifo});
@@ -123,7 +123,7 @@ TEST_F(ReaderAfterTheEnd, FindsTheOutputOfBothStreams) {
   finish();
 }
 
-TEST_F(ProcessIoTest, WaitingForAReaderThatIsAwayIsHardlyWork) {
+TEST_F(ProcessIoTest, WaitingForAReaderUsesHardlyAnyCpu) {
   Streams streams{"", make_fifo("out"), ""};
   start(streams);
   write(out_, "last words");
@@ -131,9 +131,9 @@ TEST_F(ProcessIoTest, WaitingForAReaderThatIsAwayIsHardlyWork) {
   EXPECT_LT(busy_milliseconds(), 10);
 }
 
-// Ended execs that nobody reads or deletes.
-TEST_F(ProcessIoTest, ReadersThatAreAwayWakeNobodyHoweverManyTheyAre) {
-  options_.readers = std::make_shared<AbsentReaders>(loop_);
+// Execs that exited, whose output is not read, and that are not deleted.
+TEST_F(ProcessIoTest, ManyFifosWithoutAReaderCauseNoWakeups) {
+  options_.readers = std::make_shared<FifoReaders>(loop_);
   std::vector<std::unique_ptr<ProcessIo>> ended;
   std::vector<std::string> fifos;
   for (int i = 0; i < 20; ++i) {
@@ -155,7 +155,7 @@ TEST_F(ProcessIoTest, ReadersThatAreAwayWakeNobodyHoweverManyTheyAre) {
   for (std::size_t i : {7u, 0u, 19u}) EXPECT_EQ(read_to_end(open_reader(fifos[i])), "last words");
 }
 
-TEST_F(ProcessIoTest, AReaderThatIsAwayIsWaitedForThoughNothingTellsOfIt) {
+TEST_F(ProcessIoTest, WaitsForAReaderWithoutInotify) {
   Streams streams{"", make_fifo("out"), ""};
   start(streams);
   write(out_, "last words");
@@ -172,7 +172,7 @@ TEST_F(ProcessIoTest, AReaderThatIsAwayIsWaitedForThoughNothingTellsOfIt) {
   finish();
 }
 
-TEST_F(ProcessIoTest, OutputForAReaderThatIsAwayIsNotWaitedForAsIfItFlowed) {
+TEST_F(ProcessIoTest, FinishAppliesTheLongerLimitOnlyWithAReader) {
   start({"", make_fifo("out"), ""});
   TaskSet process;
   process.spawn(write_some(loop_, out_.get(), pattern(300'000)), "process");
@@ -184,7 +184,7 @@ TEST_F(ProcessIoTest, OutputForAReaderThatIsAwayIsNotWaitedForAsIfItFlowed) {
   EXPECT_LT(loop_.now() - began, 5000u);
 }
 
-TEST_F(ProcessIoTest, OutputToNowhereAndToAFullDiskNeverHoldsTheProcess) {
+TEST_F(ProcessIoTest, OutputToDevNullAndToAFullDiskNeverBlocks) {
   start({"/dev/null", "/dev/null", "/dev/full"});
   EXPECT_TRUE(at_end(in_));
   run(write_and_close(loop_, std::move(out_), pattern(300'000)));
@@ -209,7 +209,7 @@ TEST_F(ProcessIoTest, BothStreamsMayGoToOneFifo) {
 
 // --- Pipes
 
-TEST_F(ProcessIoTest, PipesGrowOnceTheReaderIsTooSlowAndNotBefore) {
+TEST_F(ProcessIoTest, PipesGrowOnlyWhenTheReaderIsSlow) {
   Streams streams{"", make_fifo("out"), ""};
   ProcessIo::Settings settings{dir_.path(), "c1", 0, 0, {}, nullptr, ""};
   settings.options.pipe_size = 1 << 20;
@@ -229,8 +229,8 @@ TEST_F(ProcessIoTest, PipesGrowOnceTheReaderIsTooSlowAndNotBefore) {
   EXPECT_TRUE(read(client, 2'000'000) == pattern(2'000'000));
 }
 
-// The size is a wish: nobody may have that much (fcntl(2): EINVAL above 2 GiB, EPERM for users).
-TEST_F(ProcessIoTest, PipesThatMayNotGrowWorkAllTheSame) {
+// Growing may fail (fcntl(2): EINVAL above 2 GiB, EPERM for users).
+TEST_F(ProcessIoTest, PipesThatMayNotGrowStillWork) {
   Streams streams{"", make_fifo("out"), ""};
   ProcessIo::Settings settings{dir_.path(), "c1", 0, 0, {}, nullptr, ""};
   settings.options.pipe_size = std::size_t(1) << 31;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pump, and what stands at either end of it.
+// A pump with its source and sink.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@ namespace thinshim::test {
 
 class PumpTest : public StdioTest {
  protected:
-  // Starts a pump that takes over both descriptors.
+  // Starts a pump and takes ownership of both descriptors.
   void pump(Fd source, Fd sink, Pump::BrokenSink broken_sink = Pump::BrokenSink::drop) {
     source_ = std::move(source);
     sink_ = std::move(sink);

@@ -13,7 +13,7 @@ namespace {
 
 using namespace test;
 
-TEST_F(PumpTest, MovesBytesFromAPipeToAFifoAndEndsWithThePipe) {
+TEST_F(PumpTest, CopiesAPipeToAFifoUntilEndOfFile) {
   std::string fifo = make_fifo("out");
   Fd reader = open_reader(fifo);
   Pipe pipe = make_pipe();
@@ -27,7 +27,7 @@ TEST_F(PumpTest, MovesBytesFromAPipeToAFifoAndEndsWithThePipe) {
   wait_for_end();
 }
 
-TEST_F(PumpTest, MovesWhatWasWrittenBeforeItCame) {
+TEST_F(PumpTest, CopiesBytesWrittenBeforeItsStart) {
   Pipe pipe = make_pipe(), out = make_pipe();
   write(pipe.write, "early");
   pipe.write.reset();
@@ -37,13 +37,13 @@ TEST_F(PumpTest, MovesWhatWasWrittenBeforeItCame) {
   EXPECT_EQ(read_to_end(out.read), "early");
 }
 
-// proc(5): the bytes that this process has read; splice(2) reads none.
+// Bytes that this process has read (proc(5), rchar); splice(2) does not count.
 std::size_t bytes_read() {
   const std::string text = read_file("/proc/self/io").value();
   return std::stoul(text.substr(std::strlen("rchar: ")));
 }
 
-TEST_F(PumpTest, DoesNotCopyWhatGoesFromAPipeToAFifo) {
+TEST_F(PumpTest, SplicesFromAPipeToAFifo) {
   const std::string fifo = make_fifo("out");
   const Fd reader = open_reader(fifo);
   Pipe pipe = make_pipe();
@@ -53,11 +53,11 @@ TEST_F(PumpTest, DoesNotCopyWhatGoesFromAPipeToAFifo) {
   TaskSet writing;
   writing.spawn(write_and_close(loop_, std::move(pipe.write), data), "write");
   EXPECT_TRUE(read(reader, data.size()) == data);
-  EXPECT_LT(bytes_read() - before, data.size() + 10'000) << "the test's own, and nobody else's";
+  EXPECT_LT(bytes_read() - before, data.size() + 10'000) << "only the test's own reads";
   wait_for_end();
 }
 
-// What the two ends may be, for the same bytes.
+// Kinds of source and sink.
 struct Ends {
   const char* what;
   bool socket_source;  // not spliceable to a socket
@@ -117,7 +117,7 @@ TEST_F(PumpTest, OutputForABrokenSinkIsDroppedAndReported) {
   EXPECT_NE(log.find("output is dropped"), std::string::npos) << log;
   EXPECT_NE(log.find("stream=\"stdout of c1\""), std::string::npos) << log;
   EXPECT_NE(log.find("no space left on device"), std::string::npos) << log;
-  EXPECT_EQ(log.find("dropped"), log.rfind("dropped")) << "said once: " << log;
+  EXPECT_EQ(log.find("dropped"), log.rfind("dropped")) << "logged once: " << log;
 }
 
 TEST_F(PumpTest, OutputForASinkThatBreaksLaterIsDropped) {
@@ -160,24 +160,24 @@ TEST_F(PumpTest, ASinkThatBreaksWhileItIsFullStopsInput) {
   wait_for_end();
 }
 
-TEST_F(PumpTest, MovesOutputToNowhere) {
+TEST_F(PumpTest, CopiesToDevNull) {
   Pipe in = make_pipe();
   pump(std::move(in.read), open_file("/dev/null", O_WRONLY | O_APPEND | O_NONBLOCK));
   run(write_and_close(loop_, std::move(in.write), pattern(1'000'000)));
   wait_for_end();
 }
 
-TEST_F(PumpTest, RunDryTakesWhatIsThereAndEndsWithTheSourceStillOpen) {
+TEST_F(PumpTest, DrainCopiesWhatIsThereAndReturns) {
   Pipe in = make_pipe(), out = make_pipe();
   write(in.write, pattern(50'000));
   Pump pump(loop_, in.read.get(), out.write.get(), Pump::BrokenSink::drop, "x");
-  run(pump.run_dry());
+  run(pump.drain());
   EXPECT_EQ(unread(in.read.get()), 0);
   EXPECT_TRUE(read(out.read, 50'000) == pattern(50'000));
 }
 
-// A socket as the sink makes the pump hold bytes that it has read and could not write.
-TEST_F(PumpTest, RunDryGoesOnWhereACancelledRunWas) {
+// With a socket as the sink, the pump holds bytes that it has read and not yet written.
+TEST_F(PumpTest, DrainContinuesACancelledRun) {
   std::string data = pattern(700'000);
   int pair[2];
   check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
@@ -191,7 +191,7 @@ TEST_F(PumpTest, RunDryGoesOnWhereACancelledRunWas) {
   std::string arrived;
   while (arrived.size() < data.size()) {
     tasks_.cancel();
-    tasks_.spawn(writing.empty() ? pump_->run_dry() : pump_->run(), "pump");
+    tasks_.spawn(writing.empty() ? pump_->drain() : pump_->run(), "pump");
     std::string next = read(reader, std::min<std::size_t>(30'000, data.size() - arrived.size()));
     ASSERT_FALSE(next.empty());
     arrived += next;
@@ -200,14 +200,14 @@ TEST_F(PumpTest, RunDryGoesOnWhereACancelledRunWas) {
   EXPECT_TRUE(arrived == data);
 }
 
-TEST_F(PumpTest, RunDryWaitsForAFullSink) {
+TEST_F(PumpTest, DrainWaitsForAFullSink) {
   Pipe in = make_pipe(), out = make_pipe(O_NONBLOCK);
   write(out.write, std::string(65536, 'x'));
   write(in.write, "last");
   pump(std::move(in.read), std::move(out.write));
   settle();
   tasks_.cancel();
-  tasks_.spawn(pump_->run_dry(), "dry");
+  tasks_.spawn(pump_->drain(), "dry");
   settle();
   EXPECT_FALSE(ended());
   read(out.read, 65536);

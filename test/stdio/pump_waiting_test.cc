@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pumps that wait, and such as have much to do: neither may take more of the loop than it needs.
+// Pumps that wait must not use CPU, and busy pumps must yield to the loop.
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -29,7 +29,7 @@ TEST_F(PumpTest, WaitsForASlowReaderWithoutLoss) {
 }
 
 // One byte at a time fills a pipe's slots long before its bytes.
-TEST_F(PumpTest, TakesManySmallWritesOneByOne) {
+TEST_F(PumpTest, CopiesManySmallWrites) {
   Pipe in = make_pipe(), out = make_pipe();
   pump(std::move(in.read), std::move(out.write));
   std::string expected;
@@ -42,7 +42,7 @@ TEST_F(PumpTest, TakesManySmallWritesOneByOne) {
   EXPECT_EQ(read(out.read, 300), expected);
 }
 
-TEST_F(PumpTest, AFullSinkIsWaitedForWithoutWork) {
+TEST_F(PumpTest, AFullSinkUsesNoCpu) {
   Pipe in = make_pipe(), out = make_pipe(O_NONBLOCK);
   pump(std::move(in.read), std::move(out.write));
   std::string data = pattern(150'000);
@@ -56,11 +56,11 @@ TEST_F(PumpTest, AFullSinkIsWaitedForWithoutWork) {
   wait_for_end();
 }
 
-TEST_F(PumpTest, AFullSinkIsWaitedForWithoutWorkOnceTheSourceIsClosed) {
+TEST_F(PumpTest, AFullSinkUsesNoCpuOnceTheSourceIsClosed) {
   Pipe in = make_pipe(), out = make_pipe(O_NONBLOCK);
   write(out.write, std::string(65536, 'x'));
   write(in.write, "last words");
-  in.write.reset();  // a hang-up at the source from here on
+  in.write.reset();  // POLLHUP at the source from here on
   pump(std::move(in.read), std::move(out.write));
   EXPECT_LT(busy_milliseconds(), 10);
   EXPECT_FALSE(ended());
@@ -69,9 +69,9 @@ TEST_F(PumpTest, AFullSinkIsWaitedForWithoutWorkOnceTheSourceIsClosed) {
   wait_for_end();
 }
 
-// The sink of small bytes is full by its slots, not by its bytes: poll() and splice() must mean the
-// same.
-TEST_F(PumpTest, ASinkFullOfSmallPiecesIsWaitedForWithoutWork) {
+// A pipe of many small writes is full by its slots, not by its bytes: poll(2) and splice(2) must
+// agree about that.
+TEST_F(PumpTest, ASinkFullOfSmallWritesUsesNoCpu) {
   Pipe in = make_pipe(), out = make_pipe(O_NONBLOCK);
   pump(std::move(in.read), std::move(out.write));
   for (int i = 0; i < 40; ++i) {
@@ -82,7 +82,7 @@ TEST_F(PumpTest, ASinkFullOfSmallPiecesIsWaitedForWithoutWork) {
   EXPECT_EQ(read(out.read, 40), std::string(40, 'x'));
 }
 
-TEST_F(PumpTest, AFullSocketIsWaitedForWithoutWork) {
+TEST_F(PumpTest, AFullSocketUsesNoCpu) {
   Pipe in = make_pipe();
   int pair[2];
   check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
@@ -96,7 +96,7 @@ TEST_F(PumpTest, AFullSocketIsWaitedForWithoutWork) {
   wait_for_end();
 }
 
-TEST_F(PumpTest, AnEmptySourceIsWaitedForWithoutWork) {
+TEST_F(PumpTest, AnEmptySourceUsesNoCpu) {
   Pipe in = make_pipe(), out = make_pipe();
   pump(std::move(in.read), std::move(out.write));
   write(in.write, "x");
@@ -104,7 +104,7 @@ TEST_F(PumpTest, AnEmptySourceIsWaitedForWithoutWork) {
   EXPECT_EQ(unread(out.read.get()), 1);
 }
 
-TEST_F(PumpTest, ADeadReaderOfAnEmptyPipeIsNoWork) {
+TEST_F(PumpTest, AnEmptyPipeWithoutAReaderUsesNoCpu) {
   Pipe in = make_pipe(), out = make_pipe();
   pump(std::move(in.read), std::move(out.write));
   settle();
@@ -112,8 +112,8 @@ TEST_F(PumpTest, ADeadReaderOfAnEmptyPipeIsNoWork) {
   EXPECT_LT(busy_milliseconds(), 10);
 }
 
-// A child that writes as fast as it can, into a sink that takes everything.
-TEST_F(PumpTest, AtFullSpeedLeavesTheLoopToOthers) {
+// A child writes as fast as it can, to /dev/null.
+TEST_F(PumpTest, AtFullSpeedDoesNotStarveTheLoop) {
   Pipe in = make_pipe();
   pid_t writer = ::fork();
   if (writer == 0) {
@@ -140,8 +140,8 @@ Task<> count_turns(Loop& loop, const TaskSet& others, int& turns) {
   }
 }
 
-// Each packet is a step, and all of them are there from the beginning.
-TEST_F(PumpTest, WithMuchToDoLetsOthersInBetween) {
+// Each packet is one step; all are available from the start.
+TEST_F(PumpTest, YieldsBetweenManyPackets) {
   int pair[2];
   check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
   Fd in(pair[1]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Both ends of the streams for tests of the room stdio: the client's fifos and the process's pipes
-// or terminal, told in one thread, so that a test decides what happens when. After each test
-// nothing is left: no descriptor, no handle of the loop.
+// Both ends of the streams, for the tests of stdio: the client's fifos and the process's pipes or
+// terminal, in one thread, so that the test controls the order of events. After each test, no
+// descriptor and no handle of the loop may be left.
 #pragma once
 
 #include <dirent.h>
@@ -29,7 +29,7 @@ namespace thinshim::test {
 
 using namespace std::chrono_literals;
 
-// What a test that works never waits for.
+// A timeout that a passing test never reaches.
 inline constexpr Duration kPatience = 20s;
 
 inline std::size_t open_descriptors() {
@@ -40,7 +40,7 @@ inline std::size_t open_descriptors() {
   return count;
 }
 
-// `size` bytes in which every place looks different from its neighbours and from the next block's.
+// `size` bytes in which lost, repeated and swapped blocks can be detected.
 inline std::string pattern(std::size_t size) {
   std::string text;
   text.reserve(size + 16);
@@ -55,7 +55,7 @@ inline int unread(int fd) {
   return size;
 }
 
-// Reads until `size` bytes have come, or the end; what is longer stays where it is.
+// Reads `size` bytes, or up to end of file; leaves the rest.
 inline Task<std::string> read_some(Loop& loop, int fd, std::size_t size) {
   Watch watch(loop, fd);
   std::string text;
@@ -102,7 +102,7 @@ inline Task<> pass_time(Loop& loop, Duration time) { co_await sleep(loop, time);
 
 class StdioTest : public testing::Test {
  protected:
-  StdioTest() { ::signal(SIGPIPE, SIG_IGN); }  // as the shim has it
+  StdioTest() { ::signal(SIGPIPE, SIG_IGN); }  // as in the shim
   void TearDown() override {
     streams_gone();
     log::set_sink(Fd());
@@ -110,7 +110,7 @@ class StdioTest : public testing::Test {
     EXPECT_EQ(loop_.close(), 0) << "a handle was leaked";
     EXPECT_EQ(open_descriptors(), descriptors_before_) << "a descriptor was leaked";
   }
-  // Destroys what a test's class holds itself.
+  // Destroys the members of a derived fixture.
   virtual void streams_gone() {}
 
   std::string make_fifo(const std::string& name) {
@@ -118,35 +118,34 @@ class StdioTest : public testing::Test {
     check(::mkfifo(path.c_str(), 0600), "mkfifo");
     return path;
   }
-  // Both ends open at once, so that nothing blocks.
+  // Opens both ends, so that nothing blocks.
   static Fd open_reader(const std::string& fifo) { return open_file(fifo, O_RDONLY | O_NONBLOCK); }
   static Fd open_writer(const std::string& fifo) { return open_file(fifo, O_WRONLY | O_NONBLOCK); }
 
-  // Runs the task; fails the test where it is not finished in time.
+  // Runs the task; throws after the timeout.
   template <class T>
   T run(Task<T> task) {
     std::optional<T> result = loop_.run(within(loop_, kPatience, std::move(task)));
-    if (!result) throw std::runtime_error("this took too long");
+    if (!result) throw std::runtime_error("timed out");
     return std::move(*result);
   }
   void run(Task<> task) {
     if (!loop_.run(within(loop_, kPatience, std::move(task))))
-      throw std::runtime_error("this took too long");
+      throw std::runtime_error("timed out");
   }
   std::string read(const Fd& fd, std::size_t size) { return run(read_some(loop_, fd.get(), size)); }
   std::string read_to_end(const Fd& fd) { return read(fd, SIZE_MAX); }
-  // Whether the end of the stream is there to be read now.
+  // Whether read(2) returns end of file now.
   static bool at_end(const Fd& fd) {
     char byte;
     return ::read(fd.get(), &byte, 1) == 0;
   }
   void write(const Fd& fd, const std::string& text) { run(write_some(loop_, fd.get(), text)); }
-  // Whatever can happen without anybody doing anything, has happened.
+  // Runs the loop until all pending work is done.
   void settle() { loop_.run(pass_turns(loop_, 20)); }
 
-  // The processor's time that the loop, or a process, takes while nothing happens, out of 100
-  // milliseconds.
-  // Whoever waits in a loop of its own takes all of it, or a good part where others run too.
+  // CPU milliseconds that the loop, or a process, uses in 100 idle milliseconds. A busy loop uses
+  // most of them.
   double busy_milliseconds() { return busy_milliseconds_of(::getpid()); }
   double busy_milliseconds_of(pid_t process) {
     clockid_t clock;
@@ -165,7 +164,7 @@ class StdioTest : public testing::Test {
     log_ = std::move(pipe.read);
     log::set_sink(std::move(pipe.write));
   }
-  // Bytes, so far.
+  // Bytes read so far.
   int logged_size() const { return unread(log_.get()); }
   std::string logged() {
     log::set_sink(Fd());

@@ -17,7 +17,7 @@ struct Reading {
   Query query;
 };
 
-TEST(StreamUri, IsReadAsGoWritesIt) {
+TEST(StreamUri, IsDecodedAsGoEncodesIt) {
   const Reading readings[] = {
       {"/run/c1/out", "fifo", "/run/c1/out", {}},
       {"/run/a%20b?c#d", "fifo", "/run/a%20b?c#d", {}},
@@ -49,15 +49,22 @@ TEST(StreamUri, IsReadAsGoWritesIt) {
   }
 }
 
-TEST(StreamUri, IsRefusedWhereNobodyCouldMeanIt) {
+TEST(StreamUri, IsRefusedIfItIsAMistake) {
   const std::pair<const char*, const char*> refusals[] = {
-      {"binary://logger", "no absolute path"},     {"binary://host/bin/logger", "no absolute path"},
-      {"binary-v2://", "no absolute path"},        {"binary://?a=b", "no absolute path"},
-      {"file://log", "no absolute path"},          {"file://#/x", "no absolute path"},
-      {"binary:///bin/%", "bad %-encoding"},       {"binary:///bin/%2", "bad %-encoding"},
-      {"binary:///bin/%zz", "bad %-encoding"},     {"binary:///bin/%-1", "bad %-encoding"},
-      {"binary:///bin/x?a=%00", "bad %-encoding"}, {"binary:///bin/x%00?a", "bad %-encoding"},
-      {"binary:///bin/x?%1=a", "bad %-encoding"},  {"file:///log%", "bad %-encoding"},
+      {"binary://logger", "path is not absolute"},
+      {"binary://host/bin/logger", "path is not absolute"},
+      {"binary-v2://", "path is not absolute"},
+      {"binary://?a=b", "path is not absolute"},
+      {"file://log", "path is not absolute"},
+      {"file://#/x", "path is not absolute"},
+      {"binary:///bin/%", "invalid %-encoding"},
+      {"binary:///bin/%2", "invalid %-encoding"},
+      {"binary:///bin/%zz", "invalid %-encoding"},
+      {"binary:///bin/%-1", "invalid %-encoding"},
+      {"binary:///bin/x?a=%00", "invalid %-encoding"},
+      {"binary:///bin/x%00?a", "invalid %-encoding"},
+      {"binary:///bin/x?%1=a", "invalid %-encoding"},
+      {"file:///log%", "invalid %-encoding"},
   };
   for (const auto& [text, reason] : refusals) {
     SCOPED_TRACE(text);

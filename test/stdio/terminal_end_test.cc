@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Terminals that never come, and how those that came end.
+// Terminals that the runtime does not send, and the end of terminals.
 #include "terminal_fixture.h"
 
 namespace thinshim {
@@ -23,11 +23,11 @@ TEST_F(TerminalTest, ADescriptorThatIsNoTerminalFailsTheStart) {
     Fd null = open_file("/dev/null", O_RDWR);
     send_fds(connect_to(io_->console_socket().value()), "x", {null.get()});
   }
-  EXPECT_NE(attach_failure().find("open the terminal's far side"), std::string::npos);
+  EXPECT_NE(attach_failure().find("ioctl TIOCGPTPEER"), std::string::npos);
   io_->process_exited();
 }
 
-TEST_F(TerminalTest, GivingUpBeforeTheTerminalArrivesLeavesNothingBehind) {
+TEST_F(TerminalTest, CancellingBeforeTheTerminalArrivesLeaksNothing) {
   make_io();
   {
     Task<> attaching = io_->attach();
@@ -38,7 +38,7 @@ TEST_F(TerminalTest, GivingUpBeforeTheTerminalArrivesLeavesNothingBehind) {
   io_.reset();
 }
 
-TEST_F(TerminalTest, GivingUpWithASilentRuntimeLeavesNothingBehind) {
+TEST_F(TerminalTest, CancellingWithASilentRuntimeLeaksNothing) {
   make_io();
   Fd runtime = connect_to(io_->console_socket().value());
   {
@@ -88,7 +88,7 @@ TEST_F(TerminalTest, FinishIsBoundedAndEndsTheClientsRead) {
   EXPECT_TRUE(arrived == pattern(300'000).substr(0, arrived.size()));
 }
 
-// A left-over child that writes without end keeps the terminal from ever being dry.
+// A left-over child writes endlessly, so the terminal is never empty.
 TEST_F(TerminalTest, FinishIsBoundedWithANoisyChildAtTheTerminal) {
   run_process("stty raw -echo; trap '' HUP; yes & echo; exit");
   TaskSet watching, reading;
@@ -104,7 +104,7 @@ TEST_F(TerminalTest, FinishIsBoundedWithANoisyChildAtTheTerminal) {
   run(reading.wait_empty());  // the client sees the end
 }
 
-// The client's fifo is full, and the terminal empty: what is missing is with the pump.
+// The client's fifo is full and the terminal empty: the pump holds the last bytes.
 TEST_F(TerminalTest, FinishWaitsForTheLastPieceWhileTheClientReads) {
   keep_pipes_small();
   start();
@@ -118,7 +118,7 @@ TEST_F(TerminalTest, FinishWaitsForTheLastPieceWhileTheClientReads) {
   run(deletion.wait_empty());
 }
 
-TEST_F(TerminalTest, FinishSaysHowMuchItCutsOff) {
+TEST_F(TerminalTest, FinishLogsHowMuchItTruncates) {
   keep_pipes_small();
   keep_log();
   start();
@@ -127,14 +127,16 @@ TEST_F(TerminalTest, FinishSaysHowMuchItCutsOff) {
   finish(30ms);
   const std::string arrived = read_to_end(client_out_), log = logged();
   EXPECT_LT(arrived.size(), all.size());
-  EXPECT_NE(log.find("output was cut off: it was not read in time\" stream=\"terminal of c1\" "
-                     "bytes=" +
-                     std::to_string(all.size() - arrived.size())),
-            std::string::npos)
+  EXPECT_NE(
+      log.find(
+          "output was truncated: the client did not read it in time\" stream=\"terminal of c1\" "
+          "bytes=" +
+          std::to_string(all.size() - arrived.size())),
+      std::string::npos)
       << log;
 }
 
-TEST_F(TerminalTest, FinishHangsUpOnWhoeverHoldsTheTerminal) {
+TEST_F(TerminalTest, FinishHangsUpTheTerminal) {
   start();
   io_->process_exited();
   finish();

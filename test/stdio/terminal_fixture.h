@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process with a terminal, played by the test or real, and its client.
+// A process with a terminal, simulated or real, and its client.
 #pragma once
 
 #include <poll.h>
@@ -27,14 +27,14 @@ class TerminalTest : public LoggersTest {
     ProcessIo::Settings settings{dir_.path(), "c1", 0, 0, options_, &*loggers_, "c1"};
     io_ = std::make_unique<ProcessIo>(loop_, streams, settings);
   }
-  // The test plays the process: it holds the slave.
+  // The test simulates the process: it holds the slave.
   void start(bool with_output = true) {
     make_io(with_output);
     terminal_ = hand_over_terminal(io_->console_socket().value());
     make_raw(terminal_.slave);
     attach();
   }
-  // A real process, which has the terminal as its controlling one.
+  // A real process, whose controlling terminal it is.
   void run_process(const std::string& script) {
     make_io();
     process_.emplace(io_->console_socket().value(), script);
@@ -43,14 +43,14 @@ class TerminalTest : public LoggersTest {
   void attach() {
     run(io_->start_loggers());
     run(io_->attach());
-    // The client has its own end of the fifo only.
+    // The client opens only its own end of the fifo.
     client_in_ = open_writer(streams_.in);
   }
   void wait_for_exit() {
     run(process_->exited(loop_));
     io_->process_exited();
   }
-  // Writes, to the terminal, until some of it does not fit into the client's fifo, and no more.
+  // Writes to the terminal until a little does not fit into the client's fifo; returns all of it.
   std::string fill_fifo() {
     const std::string text = pattern(200'000);
     std::size_t written = 0;
@@ -68,7 +68,7 @@ class TerminalTest : public LoggersTest {
     }
     return text.substr(0, written);
   }
-  // Without one, what there is may have room left for a little.
+  // Otherwise the fifo may have a little room left.
   static bool has_a_free_page(const std::string& fifo) {
     Fd writer = open_writer(fifo);
     pollfd waiting{writer.get(), POLLOUT, 0};
@@ -90,7 +90,7 @@ class TerminalTest : public LoggersTest {
     client_in_.reset();
     client_out_.reset();
   }
-  // Opening the write end of a fifo needs a reader, which the shim is not yet.
+  // Opening the write end of a fifo needs a reader; the shim has not opened it yet.
   static Fd open_writer_and_reader(const std::string& fifo) {
     return open_file(fifo, O_RDWR | O_NONBLOCK);
   }

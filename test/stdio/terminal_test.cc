@@ -7,7 +7,7 @@ namespace {
 
 using namespace test;
 
-TEST_F(TerminalTest, OutputAndInputPass) {
+TEST_F(TerminalTest, OutputAndInputAreCopied) {
   run_process("stty raw -echo; echo ready; head -c 5; echo got it");
   EXPECT_EQ(read(client_out_, 6), "ready\n");
   write(client_in_, "hello");
@@ -17,13 +17,13 @@ TEST_F(TerminalTest, OutputAndInputPass) {
   finish();
 }
 
-TEST_F(TerminalTest, IsAskedForAtTheSocketAndNotByDescriptors) {
+TEST_F(TerminalTest, ComesOverTheSocketNotAsDescriptors) {
   make_io();
   EXPECT_TRUE(io_->console_socket());
   EXPECT_EQ(io_->runtime_fds(), (std::vector<int>{-1, -1, -1}));
   TerminalPair pair = hand_over_terminal(*io_->console_socket());
   attach();
-  EXPECT_FALSE(io_->console_socket()) << "one terminal is all that is taken";
+  EXPECT_FALSE(io_->console_socket()) << "only one terminal is accepted";
 }
 
 TEST_F(TerminalTest, ResizingReachesTheProcess) {
@@ -33,7 +33,7 @@ TEST_F(TerminalTest, ResizingReachesTheProcess) {
   io_->resize(132, 43);
   EXPECT_EQ(read(client_out_, 7), "43 132\n");
   wait_for_exit();
-  io_->resize(80, 24);  // nobody is there to see it
+  io_->resize(80, 24);  // the terminal is closed
   finish();
 }
 
@@ -42,7 +42,7 @@ TEST_F(TerminalTest, ResizingBeforeThereIsATerminalDoesNothing) {
   io_->resize(80, 24);
 }
 
-TEST_F(TerminalTest, OutputIsDeliveredAtTheExitAlthoughOthersHoldTheTerminal) {
+TEST_F(TerminalTest, OutputIsDeliveredAtTheExitThoughOthersHoldTheTerminal) {
   start();
   Fd held_by_a_child = terminal_.slave.duplicate();
   std::string data = pattern(100'000);
@@ -57,8 +57,8 @@ TEST_F(TerminalTest, OutputIsDeliveredAtTheExitAlthoughOthersHoldTheTerminal) {
   finish();
 }
 
-// The kernel hands written bytes over to the master's side in a work queue of its own.
-TEST_F(TerminalTest, OutputOfTheLastMomentIsDelivered) {
+// The kernel passes written bytes to the master asynchronously, in a work queue.
+TEST_F(TerminalTest, OutputWrittenJustBeforeTheExitIsDelivered) {
   start();
   Fd held_by_a_child = terminal_.slave.duplicate();
   settle();
@@ -84,7 +84,7 @@ TEST_F(TerminalTest, OutputOfARealProcessIsDeliveredToTheLastByte) {
   finish();
 }
 
-TEST_F(TerminalTest, AProcessThatIsDeadBeforeTheTerminalArrivesIsHeard) {
+TEST_F(TerminalTest, OutputIsDeliveredIfTheProcessExitsBeforeTheTerminalArrives) {
   make_io();
   {
     TerminalPair pair = hand_over_terminal(io_->console_socket().value());
@@ -97,7 +97,7 @@ TEST_F(TerminalTest, AProcessThatIsDeadBeforeTheTerminalArrivesIsHeard) {
   finish();
 }
 
-TEST_F(TerminalTest, ADeadProcessOfWhichAnotherHoldsTheTerminalEndsAtOnce) {
+TEST_F(TerminalTest, OutputEndsWithTheProcessThoughAnotherHoldsTheTerminal) {
   make_io();
   terminal_ = hand_over_terminal(io_->console_socket().value());
   io_->process_exited();
@@ -108,8 +108,8 @@ TEST_F(TerminalTest, ADeadProcessOfWhichAnotherHoldsTheTerminalEndsAtOnce) {
   EXPECT_LT(loop_.now() - begin, 5000u);
 }
 
-// systemd closes its console and opens it anew, again and again.
-TEST_F(TerminalTest, TheProcessMayCloseItsTerminalAndOpenItAnew) {
+// systemd closes and reopens its console repeatedly.
+TEST_F(TerminalTest, TheProcessMayReopenItsTerminal) {
   start();
   for (int round = 0; round < 3; ++round) {
     write(terminal_.slave, "before");
@@ -125,13 +125,13 @@ TEST_F(TerminalTest, TheProcessMayCloseItsTerminalAndOpenItAnew) {
   }
 }
 
-// As getty does with vhangup(2): all descriptors of the slave are dead afterwards, the shim's too.
-TEST_F(TerminalTest, TheProcessMayHangItsTerminalUpAndOpenItAnew) {
+// As getty does with vhangup(2), which invalidates all descriptors of the slave, also the shim's.
+TEST_F(TerminalTest, TheProcessMayHangUpAndReopenItsTerminal) {
   run_process(
       "stty raw -echo; tty=$(tty); trap '' HUP; echo before; head -c 1;"
       "perl -e 'ioctl(STDIN, 0x5437, 0)';"
       "exec <$tty >$tty; stty raw -echo; echo after; head -c 5; echo .; cat");
-  // A hang-up discards what was not read yet, so the process waits for a sign.
+  // A hang-up discards unread bytes, so the process waits for a signal from the test.
   EXPECT_EQ(read(client_out_, 7), "before\n");
   write(client_in_, " ");
   std::string text;
@@ -145,7 +145,7 @@ TEST_F(TerminalTest, TheProcessMayHangItsTerminalUpAndOpenItAnew) {
   EXPECT_EQ(read(client_out_, 7), "input.\n");
 }
 
-TEST_F(TerminalTest, TheEndOfInputHandsOverAnUnfinishedLineAndEnds) {
+TEST_F(TerminalTest, TheEndOfInputFlushesAnUnfinishedLine) {
   run_process("stty -echo; echo ready; cat; echo end");
   EXPECT_EQ(read(client_out_, 7), "ready\r\n");
   write(client_in_, "one\ntwo");
@@ -156,7 +156,7 @@ TEST_F(TerminalTest, TheEndOfInputHandsOverAnUnfinishedLineAndEnds) {
   io_->close_stdin();
 }
 
-TEST_F(TerminalTest, TheEndOfInputAddsNothingToWhatARawProgramReads) {
+TEST_F(TerminalTest, TheEndOfInputSendsNothingInRawMode) {
   make_io();
   terminal_ = hand_over_terminal(io_->console_socket().value());
   termios settings{};
@@ -190,7 +190,7 @@ TEST_F(TerminalTest, TheEndOfInputMayComeBeforeTheProcess) {
   EXPECT_NE(text.find("line"), std::string::npos) << text;
 }
 
-// A terminal that is full takes the end of the input no more than it takes input.
+// A full terminal does not accept the end-of-file character either.
 TEST_F(TerminalTest, TheEndOfInputWaitsForAProcessThatReadsLate) {
   make_io();
   terminal_ = hand_over_terminal(io_->console_socket().value());
@@ -210,7 +210,7 @@ TEST_F(TerminalTest, TheEndOfInputWaitsForAProcessThatReadsLate) {
   EXPECT_TRUE(arrived == data) << arrived.size() << " of " << data.size();
 }
 
-TEST_F(TerminalTest, AClientThatGoesAwayIsNoEndOfInput) {
+TEST_F(TerminalTest, InputDoesNotEndWhenTheClientCloses) {
   start();
   write(client_in_, "one");
   EXPECT_EQ(read(terminal_.slave, 3), "one");
@@ -222,7 +222,7 @@ TEST_F(TerminalTest, AClientThatGoesAwayIsNoEndOfInput) {
   EXPECT_EQ(read(terminal_.slave, 3), "two");
 }
 
-TEST_F(TerminalTest, AReaderThatIsAwayIsWaitedForAndMissesNothing) {
+TEST_F(TerminalTest, AReaderThatReopensTheFifoMissesNothing) {
   keep_pipes_small();
   start();
   client_out_.reset();
@@ -238,7 +238,7 @@ TEST_F(TerminalTest, AReaderThatIsAwayIsWaitedForAndMissesNothing) {
   EXPECT_TRUE(read(client_out_, data.size()) == data);
 }
 
-TEST_F(TerminalTest, WithoutATargetOutputIsDroppedAndHoldsNobodyUp) {
+TEST_F(TerminalTest, WithoutATargetOutputIsDropped) {
   start(false);
   write(terminal_.slave, pattern(300'000));
   write(client_in_, "input");
@@ -255,21 +255,20 @@ TEST_F(TerminalTest, OutputMayGoToAFile) {
   EXPECT_EQ(read_file(file), "to the file");
 }
 
-TEST_F(TerminalTest, InputThatIsNoFifoIsRefused) {
+TEST_F(TerminalTest, InputThatIsNotAFifoIsRefused) {
   write_file(dir_ / "file", "", 0600);
   streams_ = {dir_ / "file", make_fifo("out"), "", true};
   EXPECT_THROW(make_io(), Error);
 }
 
-TEST_F(TerminalTest, QuietTerminalsAreNoWork) {
+TEST_F(TerminalTest, IdleTerminalsUseNoCpu) {
   start();
   write(terminal_.slave, "x");
   write(client_in_, "x");
   EXPECT_LT(busy_milliseconds(), 10);
 }
 
-// Both directions are copies of one open file; what one of them waits for must not wake the other
-// in vain.
+// Both directions share one open file: the events of one must not wake the other.
 TEST_F(TerminalTest, BothDirectionsAtOnceLoseNothing) {
   start();
   std::string down = pattern(150'000), up = pattern(170'000);

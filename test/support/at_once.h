@@ -5,7 +5,7 @@
 
 namespace thinshim::test {
 
-// For TaskService::Settings::read_options, where nothing has to be read.
+// For TaskService::Settings::read_options, if the options are known.
 inline Task<TaskService::Options> at_once(TaskService::Options options) { co_return options; }
 
 }  // namespace thinshim::test

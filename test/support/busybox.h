@@ -6,8 +6,8 @@
 
 namespace thinshim::test {
 
-// A root file system out of the static busybox of this machine, with a link for each of its
-// commands in /bin and the directories that containers mount on. Throws when there is no static
+// Makes a root file system from the static busybox of this machine, with a link for each of its
+// commands in /bin and the usual mount points. Throws when there is no static
 // busybox.
 void make_busybox_tree(const std::filesystem::path& root);
 

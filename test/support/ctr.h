@@ -21,7 +21,7 @@ class Ctr {
   // The whole command line, to be run by a Subprocess or at a Terminal.
   Words command(const Words& arguments) const;
 
-  // Runs it to its end.
+  // Runs it and waits for its exit.
   Outcome operator()(const Words& arguments, const std::string& input = "") const;
 
   // Starts it; the caller waits for it.
@@ -32,7 +32,7 @@ class Ctr {
   std::string namespace_;
 };
 
-// Puts lists of words one behind the other.
+// Concatenation.
 Words operator+(Words left, const Words& right);
 
 }  // namespace thinshim::test

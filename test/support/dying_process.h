@@ -7,19 +7,18 @@
 
 namespace thinshim::test {
 
-// A process that was killed, and whose end the kernel has begun and not finished, for as long as
-// the test likes. All calls must come from one thread: it is the tracer that the process is held
-// by.
+// A killed process that the kernel has not finished terminating, until end() is called. All calls
+// must come from one thread, which is its tracer.
 class DyingProcess {
  public:
-  // Throws where that fails.
+  // Throws on failure.
   explicit DyingProcess(const std::string& working_directory = "/");
   ~DyingProcess() { finish(); }
   DyingProcess(const DyingProcess&) = delete;
   DyingProcess& operator=(const DyingProcess&) = delete;
 
   pid_t pid() const { return pid_; }
-  // Lets its end go on, until it is a zombie.
+  // Lets it exit; returns when it is a zombie.
   void end();
 
  private:

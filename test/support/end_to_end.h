@@ -16,9 +16,8 @@
 
 namespace thinshim::test {
 
-// Real containers: stock containerd, started for each test anew, drives the shim that
-// $THINSHIM_BINARY names, and the test drives containerd with `ctr`. After each test nothing may be
-// left of its containers but what they wrote.
+// Real containers: each test starts a stock containerd, which runs the shim $THINSHIM_BINARY, and
+// drives containerd with `ctr`. After each test, only the output of its containers may be left.
 //
 // A container has the id it is given, a root file system of busybox that all share, and no
 // environment: name programs by their path. Needs main() of support/main.cc.
@@ -29,14 +28,14 @@ class EndToEnd : public ::testing::Test {
   void TearDown() override;
 
   // --- verbs. `flags` are those of the `ctr` subcommand.
-  // `ctr run --rm`, to its end.
+  // `ctr run --rm`; waits for its exit.
   Outcome run(const std::string& id, const Words& command, const Words& flags = {},
               const std::string& input = "");
   // `ctr run --detach`; fails the test when that fails. The container's stdio is null, unless flags
   // say otherwise.
   void run_detached(const std::string& id, const Words& command,
                     const Words& flags = {"--null-io"});
-  // `ctr task exec` to its end, with an exec id of its own.
+  // `ctr task exec` with a new exec id; waits for its exit.
   Outcome exec(const std::string& id, const Words& command, const Words& flags = {},
                const std::string& input = "");
   // Its command line, for Terminal and Subprocess.
@@ -46,11 +45,11 @@ class EndToEnd : public ::testing::Test {
   std::string status(const std::string& id) const;
   bool has_status(const std::string& id, const std::string& wanted) const;  // waits for it
   pid_t init_pid(const std::string& id) const;                              // as `ctr task ls` says
-  // Ends the task if it runs, deletes task and container.
+  // Kills the task if it runs; deletes the task and the container.
   void remove(const std::string& id);
   // The one shim of this test; fails the test when there are none or several.
   Process only_shim() const;
-  // Whether the shim gets back to having no more files open than these.
+  // Waits until the shim has no other files open than these.
   ::testing::AssertionResult has_open_files(pid_t pid, const std::vector<std::string>& files) const;
 
   // A directory of the test, empty at first, and the flags that show it to a container as /shared.

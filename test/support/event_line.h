@@ -5,8 +5,8 @@
 
 namespace thinshim::test {
 
-// A task event in a line, from its topic and its message: "exit c1 e1 7", that is the topic's last
-// word, the container, the exec and the status, as far as the event has them. An exit of init has
+// A task event as one line, "exit c1 e1 7": the last word of its topic, the container, the exec and
+// the status, as far as the event has them. An exit of init has
 // no exec.
 std::string event_line(const std::string& topic, const std::string& message);
 

@@ -18,10 +18,10 @@ struct TaskEvent {
   std::string field(const std::string& name) const;
 };
 
-// Listens to the events of one containerd namespace from construction on.
+// Collects the events of one containerd namespace.
 class EventLog {
  public:
-  // Returns once events arrive. Throws when none does.
+  // Returns once it receives events. Throws after a timeout.
   EventLog(const Ctr& ctr, std::string containerd_namespace);
 
   // The task events so far.

@@ -8,12 +8,12 @@
 
 namespace thinshim::test {
 
-// A program that plays runc, for the failures that runc does not produce on demand: a shell script
-// with its state in files. Its containers are real processes of this machine, without namespaces,
-// that nobody but a child subreaper reaps; they end by themselves after a minute.
+// A shell script that acts as runc, for failures that runc does not produce on demand. Its state is
+// in files. Its containers are processes without namespaces, which a child subreaper must reap;
+// they exit by themselves after a minute.
 //
-// A container's program is what set_program() says, in shell; it runs once `start` is called. An
-// exec runs the first of its process's args, in shell too: {"args":["exit 7"]}.
+// `start` runs the container's shell code, set by set_program(). An exec runs the first of its args
+// as shell code: {"args":["exit 7"]}.
 class FakeRuntime {
  public:
   FakeRuntime();
@@ -26,31 +26,31 @@ class FakeRuntime {
 
   void set_program(const std::string& id, const std::string& shell);
 
-  // Every call so far as "VERB ID", with what matters of its options: "kill --all c1 9",
+  // All calls so far as "VERB ID" with the relevant options: "kill --all c1 9",
   // "delete --force c1".
   std::vector<std::string> calls() const;
-  // Whether it keeps state of a container in this containerd namespace.
+  // Whether it has state of this container.
   bool knows(const std::string& containerd_namespace, const std::string& id) const;
 
-  // What it was told with `update`; the arguments of the last `checkpoint` and `restore`.
+  // The resources of the last `update`; the arguments of the last `checkpoint` and `restore`.
   std::string resources() const { return read("resources"); }
   std::string arguments_of(const std::string& verb) const { return read(verb); }
 
-  // What else it does, in shell: first of all, or as the last thing before it returns. Variables
-  // are there for both: $id, $log, $bundle, $pid_file, $work, $image; behind the work $pid too.
-  // What is set here changes what follows: pid_file=/dev/null, code=exec...
+  // Adds shell code that runs first, or last before it exits. The code can read the variables $id,
+  // $log, $bundle, $pid_file, $work, $image, and in after() $pid. What it assigns
+  // changes what follows: pid_file=/dev/null, or code='exec ...', the container's shell code.
   void before(const std::string& verb, const std::string& shell);
   void after(const std::string& verb, const std::string& shell);
-  // No more of that.
+  // Removes all code that before() and after() added.
   void behave();
 
   // --- for before() and after()
-  // Fails as runc does, with a reason in its log.
+  // Exits as a failed runc does, with the reason in its log.
   static std::string fail(const std::string& reason);
-  // Waits there until open(gate).
+  // Blocks until open(gate).
   std::string wait_for(const std::string& gate) const;
   void open(const std::string& gate) const;
-  // Waits until the process that was just made is dead.
+  // Blocks until the process that it has just created has exited.
   static std::string wait_until_dead();
 
  private:

@@ -12,15 +12,14 @@ namespace thinshim::test {
 // the test's own.
 class FreezableDisk {
  public:
-  // Makes the image and the directory. Throws where that fails.
+  // Makes the image and the directory. Throws on failure.
   FreezableDisk(const std::string& image, std::string directory);
   ~FreezableDisk();  // thaws and unmounts it
   FreezableDisk(const FreezableDisk&) = delete;
   FreezableDisk& operator=(const FreezableDisk&) = delete;
 
-  // Whoever writes there from now on sleeps in the kernel until thaw(). That may be the test
-  // itself, where the code that it tests is wrong, and nothing can end it then: a process of its
-  // own thaws the disk after `limit`, and when the test has ended without.
+  // Blocks all writers in the kernel until thaw(). If the code under test is wrong, the test itself
+  // may block unkillably; so a helper process thaws the disk after `limit`, or when the test exits.
   void freeze(std::chrono::milliseconds limit = std::chrono::seconds(30));
   void thaw();
 

@@ -7,25 +7,23 @@
 
 namespace thinshim::test {
 
-// A FUSE file system whose server does not answer, as one whose network is gone. Whoever waits for
-// an answer sleeps in the kernel, and no signal wakes it. Needs root, and a mount namespace of the
-// test's own.
+// A FUSE file system whose server does not answer, like NFS without its server. Processes that
+// access it block unkillably in the kernel. Needs root, and a mount namespace of the test.
 class HungFileSystem {
  public:
-  // Makes the directory and mounts there. Throws where that fails.
+  // Makes the directory and mounts there. Throws on failure.
   explicit HungFileSystem(std::string directory);
   ~HungFileSystem();  // ends it, and unmounts it
   HungFileSystem(const HungFileSystem&) = delete;
   HungFileSystem& operator=(const HungFileSystem&) = delete;
 
-  // A file that may be executed and opened, and whose content never comes. Whether any other name
-  // exists is never said.
+  // An executable file that can be opened, whose reads never return. Lookups of all other names
+  // never return.
   std::string file() const { return directory_ + "/file"; }
-  // Waits, for half a minute at most, until somebody waits for an answer; once for each. False
-  // where nobody does.
+  // Waits until a process blocks; each one counts once. False after 30 s.
   bool is_waited_for() const;
-  // All that wait get an error, and whoever comes. It happens by itself after a minute, and with
-  // the test's end.
+  // Fails all pending and later requests. Happens by itself after a minute, and when the test
+  // exits.
   void end();
 
  private:

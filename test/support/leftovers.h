@@ -12,8 +12,8 @@
 
 namespace thinshim::test {
 
-// What running containers leaves traces in, read from the machine: processes (zombies too), mounts,
-// the sockets of shims, runc's state, cgroups, bundles. Compares what there is with what there was.
+// Finds what containers have left behind: processes (zombies too), mounts, sockets of shims, runc's
+// state, cgroups, bundles. Compares the state of the machine with that at construction.
 //
 // Meant for use inside run_in_own_namespaces(), where all of it is the tests' own. Not counted: the
 // directories that runc and containerd make for a containerd namespace and never remove (the cgroup
@@ -25,9 +25,8 @@ class Leftovers {
   explicit Leftovers(std::string containerd_namespace,
                      std::vector<std::filesystem::path> directories = {});
 
-  // What is there now and wasn't at the beginning, a line for each; waits for it to go away, until
-  // `limit`. `expected` are processes that may be there all the same: a containerd that was started
-  // again.
+  // What is there now and was not at the beginning, one line each; waits up to `limit` until
+  // nothing is left. `expected`: processes that may be there, such as a restarted containerd.
   std::set<std::string> after(const std::set<pid_t>& expected = {},
                               Duration limit = std::chrono::seconds(10) * slowness()) const;
 

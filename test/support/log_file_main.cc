@@ -5,7 +5,7 @@
 #include "stdio/log_file.h"
 
 int main(int argc, char** argv) {
-  if (thinshim::is_log_file(argc, argv)) return thinshim::keep_log_file(argv[1]);
+  if (thinshim::is_log_file(argc, argv)) return thinshim::run_log_file(argv[1]);
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

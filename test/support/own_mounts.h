@@ -7,8 +7,8 @@
 
 namespace thinshim::test {
 
-// For SetUpTestSuite(): a mount namespace of this process's own, so that nothing that the tests
-// mount outlives them.
+// For SetUpTestSuite(): enters a new mount namespace, so that the tests' mounts end with the
+// process.
 inline void have_own_mounts() {
   static const bool done =
       ::unshare(CLONE_NEWNS) == 0 && ::mount("", "/", "", MS_REC | MS_PRIVATE, "") == 0;

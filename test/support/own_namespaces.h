@@ -7,10 +7,10 @@
 
 namespace thinshim::test {
 
-// Where the tests live while they run.
+// The environment of the tests.
 struct World {
-  std::filesystem::path directory;  // a tmpfs of its own, so that overlayfs works in it everywhere
-  std::string name;  // unlike any other: containerd namespaces, and so cgroups, begin with it
+  std::filesystem::path directory;  // a tmpfs, so that overlayfs works in it
+  std::string name;                 // unique; containerd namespaces, and so cgroups, begin with it
 };
 
 // Runs `body` in a process with mount and pid namespaces of its own and returns its result. That
@@ -20,14 +20,14 @@ struct World {
 // with them, and their cgroups are removed.
 // - /run/containerd is an empty tmpfs inside (the places of shim sockets, fifos and runc's state
 // are compiled in).
-// - Process 1 reaps at once what loses its parent.
-// Works in a chroot too. Needs root; what can't be had is a failure.
+// - Process 1 reaps orphans.
+// Works in a chroot too. Needs root; fails without it.
 //
 // Where systemd_makes_cgroups() there is no pid namespace, because systemd is told pids: that is
 // for a machine which has nothing else to do and ends with the tests.
 int run_in_own_namespaces(const std::function<int(const World&)>& body);
 
-// After a failed test: ends all that it has started, so that the next one finds nobody.
+// After a failed test: kills all processes that it has started.
 void end_everybody_else();
 
 }  // namespace thinshim::test

@@ -8,7 +8,7 @@
 
 namespace thinshim::test {
 
-// A line of the process table, from /proc. The fields of one that ends meanwhile are empty.
+// A process, read from /proc. If it exits meanwhile, fields are empty.
 struct Process {
   pid_t pid = -1;
   pid_t parent = -1;
@@ -23,13 +23,13 @@ std::vector<Process> processes();
 Process process(pid_t pid);
 std::vector<Process> children_of(pid_t pid);
 
-// Where each open file descriptor of the process leads to, "5 -> /dev/null"; sorted.
+// The open file descriptors of the process, "5 -> /dev/null"; sorted.
 std::vector<std::string> open_files(pid_t pid);
-// The same, once they have been the same for a tenth of a second.
+// The same, once they have not changed for 100 ms.
 std::vector<std::string> open_files_at_rest(pid_t pid);
 
-// The serving shims of this containerd namespace, by their command line: what containerd's Go shim
-// shows in `ps` and scripts rely on. The short-lived `start` and `delete` are not among them.
+// The serving shims of this containerd namespace, found by their command line, which is that of the
+// stock shim. Without the short-lived actions `start` and `delete`.
 std::vector<Process> shims_of_namespace(const std::string& containerd_namespace);
 
 }  // namespace thinshim::test

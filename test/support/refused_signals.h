@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A security module that refuses this program's signals, as AppArmor and SELinux may: kill(2) of
-// the named processes fails with EPERM as long as one of these is there. Where it is linked in, the
-// program's kill() is its own.
+// Simulates a security module that refuses signals, as AppArmor and SELinux may: while an object
+// exists, kill(2) of its processes fails with EPERM. Linking it replaces the program's kill().
 #pragma once
 
 #include <sys/types.h>
@@ -21,7 +20,7 @@ class RefusedSignals {
   int count() const;
 };
 
-// Past all that.
+// Sends SIGKILL in spite of that.
 void kill_for_sure(pid_t process);
 
 }  // namespace thinshim::test

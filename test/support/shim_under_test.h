@@ -21,7 +21,7 @@
 
 namespace thinshim::test {
 
-// What goes into a container's config.json.
+// The content of a container's config.json.
 struct ContainerConfig {
   Words args = {"/bin/sleep", "1000"};
   bool terminal = false;
@@ -32,9 +32,9 @@ struct ContainerConfig {
   unsigned first_host_id = 0;
 };
 
-// containerd's place, taken by the test: it makes bundles, calls the shim that $THINSHIM_BINARY
-// names with `start` and `delete`, speaks to it with the project's own ttrpc client, and takes its
-// events. The containers are runc's. After each test nothing may be left of all that.
+// The test acts as containerd: it makes bundles, runs the shim $THINSHIM_BINARY with `start` and
+// `delete`, calls it with the project's ttrpc client, and receives its events. The runtime is runc.
+// After each test, nothing of that may be left.
 class ShimTest : public ::testing::Test {
  protected:
   ShimTest();
@@ -49,12 +49,12 @@ class ShimTest : public ::testing::Test {
   std::string log_of(const std::string& id);
 
   // --- the binary
-  // The flags and the environment that containerd gives; `more` flags and the action come behind.
+  // The environment and the flags that containerd passes, followed by `more` flags and the action.
   SubprocessOptions surroundings(const std::string& id) const;
   Words command(const std::string& id, const Words& more) const;
-  // In the bundle.
+  // Runs the action `start` in the bundle.
   Outcome start(const std::string& id, const std::string& input = "", const Words& flags = {});
-  // The action `delete`; without flags as containerd calls it, from anywhere.
+  // Runs the action `delete` as containerd does.
   Outcome cleanup(const std::string& id);
   std::filesystem::path grpc_address() const { return directory_ / "containerd.sock"; }
   // What containerd 2.3 and later write on stdin.
@@ -66,7 +66,7 @@ class ShimTest : public ::testing::Test {
   std::unique_ptr<TaskCalls> start_shim(const std::string& id, const ContainerConfig& config = {});
   std::unique_ptr<TaskCalls> connect(const std::string& address);
   Process only_shim() const;
-  // Asks for its end and waits for it. All containers must be deleted.
+  // Calls Shutdown and waits for the exit. All containers must be deleted.
   void end_shim(TaskCalls& shim);
 
   // --- containers
@@ -79,15 +79,15 @@ class ShimTest : public ::testing::Test {
   void exec(TaskCalls& shim, const std::string& id, const std::string& exec_id, const Words& args,
             api::ExecProcessRequest request = {});
   std::filesystem::path make_fifo(const std::string& name) const;
-  // Reads what comes until the end, while the loop runs.
+  // Reads up to end of file, while the loop runs.
   std::string read_all(TaskCalls& shim, int fd) const;
 
   // --- events: "exit c1 e1 7", of all shims
   Lines history() const;
-  // containerd goes away, with its answers given, and comes back.
+  // Stop and start the event server, like a restart of containerd.
   void stop_events();
   void serve_events();
-  // Comes before each event is taken; may wait, or throw what it is refused with.
+  // Called before each event is accepted; may wait, or throw to refuse it.
   virtual Task<> before_event() { co_return; }
 
   std::string namespace_;

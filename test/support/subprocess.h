@@ -12,13 +12,13 @@
 
 namespace thinshim::test {
 
-// A program that is built with the tests, by its place below test/: "support/runc".
+// The path of a program that is built with the tests, by its path below test/: "support/runc".
 std::filesystem::path built_program(const std::string& name);
 
-// What came of a program. `exit_code` is 128 + signal for one that a signal ended, as in a shell.
+// The result of a program. `exit_code` is 128 + signal if a signal killed it, as in a shell.
 struct Outcome {
   int exit_code = -1;
-  bool timed_out = false;  // it was killed, because it ran longer than it was given
+  bool timed_out = false;  // it was killed after the timeout
   std::string out;
   std::string err;
 
@@ -29,7 +29,7 @@ struct Outcome {
 std::ostream& operator<<(std::ostream& stream, const Outcome& outcome);
 
 struct SubprocessOptions {
-  std::string input;                     // what it reads on its stdin, before the end of the file
+  std::string input;                     // its stdin
   bool keep_input_open = false;          // no end of file before close_input()
   std::filesystem::path directory = {};  // working directory; empty: the caller's
   std::filesystem::path log =
@@ -37,7 +37,7 @@ struct SubprocessOptions {
   std::vector<std::string> environment;  // NAME=value, on top of the caller's
 };
 
-// A program that runs beside the test. Destroying it kills it with SIGKILL and waits for its end.
+// A program that runs beside the test. The destructor sends SIGKILL and waits for its exit.
 class Subprocess {
  public:
   // argv[0] is looked up in PATH. Throws std::system_error when it can't be started.
@@ -49,13 +49,13 @@ class Subprocess {
   pid_t pid() const { return pid_; }
   void signal(int number);
   void write(const std::string& text);
-  void close_input();  // once all that was written has been taken
+  void close_input();  // after all input was written
 
-  // Reads until its output so far contains `text`; false when it ended, or the time did, without.
+  // Reads until its output contains `text`; false if it exits before, or after the timeout.
   bool wait_for_output(const std::string& text, Duration limit = kPatience);
   const std::string& output() const { return out_; }
 
-  // Waits for its end; kills it when the time is over.
+  // Waits for its exit; kills it after the timeout.
   Outcome wait(Duration limit = kPatience);
   bool has_ended();
 
@@ -73,10 +73,10 @@ class Subprocess {
   bool keep_input_open_ = true;
   std::string out_;
   std::string err_;
-  std::optional<int> status_;  // as from waitpid, once it was waited for
+  std::optional<int> status_;  // as from waitpid(2)
 };
 
-// Runs it to its end.
+// Runs it and waits for its exit.
 Outcome run(std::vector<std::string> argv, SubprocessOptions options = {},
             Duration limit = kPatience);
 

@@ -34,7 +34,7 @@ inline bool contains(const Error& error, const std::string& words) {
   return std::string(error.what()).find(words) != std::string::npos;
 }
 
-// A call under way.
+// A pending call.
 template <class Response>
 struct Call {
   Event done;
@@ -44,11 +44,11 @@ struct Call {
 template <class Response>
 using CallPtr = std::shared_ptr<Call<Response>>;
 
-// The Task API as a client of a shim speaks it, in short. Names that end in _begin don't wait:
-// end() does, or refusal_of(). The others throw the Error with which the shim refuses.
+// A client of the Task API. Functions that end in _begin do not wait; end() or refusal_of() does.
+// The others throw the Error of the shim's response.
 class TaskCalls {
  public:
-  // What a test that works never waits for.
+  // A timeout that a passing test never reaches.
   inline static const Duration kLimit = 60s * slowness();
 
   TaskCalls(Loop& loop, const std::string& socket) : loop_(loop), client(loop, socket) {}
@@ -57,11 +57,11 @@ class TaskCalls {
   template <class T>
   T await(Task<T> task) {
     std::optional<T> result = loop_.run(within(loop_, kLimit, std::move(task)));
-    if (!result) throw std::runtime_error("this takes too long");
+    if (!result) throw std::runtime_error("timed out");
     return std::move(*result);
   }
   void pass(std::chrono::milliseconds time);
-  // Runs the loop until it is so; throws where it never is.
+  // Runs the loop until the condition is true; throws after the timeout.
   void until(const std::function<bool()>& condition);
 
   // --- any call
@@ -87,7 +87,7 @@ class TaskCalls {
   Task<Response> ask(std::string method, const Request& request) {
     return client.call<Response>(service, std::move(method), request, Duration(0));
   }
-  // How it was refused; fails the test where it wasn't.
+  // The error of the call; fails the test if it succeeds.
   template <class Response>
   Error refusal_of(CallPtr<Response> call) {
     try {
@@ -128,7 +128,7 @@ class TaskCalls {
   CallPtr<Empty> resize_begin(const std::string& id, const std::string& exec, unsigned width,
                               unsigned height);
   void shutdown();
-  // Ends a container that runs, and deletes it.
+  // Kills a running container, and deletes it.
   void end_container(const std::string& id);
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A directory of a test's own, removed with all that is in it.
+// A temporary directory, removed with its content.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,7 @@ class TempDir {
   TempDir& operator=(const TempDir&) = delete;
 
   const std::string& path() const { return path_; }
-  // dir / "name" is the path of something in it.
+  // dir / "name": the path of a file in it.
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
  private:

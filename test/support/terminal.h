@@ -15,9 +15,9 @@ struct WindowSize {
   unsigned short columns;
 };
 
-// A program at a pseudo terminal of its own, with the test in the place of the person. The terminal
-// doesn't turn \n into \r\n: that is done by the terminal inside the container.
-// Destroying it kills it with SIGKILL and waits for its end.
+// A program at a new pseudo terminal, with the test as its user. The terminal does not turn \n into
+// \r\n: the terminal inside the container does that. The destructor sends SIGKILL and waits for the
+// exit.
 class Terminal {
  public:
   explicit Terminal(std::vector<std::string> argv, WindowSize size = {24, 80});
@@ -28,12 +28,12 @@ class Terminal {
   void type(const std::string& text);
   void resize(WindowSize size);
 
-  // Reads until the screen's text so far contains `text`; false when the program ended, or the time
-  // did, without.
+  // Reads until the output contains `text`; false if the program exits before, or after the
+  // timeout.
   bool wait_for(const std::string& text, Duration limit = kPatience);
   const std::string& text() const { return text_; }
 
-  // Waits for its end; kills it when the time is over. All that it wrote is in `out`.
+  // Waits for its exit; kills it after the timeout. `out` is all of its output.
   Outcome wait(Duration limit = kPatience);
 
  private:

@@ -20,7 +20,7 @@ inline sockaddr_un unix_address(const std::string& path) {
   return address;
 }
 
-// A socket of the test's own where somebody may connect.
+// A listening socket.
 inline Fd listen_at(const std::string& path, int backlog = SOMAXCONN) {
   const sockaddr_un address = unix_address(path);
   Fd listener(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));

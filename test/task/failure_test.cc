@@ -46,10 +46,11 @@ const Fault kFaults[] = {
     {"WritesZero", "pid_text=0", "", "not a process id"},
     {"WritesANegativePid", "pid_text=-1", "", "not a process id"},
     {"WritesGarbage", "pid_text=$(head -c 1000 /dev/zero | tr '\\0' 7)", "", "init.pid|e1.pid"},
-    {"WritesSomeoneElsesPid", "pid_text=1", "", "process 1 is not a new child of the shim"},
-    {"WritesItsOwnPid", "pid_text=$$", "", "is not a new child of the shim"},
+    {"WritesSomeoneElsesPid", "pid_text=1", "",
+     "process 1 is not a child of the shim, or is already known"},
+    {"WritesItsOwnPid", "pid_text=$$", "", "is not a child of the shim, or is already known"},
     {"WritesTheShimsPid", "pid_text=$(awk '{print $4}' /proc/$$/stat)", "",
-     "is not a new child of the shim"},
+     "is not a child of the shim, or is already known"},
 };
 
 class Failure : public TaskTest {
@@ -151,7 +152,7 @@ TEST_F(Failure, OfAnExecEndsNobodyElse) {
   runtime.before("exec", "pid_text=" + std::to_string(pid));
   exec("c1", "e1", "exec sleep 60");
   Error error = refusal_of(start_begin("c1", "e1"));
-  EXPECT_TRUE(contains(error, "is not a new child of the shim")) << error.what();
+  EXPECT_TRUE(contains(error, "is not a child of the shim, or is already known")) << error.what();
   EXPECT_EQ(state("c1").status(), types::RUNNING);
   EXPECT_EQ(::kill(pid, 0), 0);
   runtime.behave();
@@ -257,7 +258,7 @@ TEST_F(Failure, OfStartLeavesACreatedContainer) {
   }
 }
 
-// A runtime whose complaints do not fit into a pipe is neither held up nor quoted in full.
+// A runtime that fills the pipe of its stderr does not block; its stderr is truncated in the error.
 TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsToldInPart) {
   options.direct_signals = false;
   run("c1");
@@ -360,7 +361,9 @@ TEST_F(Failure, OfAStreamLeavesNothing) {
   api::CreateTaskRequest request = request_with_mount("c1");
   request.set_stdout("/no/such/fifo");
   Error error = refusal_of(create_begin(request));
-  EXPECT_TRUE(contains(error, "opening /no/such/fifo failed: no such file or directory"))
+  EXPECT_TRUE(contains(
+      error,
+      "opening file \"/no/such/fifo\" failed: open /no/such/fifo: no such file or directory"))
       << error.what();
   request.set_stdout("carrier-pigeon://loft");
   error = refusal_of(create_begin(request));

@@ -108,7 +108,7 @@ TEST_F(TaskLogger, ThatIsNotReadyFailsCreateWhichLeavesNothing) {
   const std::string path = directory / "fails";
   write_file(path, "#!/bin/sh\nexit 4\n", 0755);
   EXPECT_REFUSED(create_begin(request("binary-v2://" + path)), unknown,
-                 "the logger " + path + " did not call ready: it ended with status 4");
+                 "the logger " + path + " did not call ready: it exited with status 4");
   const Lines called = runtime.calls();
   EXPECT_EQ(std::count(called.begin(), called.end(), "create c1"), 0) << "no container was made";
   EXPECT_EQ(sink.history(), Lines());
@@ -122,7 +122,7 @@ TEST_F(TaskLogger, ThatIsNotAllowedFailsCreateAndTheStartOfAnExec) {
   };
   const std::string forbidden = "binary://" + (directory / "other");
   const std::string text =
-      "the logger " + (directory / "other") + " is not among those allowed: permission denied";
+      "the logger " + (directory / "other") + " is not in binary_logger.allow: permission denied";
   EXPECT_REFUSED(create_begin(request(forbidden)), permission_denied, text);
   run_with(logger("ok"), "exec sleep 60");
   end(exec_with("e1", forbidden, "true"));

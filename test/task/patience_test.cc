@@ -40,7 +40,7 @@ TEST_F(Patience, EndsWhereTheRuntimeHangs) {
   EXPECT_EQ(sink.history_of("shared").size(), 6u) << "the exec was killed without the runtime";
   remove("shared");
   EXPECT_FALSE(creating->done.is_set());
-  const std::string text = "failed to retrieve console master: the runtime sent none";
+  const std::string text = "failed to retrieve console master: timed out after 30s";
   EXPECT_REFUSED(creating, unknown, text);
   EXPECT_REFUSED(starting, unknown, text);
   EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
