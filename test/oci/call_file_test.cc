@@ -66,8 +66,8 @@ TEST_F(CallFileTest, LeavesAloneWhatIsThere) {
 
 TEST_F(CallFileTest, IsKnownByItsNameToWhoeverCleansUp) {
   const CallFile file(bundle_.path(), "the log");
-  EXPECT_TRUE(Bundle::is_unfinished(base_name(file.path())));
-  EXPECT_FALSE(Bundle::is_unfinished("call-1"));
+  EXPECT_TRUE(Bundle::is_temporary(base_name(file.path())));
+  EXPECT_FALSE(Bundle::is_temporary("call-1"));
 }
 
 TEST_F(CallFileTest, IsReadByUsWhateverBecomesOfItsName) {

@@ -158,7 +158,7 @@ TEST_F(RootfsOfMappedTest, LeavesNothingBehindWhereTheMountFails) {
   EXPECT_NE(failure().find("no such file or directory"), std::string::npos);
   mounts_.Clear();
   add("overlay", "overlay", {"uidmap=0:100000:65536", "gidmap=0:100000:65536"});
-  EXPECT_EQ(failure(), "failed to mount rootfs component: overlay without lowerdir to map");
+  EXPECT_EQ(failure(), "failed to mount rootfs component: id-mapped overlay without lowerdir");
   EXPECT_EQ(new_mounts(), 0);
   run("test -z \"$(ls -d " + rootfs_ + ".layers* 2>/dev/null)\"");
   EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
@@ -239,7 +239,7 @@ TEST_F(RootfsOfHelperTest, SaysWhatTheHelperSaid) {
   EXPECT_EQ(failure(), "failed to mount rootfs component: mount helper [mount.fuse3 source " +
                            rootfs_ + " -t x] failed: \"no such thing\\n\": exit status 3");
   install("mount.fuse3", "kill -9 $$\n");
-  EXPECT_NE(failure().find("signal 9"), std::string::npos);
+  EXPECT_NE(failure().find("killed by signal 9"), std::string::npos);
 }
 
 TEST_F(RootfsOfHelperTest, DoesNotWaitForTheDaemonThatTheHelperLeavesBehind) {
