@@ -59,11 +59,11 @@ TEST_F(OomTest, AKillIsReportedOnce) {
   limit(outer_, 16);
   pid_t pid = process_in(outer_, kTooMuch);
   OomWatch watch(loop_, Cgroup::of_process(pid));
-  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(watch.poll());
   go();
   EXPECT_TRUE(reported(watch));
   EXPECT_TRUE(was_killed(pid));
-  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(watch.poll());
   EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness());
 }
 
@@ -87,8 +87,8 @@ TEST_F(OomTest, WhoeverKnowsOfTheExitCanSeeTheKill) {
     OomWatch watch(loop_, Cgroup::of_process(pid));
     go();
     EXPECT_TRUE(was_killed(pid));
-    EXPECT_TRUE(watch.look());
-    EXPECT_FALSE(watch.look());
+    EXPECT_TRUE(watch.poll());
+    EXPECT_FALSE(watch.poll());
     EXPECT_FALSE(reported(watch, 20ms)) << "it was reported";
   }
 }
@@ -101,7 +101,7 @@ TEST_F(OomTest, WhatWasReportedToOneIsNotReportedToTheOther) {
   waiting.spawn(watch.next(), "next");
   go();
   EXPECT_TRUE(was_killed(pid));
-  bool looked = watch.look();
+  bool looked = watch.poll();
   loop_.run(within(loop_, looked ? 50ms : test::kPatience, waiting.wait_empty()));
   EXPECT_NE(looked, waiting.empty());
 }
@@ -138,7 +138,7 @@ TEST_F(OomTest, KillsInOtherGroupsOfThePodDoNotCount) {
     go();
     EXPECT_TRUE(reported(watch_greedy));
     EXPECT_TRUE(was_killed(greedy));
-    EXPECT_FALSE(watch.look());
+    EXPECT_FALSE(watch.poll());
     EXPECT_FALSE(reported(watch, 1500ms));
     EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness());
   }
@@ -157,9 +157,9 @@ TEST_F(OomTest, AKillInAGroupThatIsGoneAlreadyIsReported) {
     remove_group(inner_);
     // With v1 the kernel has announced it, and goes on doing so.
     const bool unified = cgroup_version() == CgroupVersion::v2;
-    const bool is_told = unified ? watch.look_last(true) : reported(watch);
+    const bool is_told = unified ? watch.poll_last(true) : reported(watch);
     EXPECT_TRUE(is_told) << round;
-    EXPECT_FALSE(watch.look_last(true)) << "it was reported";
+    EXPECT_FALSE(watch.poll_last(true)) << "it was reported";
     EXPECT_FALSE(reported(watch, 20ms)) << "it was reported";
     ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
   }
@@ -178,7 +178,7 @@ TEST_F(OomTest, AKillInAGroupBesideOneThatIsGoneDoesNotCountForIt) {
   EXPECT_TRUE(was_killed(greedy));
   end(quiet);
   remove_group(inner_);
-  EXPECT_FALSE(watch.look_last(false)) << "it was ended by who knows of it";
+  EXPECT_FALSE(watch.poll_last(false)) << "it was ended by who knows of it";
   remove_group(other);
   ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
 }
@@ -197,7 +197,7 @@ TEST_F(OomTest, AGroupAtItsLimitWakesNobodyBesideIt) {
   EXPECT_TRUE(was_killed(greedy));
   pollfd news{source->descriptor(), POLLIN, 0};
   EXPECT_EQ(::poll(&news, 1, 500), 0);
-  EXPECT_FALSE(source->look());
+  EXPECT_FALSE(source->poll());
   remove_group(other);
 }
 
@@ -205,12 +205,12 @@ TEST_F(OomTest, OtherEndsAreNoKillsByLackOfMemory) {
   pid_t pid = process_in(outer_);
   OomWatch watch(loop_, Cgroup::of_process(pid));
   end(pid);
-  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(watch.poll());
   EXPECT_FALSE(reported(watch, 20ms));
   remove_groups();
-  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(watch.poll());
   EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness()) << "with a group that is gone";
-  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(watch.poll());
 }
 
 TEST_F(OomTest, TheWatchMayOutliveTheGroupAndBeDestroyed) {
@@ -236,10 +236,10 @@ TEST_F(OomTest, WithoutAGroupThereIsNothingToWatch) {
 }
 
 TEST(OomV2, AScopeIsAnsweredForByTheGroupThatOutlivesIt) {
-  EXPECT_EQ(lasting_group_above("/g/kubepods.slice/pod.slice/c.scope"),
+  EXPECT_EQ(non_scope_ancestor("/g/kubepods.slice/pod.slice/c.scope"),
             "/g/kubepods.slice/pod.slice");
-  EXPECT_EQ(lasting_group_above("/g/system.slice/c.scope/container"), "/g/system.slice");
-  EXPECT_EQ(lasting_group_above("/g/default/c1"), "/g/default");
+  EXPECT_EQ(non_scope_ancestor("/g/system.slice/c.scope/container"), "/g/system.slice");
+  EXPECT_EQ(non_scope_ancestor("/g/default/c1"), "/g/default");
 }
 
 }  // namespace
