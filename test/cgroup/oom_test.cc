@@ -35,7 +35,7 @@ class OomTest : public test::OwnGroups {
       write_file(group + "/memory.limit_in_bytes", bytes, 0);
     }
   }
-  // Groups below outer_ have to have the controller with v2, and then outer_ no processes.
+  // v2: gives the children of outer_ the controller; outer_ cannot have processes then.
   void pass_memory_down() {
     if (cgroup_version() == CgroupVersion::v2)
       write_file(outer_ + "/cgroup.subtree_control", "+memory", 0);
@@ -79,8 +79,8 @@ TEST_F(OomTest, EachKillIsReported) {
   }
 }
 
-// The order of the report and of the exit depends on it.
-TEST_F(OomTest, WhoeverKnowsOfTheExitCanSeeTheKill) {
+// The order of the OOM event and the exit event depends on it.
+TEST_F(OomTest, AKillIsVisibleOnceTheProcessIsReaped) {
   limit(outer_, 16);
   for (int round = 0; round < 10; ++round) {
     pid_t pid = process_in(outer_, kTooMuch);
@@ -125,7 +125,7 @@ TEST_F(OomTest, KillsInGroupsBelowCount) {
   EXPECT_TRUE(was_killed(pid));
 }
 
-// A pod's limit: whoever is in the pod hears of it, one of them loses a process.
+// A pod's limit: the kernel notifies all its containers and kills in one of them.
 TEST_F(OomTest, KillsInOtherGroupsOfThePodDoNotCount) {
   std::string other = outer_ + "/other";
   ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
@@ -155,7 +155,7 @@ TEST_F(OomTest, AKillInAGroupThatIsGoneAlreadyIsReported) {
     go();
     EXPECT_TRUE(was_killed(pid));
     remove_group(inner_);
-    // With v1 the kernel has announced it, and goes on doing so.
+    // v1: the kernel has signalled the eventfd, which stays readable.
     const bool unified = cgroup_version() == CgroupVersion::v2;
     const bool is_told = unified ? watch.poll_last(true) : reported(watch);
     EXPECT_TRUE(is_told) << round;
@@ -165,7 +165,7 @@ TEST_F(OomTest, AKillInAGroupThatIsGoneAlreadyIsReported) {
   }
 }
 
-// The groups above one that is gone count the kills of all. (With v1 each counts for itself.)
+// The ancestors of a removed cgroup count the kills in all their descendants (v1: in none).
 TEST_F(OomTest, AKillInAGroupBesideOneThatIsGoneDoesNotCountForIt) {
   std::string other = outer_ + "/other";
   ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
@@ -178,13 +178,13 @@ TEST_F(OomTest, AKillInAGroupBesideOneThatIsGoneDoesNotCountForIt) {
   EXPECT_TRUE(was_killed(greedy));
   end(quiet);
   remove_group(inner_);
-  EXPECT_FALSE(watch.poll_last(false)) << "it was ended by who knows of it";
+  EXPECT_FALSE(watch.poll_last(false)) << "the SIGKILL is explained";
   remove_group(other);
   ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
 }
 
-// The kernel tells the groups above of it, each time.
-TEST_F(OomTest, AGroupAtItsLimitWakesNobodyBesideIt) {
+// The kernel notifies the ancestors of each event.
+TEST_F(OomTest, AGroupAtItsLimitDoesNotWakeItsSiblings) {
   std::string other = outer_ + "/other";
   ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
   pass_memory_down();
@@ -201,7 +201,7 @@ TEST_F(OomTest, AGroupAtItsLimitWakesNobodyBesideIt) {
   remove_group(other);
 }
 
-TEST_F(OomTest, OtherEndsAreNoKillsByLackOfMemory) {
+TEST_F(OomTest, OtherExitsAreNotOomKills) {
   pid_t pid = process_in(outer_);
   OomWatch watch(loop_, Cgroup::of_process(pid));
   end(pid);
@@ -209,7 +209,7 @@ TEST_F(OomTest, OtherEndsAreNoKillsByLackOfMemory) {
   EXPECT_FALSE(reported(watch, 20ms));
   remove_groups();
   EXPECT_FALSE(watch.poll());
-  EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness()) << "with a group that is gone";
+  EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness()) << "after the removal of the cgroup";
   EXPECT_FALSE(watch.poll());
 }
 
@@ -235,7 +235,7 @@ TEST_F(OomTest, WithoutAGroupThereIsNothingToWatch) {
   EXPECT_THROW(OomWatch(loop_, gone), Error);
 }
 
-TEST(OomV2, AScopeIsAnsweredForByTheGroupThatOutlivesIt) {
+TEST(OomV2, AScopeIsCountedByItsNearestAncestorThatIsNotAScope) {
   EXPECT_EQ(non_scope_ancestor("/g/kubepods.slice/pod.slice/c.scope"),
             "/g/kubepods.slice/pod.slice");
   EXPECT_EQ(non_scope_ancestor("/g/system.slice/c.scope/container"), "/g/system.slice");
