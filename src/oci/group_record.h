@@ -31,7 +31,7 @@ struct GroupMember {
 // Does nothing where there is no record. Throws Error.
 void remove_member(const std::string& first_bundle, const std::string& id);
 
-// The ids of all records in a bundle; empty where the bundle is gone. Throws Error.
+// The ids of all records in a bundle; empty where the bundle does not exist. Throws Error.
 std::vector<std::string> member_ids(const std::string& first_bundle);
 // Nothing where there is no record. Throws Error, also where the file is not a record.
 std::optional<GroupMember> read_member(const std::string& first_bundle, const std::string& id);
