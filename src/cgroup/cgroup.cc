@@ -26,34 +26,34 @@
 namespace thinshim {
 namespace {
 
-bool lists(std::string_view commas, std::string_view word) {
+bool list_contains(std::string_view commas, std::string_view word) {
   while (!commas.empty())
     if (cut(commas, ',') == word) return true;
   return false;
 }
 
-bool climbs(std::string_view path) {
+bool has_dotdot(std::string_view path) {
   return path.find("/../") != std::string_view::npos || path.ends_with("/..");
 }
 
-// A mount of a cgroup file system; a v1 hierarchy names its controllers among the super options.
+// A mount of a cgroup file system. The super options of a v1 hierarchy list its controllers.
 struct Mount {
   std::string root;
   std::string point;
   std::string super_options;
 };
 
-// Where the group `path` of a hierarchy lies below a mount of it. Both the path and the mount's
-// root are told as seen from our cgroup namespace, so they compare; a mount may show only a part of
-// the hierarchy (a container that was given its own group).
-std::optional<std::string> below(const Mount& mount, std::string_view path) {
+// The directory of the cgroup `path` in a mount of its hierarchy; nothing where the mount does not
+// contain it. Both `path` and the mount's root are relative to our cgroup namespace. The root is
+// not
+// "/" where only a part of the hierarchy is mounted (in a container, its own cgroup).
+std::optional<std::string> directory_in(const Mount& mount, std::string_view path) {
   std::string_view root = mount.root == "/" ? std::string_view() : mount.root;
   if (path.substr(0, root.size()) != root) return std::nullopt;
   path.remove_prefix(root.size());
   if (!path.empty() && path.front() != '/') return std::nullopt;
-  // A mount from outside our cgroup namespace has "/.." as its root, and a group inside the
-  // namespace lies at a name that we cannot know.
-  if (climbs(path)) return std::nullopt;
+  // A mount from outside our cgroup namespace has the root "/.."; the names below it are unknown.
+  if (has_dotdot(path)) return std::nullopt;
   return mount.point + std::string(path);
 }
 
@@ -74,7 +74,7 @@ std::vector<Mount> read_mounts(CgroupVersion version) {
 
 using Directories = std::vector<std::pair<std::string, std::string>>;
 
-// The directory of each controller; whether all of them were found.
+// Finds the directory of each controller. False where a hierarchy is not in `mounts`.
 bool find_directories(CgroupVersion version, std::string_view memberships,
                       const std::vector<Mount>& mounts, Directories& directories) {
   bool complete = true;
@@ -84,15 +84,15 @@ bool find_directories(CgroupVersion version, std::string_view memberships,
     cut(path, ':');
     std::string_view controllers = cut(path, ':');
     if (controllers.empty() != (version == CgroupVersion::v2)) continue;
-    // The root group is nobody's own: that of all processes, or of one that is dead.
+    // The root cgroup is not the container's: init is dead or in no other cgroup.
     if (path.empty() || path == "/") continue;
     std::string_view rest = controllers;
     std::string_view first = cut(rest, ',');
     std::optional<std::string> directory;
     for (const Mount& mount : mounts) {
       if (directory) break;
-      if (version == CgroupVersion::v2 || lists(mount.super_options, first))
-        directory = below(mount, path);
+      if (version == CgroupVersion::v2 || list_contains(mount.super_options, first))
+        directory = directory_in(mount, path);
     }
     complete = complete && directory;
     if (!directory) continue;
@@ -102,8 +102,8 @@ bool find_directories(CgroupVersion version, std::string_view memberships,
   return complete;
 }
 
-// A group of v1's cpuset takes no process before it has processors and memory: those of its parent
-// then (cpuset(7)).
+// Copies the CPUs and memory nodes of the parent to a new cpuset of v1, which takes no processes
+// without them (cpuset(7)).
 void fill_cpuset(const std::string& group) {
   for (const char* name : {"cpuset.cpus", "cpuset.mems"}) {
     if (read_file(join_path(group, name)).value_or("") != "\n") continue;
@@ -112,7 +112,7 @@ void fill_cpuset(const std::string& group) {
   }
 }
 
-// Makes a group and those above it, up to the directory `top` of its hierarchy.
+// Creates a cgroup and its parents below `top`, the root of its hierarchy.
 void make_group(const std::string& group, const std::string& top, bool is_cpuset) {
   if (group.size() <= top.size()) return;
   make_group(directory_of(group), top, is_cpuset);
@@ -120,7 +120,6 @@ void make_group(const std::string& group, const std::string& top, bool is_cpuset
   if (is_cpuset) fill_cpuset(group);
 }
 
-// Adds the numbers of one cgroup.procs.
 void add_pids(const std::string& directory, std::vector<pid_t>& pids) {
   Fd file = try_open(directory + "/cgroup.procs", O_RDONLY);
   std::string text;
@@ -128,7 +127,7 @@ void add_pids(const std::string& directory, std::vector<pid_t>& pids) {
     if (!file) throw_errno("open " + directory + "/cgroup.procs");
     text = read_all(file.get(), 64u << 20, directory + "/cgroup.procs");
   } catch (const Error& error) {
-    // Gone meanwhile; or a threaded group, whose processes are listed by a group above it.
+    // Removed meanwhile; or a threaded cgroup, whose processes are in its ancestor's file.
     if (error.errnum() == ENOENT || error.errnum() == ENODEV || error.errnum() == EOPNOTSUPP)
       return;
     throw;
@@ -142,13 +141,14 @@ void add_pids(const std::string& directory, std::vector<pid_t>& pids) {
   }
 }
 
-// The groups at a path of every hierarchy, each before those below it.
+// The directories of a cgroup and its descendants in every hierarchy, parents first.
 std::vector<std::string> groups_of_path(std::string_view path) {
   std::vector<std::string> groups;
-  if (path.size() < 2 || path.front() != '/' || path.back() == '/' || climbs(path)) return groups;
+  if (path.size() < 2 || path.front() != '/' || path.back() == '/' || has_dotdot(path))
+    return groups;
   for (CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
     for (const Mount& mount : read_mounts(version)) {
-      std::optional<std::string> directory = below(mount, path);
+      std::optional<std::string> directory = directory_in(mount, path);
       if (!directory) continue;
       const std::vector<std::string> tree = group_tree(*directory);
       groups.insert(groups.end(), tree.begin(), tree.end());
@@ -189,7 +189,7 @@ Cgroup Cgroup::of_process(pid_t pid) {
     if (error.errnum() != ESRCH) throw;
   }
   if (!memberships) return {};
-  // A machine mounts its hierarchies when it boots, so this is read once, not for each container.
+  // Hierarchies are mounted at boot: the cache is almost always complete.
   static std::vector<Mount> mounts;
   Cgroup group;
   group.version_ = cgroup_version();
@@ -214,9 +214,8 @@ const std::string& Cgroup::directory(std::string_view controller) const {
   return none;
 }
 
-// With v1 a process may be in a different group of each hierarchy. runc counts as the container's
-// what is in its group of the devices controller (libcontainer, cgroups/fs GetAllPids); the others
-// are for machines and runtimes without it.
+// v1: a process may be in a different cgroup of each hierarchy. runc takes the devices controller
+// (libcontainer, cgroups/fs GetAllPids); the others are for machines and runtimes without it.
 const std::string& Cgroup::process_directory() const {
   for (std::string_view controller : {"devices", "name=systemd", "pids", "freezer", "memory"})
     if (!directory(controller).empty()) return directory(controller);
@@ -225,8 +224,8 @@ const std::string& Cgroup::process_directory() const {
 
 bool Cgroup::exists() const {
   struct stat status{};
-  const std::string& place = process_directory();
-  return !place.empty() && ::stat(place.c_str(), &status) == 0;
+  const std::string& processes = process_directory();
+  return !processes.empty() && ::stat(processes.c_str(), &status) == 0;
 }
 
 bool Cgroup::is_frozen() const {
@@ -249,21 +248,25 @@ std::vector<pid_t> Cgroup::pids() const {
 
 void join_cgroup(std::string_view path, pid_t pid) {
   std::string group = "/" + std::string(path);
-  if (climbs(group)) throw Error::invalid_argument("cgroup " + quoted(path) + ": must not have ..");
+  if (has_dotdot(group))
+    throw Error::invalid_argument("cgroup " + quoted(path) + ": must not contain \"..\"");
   while (group.back() == '/' && group.size() > 1) group.pop_back();
   const CgroupVersion version = cgroup_version();
   bool joined = false;
   for (const Mount& mount : read_mounts(version)) {
-    const bool is_machines = version == CgroupVersion::v2
-                                 ? mount.point == "/sys/fs/cgroup"
-                                 : mount.point.starts_with("/sys/fs/cgroup/");
-    if (!is_machines) continue;
-    const bool is_cpuset = version == CgroupVersion::v1 && lists(mount.super_options, "cpuset");
+    const bool is_in_sys_fs = version == CgroupVersion::v2
+                                  ? mount.point == "/sys/fs/cgroup"
+                                  : mount.point.starts_with("/sys/fs/cgroup/");
+    if (!is_in_sys_fs) continue;
+    const bool is_cpuset =
+        version == CgroupVersion::v1 && list_contains(mount.super_options, "cpuset");
     make_group(mount.point + group, mount.point, is_cpuset);
     write_file(mount.point + group + "/cgroup.procs", std::to_string(pid), 0);
     joined = true;
   }
-  if (!joined) throw Error::failed_precondition("cgroup " + quoted(path) + ": none is mounted");
+  if (!joined)
+    throw Error::failed_precondition("cgroup " + quoted(path) +
+                                     ": no cgroup file system at /sys/fs/cgroup");
 }
 
 bool remove_empty_groups(std::string_view path) {
@@ -290,7 +293,7 @@ bool is_in_group(pid_t pid, std::string_view path) {
   const ProcessState state = process_state(pid);
   if (state == ProcessState::exited || state == ProcessState::exiting) return false;
   if (!group.starts_with('/') || group.ends_with('/')) return false;
-  // Of each hierarchy "NUMBER:CONTROLLERS:PATH" (cgroups(7)); what is below the group as well.
+  // Lines "ID:CONTROLLERS:PATH" (cgroups(7)); PATH may be a descendant.
   const std::string memberships = read_proc_file(pid, "cgroup").value_or("");
   for (std::size_t at = 0; (at = memberships.find(group, at)) != std::string::npos; ++at) {
     const char behind = memberships[at + group.size()];

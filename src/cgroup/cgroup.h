@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control group of a container: where its directories are, and which processes are in it.
+// The cgroup of a container: its directories and processes.
 //
-// The group is that of the container's first process at the time when the runtime has made it and
-// the container's own program does not run yet. Later would be wrong: with a cgroup namespace of
-// its own a container may move its first process into a sub group (systemd does, to init.scope),
-// and with cgroup v1 a process that is dead shows up in the root group (cgroups(7)).
+// It is the cgroup of init after the runtime's create and before its start. Later, init may be
+// elsewhere: a container with its own cgroup namespace can move init to a child cgroup (systemd
+// moves it to init.scope), and a dead process appears in the root cgroup of v1 (cgroups(7)).
 #pragma once
 
 #include <sys/types.h>
@@ -16,66 +15,63 @@
 
 namespace thinshim {
 
-// v1 stands for hybrid machines too, as far as containerd and runc are concerned: the controllers
-// are v1's, and the cgroup2 mount beside them has none.
+// v1 includes hybrid machines, as in containerd and runc: their cgroup2 mount has no controllers.
 enum class CgroupVersion { v1, v2 };
 
-// What this machine has at /sys/fs/cgroup, the place that containerd and runc look at.
+// The version at /sys/fs/cgroup, where containerd and runc look.
 CgroupVersion cgroup_version();
 
-// A group's directory and those of all groups below it, each before its own. Throws Error.
+// The directory of a cgroup and of all its descendants, parents first. Throws Error.
 std::vector<std::string> group_tree(const std::string& directory);
 
 class Cgroup {
  public:
-  // No group: has no processes and does not exist.
+  // No cgroup: has no processes and does not exist.
   Cgroup() = default;
 
-  // The group of a process; no group where there is no such process, or where its group cannot be
-  // reached. Throws Error where /proc cannot be read. Reads mountinfo once only, unless hierarchies
-  // were mounted since.
+  // The cgroup of a process; no cgroup where the process does not exist or its cgroup is not
+  // mounted here. Throws Error where /proc cannot be read. Caches mountinfo; reads it again where a
+  // hierarchy is not in the cache.
   static Cgroup of_process(pid_t pid);
-  // The same from the texts of /proc/PID/cgroup and /proc/self/mountinfo.
+  // The same from the content of /proc/PID/cgroup and /proc/self/mountinfo.
   static Cgroup parse(CgroupVersion version, std::string_view memberships,
                       std::string_view mountinfo);
 
   CgroupVersion version() const { return version_; }
   // The directory for a v1 controller ("memory") or a named hierarchy ("name=systemd"); empty where
-  // the container has no group of its own there. With v2 there is one directory, whatever is asked
-  // for.
+  // the container is in the root cgroup of that hierarchy. v2: the same directory for all.
   const std::string& directory(std::string_view controller = {}) const;
 
-  // Whether the group is still there. systemd removes an empty scope before anybody asks for it.
+  // Whether the cgroup still exists. systemd removes a scope as soon as it is empty.
   bool exists() const;
-  // Whether its processes are frozen, whoever has done it.
+  // Whether the processes are frozen, by the runtime or another program.
   bool is_frozen() const;
-  // All processes in the group and in the groups below it, ascending; none once the group is gone.
-  // Processes that this process's pid namespace does not show are left out. Throws Error.
+  // The processes in the cgroup and its descendants, ascending, without those that are not visible
+  // in this pid namespace; empty where the cgroup was removed. Throws Error.
   std::vector<pid_t> pids() const;
 
  private:
-  // The directory whose processes are the container's.
+  // The directory whose cgroup.procs lists the container's processes.
   const std::string& process_directory() const;
 
   CgroupVersion version_ = CgroupVersion::v1;
   std::vector<std::pair<std::string, std::string>> directories_;  // controller and directory
 };
 
-// Moves a process into the group `path` ("/shims") of every v1 hierarchy below /sys/fs/cgroup, or
-// of the v2 one that is there. The group is made where it is missing. Throws Error.
+// Moves a process into the cgroup `path` ("/shims") of every v1 hierarchy below /sys/fs/cgroup, or
+// of the v2 hierarchy there. Creates the cgroup where it is missing. Throws Error.
 void join_cgroup(std::string_view path, pid_t pid);
 
-// Removes the group `path` ("/k8s.io/c1", as config.json names it) and those below it from every
-// hierarchy of either version, as far as no process is in them. Whether none is left. Nothing is
-// done for any other path. Throws Error.
+// Removes the cgroup `path` ("/k8s.io/c1", as in config.json) and its descendants from all
+// hierarchies of both versions. Those with processes stay; returns false then. Does nothing for a
+// path of another form. Throws Error.
 bool remove_empty_groups(std::string_view path);
-// The processes in these groups, in no order; a process that is in several hierarchies' comes as
-// often. Throws Error.
+// The processes in these cgroups, unsorted; a process may appear once per hierarchy. Throws Error.
 std::vector<pid_t> processes_in_groups(std::string_view path);
 
-// Whether a process lives, and is in the group that config.json names so or in one below it; a path
-// of systemd's ("SLICE:PREFIX:NAME") stands for a scope. None is in a group that a path does not
-// name. Throws Error where that cannot be told.
+// Whether a process is alive and in the cgroup `path` of config.json, or a descendant of it. A
+// systemd path ("SLICE:PREFIX:NAME") stands for the scope. False where `path` names no cgroup.
+// Throws Error where /proc cannot be read.
 bool is_in_group(pid_t pid, std::string_view path);
 
 }  // namespace thinshim

@@ -15,9 +15,9 @@ namespace thinshim {
 namespace {
 
 constexpr char kHugePages[] = "/sys/kernel/mm/hugepages";
-// Most files fit; those of machines with many processors or disks need more.
+// Enough except on machines with many processors or disks.
 constexpr std::size_t kFirstSize = 8 << 10;
-constexpr std::size_t kLargest = 16 << 20;
+constexpr std::size_t kMaxSize = 16 << 20;
 
 }  // namespace
 
@@ -36,9 +36,9 @@ std::optional<std::string_view> GroupFiles::read(const std::string& name,
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return std::nullopt;
     size += static_cast<std::size_t>(n);
-    // These files come in one piece: a read that leaves room was the last.
+    // A short read is the last: the kernel returns as much of these files as fits.
     if (size < buffer.size()) return std::string_view(buffer).substr(0, size);
-    if (size >= kLargest) return std::nullopt;
+    if (size >= kMaxSize) return std::nullopt;
     buffer.resize(2 * size);
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files of one directory of a cgroup, through a descriptor: a later group of the same name is
-// not mistaken for it.
+// The files of one cgroup directory, opened through a descriptor: a later cgroup of the same name
+// is not read.
 #pragma once
 
 #include <cstdint>
@@ -17,25 +17,23 @@ class GroupFiles {
  public:
   // No files.
   GroupFiles() = default;
-  // No files where there is no such directory, or no path.
+  // No files where the directory does not exist or `path` is empty.
   explicit GroupFiles(const std::string& path);
   explicit operator bool() const { return static_cast<bool>(directory_); }
 
-  // The content of a file, as long as `buffer` stays as it is; nothing where it cannot be read (the
-  // kernel has no such file, or the group is gone).
+  // The content of a file, a view of `buffer`; nothing where it cannot be read (the kernel has no
+  // such file, or the cgroup was removed).
   std::optional<std::string_view> read(const std::string& name, std::string& buffer) const;
-  // Its only number; "max" is `unlimited`. 0 where there is none.
+  // The number in a file; "max" is `unlimited`. 0 where there is no number.
   std::uint64_t number(const std::string& name, std::uint64_t unlimited, std::string& buffer) const;
 
  private:
   Fd directory_;
 };
 
-// The page sizes that have a hugetlb controller, as its files name them ("2MB"); in alphabetical
-// order.
+// The machine's huge page sizes as in the names of hugetlb files ("2MB"), in alphabetical order.
 std::vector<std::string> huge_page_sizes();
-// The size that a directory of /sys/kernel/mm/hugepages stands for ("hugepages-2048kB"); empty for
-// any other name.
+// The size of a directory in /sys/kernel/mm/hugepages ("hugepages-2048kB"); empty for other names.
 std::string huge_page_size(std::string_view directory);
 
 }  // namespace thinshim

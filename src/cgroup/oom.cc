@@ -11,14 +11,14 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kFirstPause = 1ms;
-constexpr Duration kPatience = 1s;
+constexpr Duration kKillTimeout = 1s;
 
 std::unique_ptr<OomWatch::Source> open_source(const Cgroup& group) {
   try {
     if (group.version() == CgroupVersion::v2) return open_oom_v2(group);
     return open_oom_v1(group);
   } catch (const Error& error) {
-    throw error.in("watch for kills by lack of memory");
+    throw error.in("watch OOM kills");
   }
 }
 
@@ -28,19 +28,20 @@ OomWatch::OomWatch(Loop& loop, const Cgroup& group)
     : loop_(loop), source_(open_source(group)), watch_(loop, source_->descriptor()) {}
 OomWatch::~OomWatch() = default;
 
-bool OomWatch::look() { return source_->look(); }
-bool OomWatch::look_last(bool is_unexplained) {
-  return is_unexplained ? source_->look_last() : source_->look();
+bool OomWatch::poll() { return source_->poll(); }
+bool OomWatch::poll_last(bool is_unexplained) {
+  return is_unexplained ? source_->poll_last() : source_->poll();
 }
 
 Task<> OomWatch::next() {
   for (;;) {
-    if (source_->look()) co_return;
-    for (Duration pause = kFirstPause; source_->announced() && pause < kPatience; pause *= 2) {
+    if (source_->poll()) co_return;
+    for (Duration pause = kFirstPause; source_->is_kill_pending() && pause < kKillTimeout;
+         pause *= 2) {
       co_await sleep(loop_, pause);
-      if (source_->look()) co_return;
+      if (source_->poll()) co_return;
     }
-    if (source_->announced() && source_->stuck()) co_return;
+    if (source_->is_kill_pending() && source_->waits_for_memory()) co_return;
     co_await watch_.readable();
   }
 }

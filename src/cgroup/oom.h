@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the kernel has killed a process of a container because there was no memory left for it.
+// Reports OOM kills in a container.
 //
-// What counts is a kill, not a limit that was reached (containerd issue 6323), and one in the
-// container's own group or below it: a limit of a group above, a pod's, kills in one container and
-// is announced to all. Reports that come close together may become one.
+// It reports kills, not limits that were reached (containerd issue 6323), and only those in the
+// container's cgroup and its descendants: a pod's limit kills in one container, but the kernel
+// notifies all of them. Kills in quick succession may become one report.
 //
-// An exit is to be told after the kill that caused it, so look() asks the kernel's counters at
-// once; by the time that a parent learns of the exit they have been raised.
+// An exit is published after the OOM kill that caused it. So poll() reads the kernel's counters
+// without waiting: the kernel has raised them before the parent can reap the process.
 #pragma once
 
 #include <memory>
@@ -18,36 +18,36 @@ namespace thinshim {
 
 class OomWatch {
  public:
-  // Kills from now on count. Throws Error where the group has no memory controller.
+  // Reports kills from now on. Throws Error where the cgroup has no memory controller.
   OomWatch(Loop& loop, const Cgroup& group);
   OomWatch(const OomWatch&) = delete;
   OomWatch& operator=(const OomWatch&) = delete;
   ~OomWatch();
 
-  // Returns once there was a kill that has not been reported. For one waiter; never returns once
-  // the group is gone.
+  // Returns at the next unreported kill. For one waiter; never returns after the cgroup was
+  // removed.
   Task<> next();
-  // Whether there was a kill that has not been reported; it is then. Does not wait.
-  bool look();
-  // The same for the last time: the container's first process is dead. `is_unexplained` where it
-  // died of a SIGKILL that nobody has asked for; then a kill counts that only the group above still
-  // shows, because the own one is gone (cgroup/oom_v2.h).
-  bool look_last(bool is_unexplained);
+  // Whether there was an unreported kill; it counts as reported then. Does not wait.
+  bool poll();
+  // The last poll(), after init has exited. `is_unexplained`: a SIGKILL that neither a client nor
+  // the shim sent has killed init. If the cgroup was removed already, a kill counted in its parent
+  // is then taken for the container's (cgroup/oom_v2.h).
+  bool poll_last(bool is_unexplained);
 
-  // What counts kills with one version of cgroups.
+  // The counters of one version of cgroups.
   class Source {
    public:
     virtual ~Source() = default;
-    // Readable when there may be something new.
+    // Readable when there may be a new kill.
     virtual int descriptor() const = 0;
-    virtual bool look() = 0;
-    // For an unexplained death.
-    virtual bool look_last() { return look(); }
-    // The kernel has announced a kill which its counter does not show yet.
-    virtual bool announced() const { return false; }
-    // None came of it in a second: whether the container waits for memory instead, because it may
-    // not be killed (v1 only, memory.oom_control).
-    virtual bool stuck() { return false; }
+    virtual bool poll() = 0;
+    // poll_last() with `is_unexplained`
+    virtual bool poll_last() { return poll(); }
+    // The kernel has notified of a kill that its counter does not include yet.
+    virtual bool is_kill_pending() const { return false; }
+    // Called where no kill followed within a second. Whether the container waits for memory instead
+    // (v1 only, oom_kill_disable in memory.oom_control).
+    virtual bool waits_for_memory() { return false; }
   };
 
  private:

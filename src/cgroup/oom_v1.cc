@@ -19,7 +19,7 @@ namespace {
 
 constexpr char kControl[] = "memory.oom_control";
 
-// A number of memory.oom_control; nothing where it is not told.
+// A number of memory.oom_control; nothing where the kernel does not have it.
 std::optional<std::uint64_t> control(const std::string& text, std::string_view wanted) {
   std::optional<std::uint64_t> result;
   each_value(text, [&](std::string_view name, std::uint64_t value) {
@@ -33,7 +33,7 @@ class OomV1 final : public OomWatch::Source {
   explicit OomV1(const Cgroup& group)
       : directory_(group.directory("memory")),
         event_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
-    if (directory_.empty()) throw Error::not_found("group of the memory controller");
+    if (directory_.empty()) throw Error::not_found("memory cgroup");
     Fd watched = open_file(join_path(directory_, kControl), O_RDONLY);
     Fd registry = open_file(join_path(directory_, "cgroup.event_control"), O_WRONLY);
     std::string line = std::to_string(event_.get()) + " " + std::to_string(watched.get());
@@ -42,28 +42,28 @@ class OomV1 final : public OomWatch::Source {
   }
 
   int descriptor() const override { return event_.get(); }
-  bool announced() const override { return announcements_ > 0; }
+  bool is_kill_pending() const override { return notifications_ > 0; }
 
-  bool look() override {
-    announcements_ += take_signals();
+  bool poll() override {
+    notifications_ += take_signals();
     std::optional<std::string> text = read_control(directory_);
     bool killed;
     if (!text) {
-      killed = announcements_ > 1;  // the removal is one of them
+      killed = notifications_ > 1;  // one is for the removal
     } else if (!control(*text, "oom_kill")) {
-      killed = announcements_ > 0;
+      killed = notifications_ > 0;
     } else {
       std::uint64_t before = std::exchange(kills_, count(*text));
       killed = kills_ > before;
     }
-    if (killed) announcements_ = 0;
+    if (killed) notifications_ = 0;
     return killed;
   }
 
-  bool stuck() override {
+  bool waits_for_memory() override {
     std::optional<std::string> text = read_control(directory_);
-    if (!text) return false;  // its removal may be announced late, and is told by their number
-    announcements_ = 0;
+    if (!text) return false;  // the notification of the removal may be late; poll() counts it
+    notifications_ = 0;
     return control(*text, "under_oom").value_or(0) != 0;
   }
 
@@ -73,7 +73,7 @@ class OomV1 final : public OomWatch::Source {
     return ::read(event_.get(), &signals, sizeof signals) == sizeof signals ? signals : 0;
   }
 
-  // Nothing where the group is gone.
+  // Nothing where the cgroup was removed.
   static std::optional<std::string> read_control(const std::string& directory) {
     try {
       return read_file(join_path(directory, kControl));
@@ -82,8 +82,8 @@ class OomV1 final : public OomWatch::Source {
     }
   }
 
-  // All kills in the group, whose file says `own`, and below it: the victim may be in a group that
-  // the container made.
+  // The kills in the cgroup, whose memory.oom_control is `own`, and in its descendants, which the
+  // container may have made.
   std::uint64_t count(const std::string& own) const {
     std::uint64_t sum = control(own, "oom_kill").value_or(0);
     for (const std::string& directory : group_tree(directory_))
@@ -95,7 +95,7 @@ class OomV1 final : public OomWatch::Source {
   std::string directory_;
   Fd event_;
   std::uint64_t kills_ = 0;
-  std::uint64_t announcements_ = 0;  // of which no kill has come yet
+  std::uint64_t notifications_ = 0;  // since the last kill
 };
 
 }  // namespace

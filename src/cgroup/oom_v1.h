@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kills in a v1 group (the kernel's Documentation/admin-guide/cgroup-v1/memory.rst, 10 and 2.5):
-// an eventfd that is registered in cgroup.event_control is raised when the group, or one above it,
-// has run out of memory, just before a process is killed, and once more when the group is removed.
-// The kills are counted in the "oom_kill" of memory.oom_control (from kernel 4.13 on), for each
-// group by itself.
+// OOM kills in a v1 cgroup (the kernel's Documentation/admin-guide/cgroup-v1/memory.rst, 10 and
+// 2.5). The kernel signals an eventfd, registered in cgroup.event_control, when the cgroup or an
+// ancestor is out of memory, just before the kill, and once more when the cgroup is removed.
+// "oom_kill" in memory.oom_control counts the kills (since Linux 4.13), without those in
+// descendants.
 #pragma once
 
 #include <memory>

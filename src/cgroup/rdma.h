@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// rdma.current and rdma.max, which v1 and v2 have alike; the messages differ by their package only.
+// rdma.current and rdma.max, which are the same in v1 and v2; so is Entry, in two packages.
 #pragma once
 
 #include <google/protobuf/repeated_field.h>

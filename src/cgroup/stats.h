@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a container uses, as Stats answers it: io.containerd.cgroups.v1.Metrics or v2.Metrics, with
-// every field that the stock shim fills (containerd/cgroups v1.0.4 to v3.1.3).
+// The metrics that Stats returns: io.containerd.cgroups.v1.Metrics or v2.Metrics, with every field
+// that the stock shim fills (containerd/cgroups v1.0.4 to v3.1.3).
 //
-// A file that the kernel does not have leaves its fields at zero, and so does a group that is gone,
-// as with the stock shim. Where that stops at the first file missing (v1 without swap accounting:
-// no kmem), this one goes on.
+// The fields of a missing file or cgroup are zero, as in the stock shim. Unlike the stock shim,
+// which stops at the first missing file (v1 without swap accounting: no kmem), thinshim reads the
+// others.
 #pragma once
 
 #include <optional>
@@ -19,12 +19,12 @@ namespace thinshim {
 
 class StatsReader {
  public:
-  // Opens the group's directories (seven with v1 at most, one with v2) and keeps them.
+  // Opens the directories of the cgroup (v1: up to seven, v2: one) and keeps them open.
   explicit StatsReader(const Cgroup& group);
 
-  // The name of the message, which is its type URL too.
+  // The name of the message, which is also its type URL.
   std::string type() const;
-  // The message as it goes over the wire. Reads a few dozen small files, about half a millisecond.
+  // The serialized message. Reads a few dozen small files, in about 0.5 ms.
   std::string read() const;
 
  private:

@@ -82,7 +82,8 @@ void parse_cpu_stat(std::string_view text, stats::Throttle& result) {
   });
 }
 
-// Lines "MAJOR:MINOR OPERATION VALUE", or without an operation; the sum at the end has no device.
+// Lines "MAJOR:MINOR OPERATION VALUE", or without an operation. The sum at the end has no device
+// and is skipped.
 void parse_blkio(std::string_view text, RepeatedPtrField<stats::BlkIOEntry>& result) {
   each_line(text, [&](std::string_view line) {
     std::string_view minor = cut_word(line);
@@ -142,7 +143,7 @@ void Files::read(stats::Metrics& metrics) const {
     parse_rdma(*text, *metrics.mutable_rdma()->mutable_limit());
 }
 
-// The stock shim sends both parts whatever there is.
+// The stock shim always sends both parts.
 void Files::read_cpu(stats::CPUStat& cpu, std::string& buffer) const {
   stats::CPUUsage& usage = *cpu.mutable_usage();
   usage.set_total(cpuacct_.number("cpuacct.usage", kUnlimited, buffer));
@@ -171,7 +172,7 @@ void Files::read_memory(stats::Metrics& metrics, std::string& buffer) const {
     parse_oom_control(*control, *metrics.mutable_memory_oom_control());
 }
 
-// Only the CFQ scheduler of old kernels keeps the full count; the others count at the throttle.
+// Only the CFQ scheduler of old kernels has the full counters; else the throttle counters are used.
 void Files::read_blkio(stats::BlkIOStat& blkio, std::string& buffer) const {
   using Entries = RepeatedPtrField<stats::BlkIOEntry>;
   struct Source {

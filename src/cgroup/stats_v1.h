@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The figures of a v1 group, from the files of its controllers (the kernel's
-// Documentation/admin-guide/cgroup-v1). The parsers take a file's text.
+// Metrics of a v1 cgroup, from the files of its controllers (the kernel's
+// Documentation/admin-guide/cgroup-v1). The parsers take the content of a file.
 #pragma once
 
 #include <string>
@@ -17,17 +17,17 @@ namespace stats = ::io::containerd::cgroups::v1;
 
 void parse_memory_stat(std::string_view text, stats::MemoryStat& result);
 void parse_oom_control(std::string_view text, stats::MemoryOomControl& result);
-// In clock ticks, which are hundredths of a second in all that the kernel tells (USER_HZ).
+// The file is in clock ticks of 10 ms (USER_HZ), the result in nanoseconds.
 void parse_cpuacct_stat(std::string_view text, stats::CPUUsage& result);
 void parse_usage_percpu(std::string_view text, stats::CPUUsage& result);
 void parse_cpu_stat(std::string_view text, stats::Throttle& result);
 void parse_blkio(std::string_view text,
                  google::protobuf::RepeatedPtrField<stats::BlkIOEntry>& result);
-// Adds the device's path to entries that have none, from /proc/partitions.
+// Sets missing device paths, from /proc/partitions.
 void name_devices(std::string_view partitions,
                   google::protobuf::RepeatedPtrField<stats::BlkIOEntry>& entries);
 
-// The directories that figures come from; those of controllers that the machine has not are empty.
+// The directories of the controllers; empty for controllers that the machine does not have.
 class Files {
  public:
   explicit Files(const Cgroup& group);

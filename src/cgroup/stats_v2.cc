@@ -126,8 +126,8 @@ void parse_io_stat(std::string_view text, RepeatedPtrField<stats::IOEntry>& resu
 Files::Files(const Cgroup& group)
     : files_(group.directory()), huge_page_sizes_(huge_page_sizes()) {}
 
-// The stock shim sends these parts whether their controllers are there or not; only the pressure,
-// the events and the huge pages may be missing.
+// The stock shim sends these parts even without their controllers; only the pressure, the events
+// and the huge pages may be missing.
 void Files::read(stats::Metrics& metrics) const {
   std::string buffer;
   auto read_pressure = [&](const char* file, auto& part) {

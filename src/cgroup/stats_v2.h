@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The figures of a v2 group, from its files (the kernel's Documentation/admin-guide/cgroup-v2.rst).
-// The parsers take a file's text.
+// Metrics of a v2 cgroup (the kernel's Documentation/admin-guide/cgroup-v2.rst). The parsers take
+// the content of a file.
 #pragma once
 
 #include <string>

@@ -17,7 +17,7 @@
 namespace thinshim {
 namespace {
 
-// A field of Options by its name in JSON and by its type: one of the three pairs is set.
+// A field of Options. Of flag, number and text, the pair of the field's type is set.
 struct Field {
   const char* name;
   bool (RuncOptions::*flag)() const = nullptr;
@@ -72,7 +72,7 @@ void append_quoted(std::string& json, std::string_view text) {
   json += '"';
   for (std::size_t i = 0; i < text.size(); ++i) {
     unsigned char byte = static_cast<unsigned char>(text[i]);
-    // U+2028 and U+2029, which end a line in JavaScript.
+    // U+2028 and U+2029, line ends in JavaScript
     bool line_end = text.substr(i, 2) == "\xe2\x80" && i + 2 < text.size() &&
                     (text[i + 2] == '\xa8' || text[i + 2] == '\xa9');
     if (line_end) {
@@ -170,7 +170,7 @@ void Bundle::replace(const std::string& name, const std::string& content) const 
   }
 }
 
-bool Bundle::is_unfinished(std::string_view name) {
+bool Bundle::is_temporary(std::string_view name) {
   return name == ".address" || name == ".runtime" || name == ".options.json" ||
          name == ".exit.json" || name == ".member" || CallFile::is_name(name);
 }
@@ -180,7 +180,7 @@ std::string Bundle::work() const {
   return ::access(path.c_str(), F_OK) == 0 ? path : "";
 }
 
-// Where the stock shim has it, whose bundles have a directory `work`.
+// In `work`, as in the stock shim.
 std::string Bundle::criu_work() const {
   const std::string directory = work();
   return join_path(directory.empty() ? path_ : directory, "criu-work");

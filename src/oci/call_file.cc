@@ -13,7 +13,7 @@
 namespace thinshim {
 namespace {
 
-// No exec's id begins with a dot, so that no other file of a bundle has such a name.
+// Exec ids, which become file names in the bundle too, do not begin with a dot.
 constexpr std::string_view kPrefix = ".call-";
 
 bool is_written(const Fd& file, std::string_view content) {
@@ -31,7 +31,7 @@ CallFile::~CallFile() {
   if (has_name_) ::unlink(path_.c_str());
 }
 
-// A name may be taken: by a shim that was killed, or by one that is dying beside its `delete`.
+// The name may exist already: from a killed shim, or from one that exits while `delete` runs.
 bool CallFile::make_in(const std::string& directory, std::string_view content) {
   static unsigned long files_made = 0;
   do {

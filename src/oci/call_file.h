@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file of one call of the runtime: the log that it writes, or what it reads.
+// A file for one call of the runtime: the log that the runtime writes, or its input.
 //
-// The runtime is given its path alone, for between the shim and the runtime may be a program that
-// passes no descriptor above 2 on (sudo, Python's subprocess, gVisor's runsc when it executes
-// itself anew). The path is in the bundle, and not in /proc/PID/fd of the shim: a process with
-// fewer capabilities, or in a user namespace of its own, may not look in there (ptrace(2), "Ptrace
-// access mode checking"). Where the bundle has gone or has no room the file is in memory all the
-// same, with such a path, which serves most runtimes: a container must be killed and deleted on a
-// full disk too.
+// The runtime gets a path, not a descriptor: a wrapper between the shim and the runtime may close
+// descriptors above 2 (sudo, Python's subprocess, gVisor's runsc when it re-executes itself). The
+// file is in the bundle, because a runtime with fewer capabilities or in its own user namespace may
+// not open /proc/PID/fd of the shim (ptrace(2), "Ptrace access mode checking").
+//
+// Where the bundle is missing or its disk is full, the file is a memfd with a path below
+// /proc/PID/fd, which most runtimes can open: kill and delete must work on a full disk.
 #pragma once
 
 #include <string>
@@ -19,8 +19,7 @@ namespace thinshim {
 
 class CallFile {
  public:
-  // With this content, in the bundle's directory; in memory where that is empty. Throws Error "make
-  // NAME: reason"; `name` is for that only.
+  // `directory` is the bundle; empty: in memory. Throws Error "make NAME in memory: reason".
   CallFile(const std::string& directory, const char* name, std::string_view content = {});
   // Removes the file.
   ~CallFile();
@@ -29,10 +28,10 @@ class CallFile {
 
   // For the runtime.
   const std::string& path() const { return path_; }
-  // For this process: leads to the file whatever becomes of the other path.
+  // For this process: valid even where the file at path() was removed or replaced.
   std::string own_path() const { return "/proc/self/fd/" + std::to_string(file_.get()); }
 
-  // Whether a file of this name is one of a call; a shim that is killed leaves some.
+  // Whether `name` is the name of such a file; a shim that is killed leaves them behind.
   static bool is_name(std::string_view name);
 
  private:

@@ -27,14 +27,14 @@ int remove_entry(const char* path, const struct stat*, int, FTW*) {
 
 }  // namespace
 
-void keep_criu_log(const std::string& name, const std::string& target) {
+void copy_criu_log(const std::string& name, const std::string& target) {
   if (::unlink(target.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + target);
   Fd log = try_open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!log && errno == ENOENT) return;
   if (!log) throw_errno("open " + name);
   struct stat status{};
-  check(::fstat(log.get(), &status), "stat criu's log");
-  if (!S_ISREG(status.st_mode)) throw Error::invalid_argument(name + " is no regular file");
+  check(::fstat(log.get(), &status), "fstat");
+  if (!S_ISREG(status.st_mode)) throw Error::invalid_argument(name + " is not a regular file");
   Fd copy = open_file(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
   for (off_t done = 0; done < std::min(status.st_size, kMaxLog);) {
     ssize_t n = ::sendfile(copy.get(), log.get(), nullptr,

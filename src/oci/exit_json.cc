@@ -19,11 +19,10 @@ namespace {
 
 constexpr int kDigitsOfNanoseconds = 9;
 
-[[noreturn]] void refuse(std::string_view what, std::string_view text) {
-  throw Error::unknown(std::string(what) + " expected: " + quoted(text.substr(0, 200)));
+[[noreturn]] void throw_invalid(std::string_view what, std::string_view text) {
+  throw Error::unknown("invalid " + std::string(what) + ": " + quoted(text.substr(0, 200)));
 }
 
-// A text that is read from its begin to its end.
 class Reader {
  public:
   explicit Reader(std::string_view text) : text_(text), rest_(text) {}
@@ -35,14 +34,14 @@ class Reader {
     return true;
   }
   void require(char wanted) {
-    if (!take(wanted)) refuse("time", text_);
+    if (!take(wanted)) throw_invalid("time", text_);
   }
   int number(std::size_t digits) {
     int value = 0;
     const std::string_view part = rest_.substr(0, digits);
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
     if (error != std::errc() || value < 0 || part.size() != digits || end != part.data() + digits)
-      refuse("time", text_);
+      throw_invalid("time", text_);
     rest_.remove_prefix(digits);
     return value;
   }
@@ -73,7 +72,7 @@ timespec parse_time(std::string_view text) {
   timespec time{};
   if (reader.take('.')) {
     const std::size_t digits = reader.digits_ahead();
-    if (digits == 0 || digits > kDigitsOfNanoseconds) refuse("time", text);
+    if (digits == 0 || digits > kDigitsOfNanoseconds) throw_invalid("time", text);
     time.tv_nsec = reader.number(digits);
     for (std::size_t i = digits; i < kDigitsOfNanoseconds; ++i) time.tv_nsec *= 10;
   }
@@ -90,7 +89,7 @@ timespec parse_time(std::string_view text) {
   time.tv_sec = ::timegm(&parts) - offset;
   const bool is_date = parts.tm_mday == wanted.tm_mday && parts.tm_mon == wanted.tm_mon &&
                        parts.tm_hour == wanted.tm_hour && parts.tm_min == wanted.tm_min;
-  if (!is_date || !reader.at_end()) refuse("time", text);
+  if (!is_date || !reader.at_end()) throw_invalid("time", text);
   return time;
 }
 
@@ -99,7 +98,7 @@ class ExitVisitor final : public JsonVisitor {
   Exit exit{-1, -1, {}};
   bool has_time = false;
 
-  // Names in any case, as Go reads them.
+  // Go ignores the case of names.
   Step value(const JsonPath& path, const JsonValue& value) override {
     if (path.empty()) {
       if (value.kind != JsonKind::object) refuse_json({"exit"}, "object");
@@ -151,7 +150,7 @@ Exit exit_from_json(std::string_view json) {
   visit_json(json, visitor);
   const Exit& exit = visitor.exit;
   if (!visitor.has_time || exit.at.tv_sec <= kGoZeroTime || exit.pid <= 0 || exit.status < 0)
-    refuse("time, pid and status of an exit", json);
+    throw_invalid("exit record", json);
   return exit;
 }
 

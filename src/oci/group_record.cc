@@ -16,8 +16,9 @@ namespace thinshim {
 namespace {
 
 constexpr std::string_view kSuffix = ".member";
-constexpr std::size_t kMostBytes = 64u << 10;
-constexpr std::string_view kSystemd = "systemd";  // who makes the cgroups
+constexpr std::size_t kMaxBytes = 64u << 10;
+// What makes the cgroups:
+constexpr std::string_view kSystemd = "systemd";
 constexpr std::string_view kRuntime = "runtime";
 
 std::string file_of(const std::string& first_bundle, std::string_view id) {
@@ -26,7 +27,7 @@ std::string file_of(const std::string& first_bundle, std::string_view id) {
 
 }  // namespace
 
-// Whoever looks finds the whole of it or nothing: a shim may be killed half way.
+// Atomic, because the shim may be killed during the write.
 void GroupMember::write_to(const std::string& first_bundle) const {
   std::string text;
   for (const std::string_view field :
@@ -64,7 +65,7 @@ std::vector<std::string> member_ids(const std::string& first_bundle) {
 
 std::optional<GroupMember> read_member(const std::string& first_bundle, const std::string& id) {
   const std::string path = file_of(first_bundle, id);
-  const std::optional<std::string> text = read_file(path, kMostBytes);
+  const std::optional<std::string> text = read_file(path, kMaxBytes);
   if (!text) return std::nullopt;
   std::string_view rest = *text;
   GroupMember member;
@@ -79,7 +80,7 @@ std::optional<GroupMember> read_member(const std::string& first_bundle, const st
   member.runtime.systemd_cgroup = cgroups == kSystemd;
   if (!is_whole || !member.bundle.starts_with('/') || member.runtime.binary.empty() ||
       !member.runtime.root.starts_with('/') || (cgroups != kSystemd && cgroups != kRuntime))
-    throw Error::unknown("read " + path + ": this is no record of a container");
+    throw Error::unknown("read " + path + ": not a container record");
   return member;
 }
 

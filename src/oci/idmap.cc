@@ -27,7 +27,7 @@ namespace {
 // AT_RECURSIVE of <linux/fcntl.h>, which <fcntl.h> excludes.
 constexpr unsigned kRecursive = 0x8000;
 
-// Take what they name off the front of `text`; false where it is not there.
+// These remove a number or `c` from the front of `text`; false where it is not there.
 bool take(std::string_view& text, std::uint32_t& number) {
   auto [stop, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
   text.remove_prefix(static_cast<std::size_t>(stop - text.data()));
@@ -47,9 +47,9 @@ std::string id_map_file(const std::vector<IdRange>& ranges) {
   return text;
 }
 
-// What may be missing, where the failure may be that: a filter that does not know a call answers
-// EPERM.
-[[noreturn]] void fail_to_map(const std::string& what) {
+// With the kernel's requirements, where they may be missing (a seccomp filter returns EPERM for an
+// unknown system call).
+[[noreturn]] void throw_mapping_error(const std::string& what) {
   const int errnum = errno;
   if (errnum != ENOSYS && errnum != EPERM) throw_errno(what, errnum);
   throw_errno(what +
@@ -58,12 +58,12 @@ std::string id_map_file(const std::vector<IdRange>& ranges) {
               errnum);
 }
 
-// A child in a user namespace of its own, which lives until this object or this process ends.
+// A child process in a new user namespace, killed by the destructor; exits if this process exits.
 class NamespaceHolder {
  public:
   NamespaceHolder() {
     Pipe pipe = make_pipe();
-    // Like fork(), which cannot make namespaces.
+    // as fork(), with a namespace
     pid_ = static_cast<pid_t>(
         check(::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0), "make a user namespace"));
     if (pid_ == 0) {
@@ -117,16 +117,16 @@ Fd make_user_namespace(const std::vector<IdRange>& uids, const std::vector<IdRan
 void mount_idmapped(const std::string& source, const std::string& target, const Fd& user_namespace,
                     std::uint64_t attributes) {
   Fd tree(::open_tree(AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | kRecursive));
-  if (!tree) fail_to_map("open tree " + quoted(source));
+  if (!tree) throw_mapping_error("open tree " + quoted(source));
   mount_attr change{};
   change.attr_set = MOUNT_ATTR_IDMAP | attributes;
   change.propagation = MS_PRIVATE;
   change.userns_fd = static_cast<std::uint64_t>(user_namespace.get());
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | kRecursive, &change, sizeof change) != 0)
-    fail_to_map("map the ids of " + quoted(source));
+    throw_mapping_error("map the ids of " + quoted(source));
   if (::move_mount(tree.get(), "", AT_FDCWD, target.c_str(),
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) != 0)
-    fail_to_map("attach the mapped " + quoted(source) + " to " + quoted(target));
+    throw_mapping_error("attach the mapped " + quoted(source) + " to " + quoted(target));
 }
 
 IdmappedLayers::IdmappedLayers(const std::vector<std::string>& dirs, const Fd& user_namespace,
@@ -161,7 +161,7 @@ IdmappedLayers::~IdmappedLayers() {
   try {
     unmount_once(place_);
   } catch (const Error&) {
-    ::umount2(place_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);  // nothing may be left behind
+    ::umount2(place_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);  // busy
   }
   ::rmdir(place_.c_str());
 }

@@ -16,10 +16,10 @@
 namespace thinshim {
 namespace {
 
-constexpr int kMostLinks = 40;  // the kernel's (path_resolution(7))
+constexpr int kMaxLinks = 40;  // the kernel's (path_resolution(7))
 
-// What a link says that is open itself; nothing of anything else.
-std::optional<std::string> text_of_link(const Fd& file, const std::string& what) {
+// The target of an open symbolic link; nothing where the file is not a link.
+std::optional<std::string> link_target(const Fd& file, const std::string& what) {
   struct stat status{};
   if (::fstat(file.get(), &status) < 0) throw_errno(what);
   if (!S_ISLNK(status.st_mode)) return std::nullopt;
@@ -32,7 +32,7 @@ std::optional<std::string> text_of_link(const Fd& file, const std::string& what)
 }  // namespace
 
 Fd open_in_root(const Fd& root, const std::string& path, const std::string& what) {
-  std::vector<Fd> way;  // what was entered below the root: ".." goes back to what is held open
+  std::vector<Fd> entered;  // the open directories below the root; ".." closes the last one
   std::string rest = path;
   int links = 0;
   while (!rest.empty()) {
@@ -41,22 +41,22 @@ Fd open_in_root(const Fd& root, const std::string& path, const std::string& what
     rest.erase(0, end + 1);
     if (name.empty() || name == ".") continue;
     if (name == "..") {
-      if (!way.empty()) way.pop_back();
+      if (!entered.empty()) entered.pop_back();
       continue;
     }
-    const Fd& here = way.empty() ? root : way.back();
+    const Fd& here = entered.empty() ? root : entered.back();
     Fd next(::openat(here.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if (!next) throw_errno(what);
-    const std::optional<std::string> link = text_of_link(next, what);
+    const std::optional<std::string> link = link_target(next, what);
     if (!link) {
-      way.push_back(std::move(next));
+      entered.push_back(std::move(next));
       continue;
     }
-    if (++links > kMostLinks) throw_errno(what, ELOOP);
-    if (link->starts_with('/')) way.clear();
+    if (++links > kMaxLinks) throw_errno(what, ELOOP);
+    if (link->starts_with('/')) entered.clear();
     rest = *link + '/' + rest;
   }
-  return way.empty() ? root.duplicate(what.c_str()) : std::move(way.back());
+  return entered.empty() ? root.duplicate(what.c_str()) : std::move(entered.back());
 }
 
 }  // namespace thinshim

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paths in a root file system that is not trusted.
+// Paths in an untrusted root file system.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@
 
 namespace thinshim {
 
-// Opens `path` (O_PATH) with every link in it resolved as if the directory `root` were the root:
-// neither ".." nor a link leads out of it, also while somebody renames what is in there. Mounts are
-// crossed, and a link of procfs is taken by its text. Goes step by step, on every kernel: what
-// openat2(2) does with RESOLVE_IN_ROOT came with Linux 5.6. Throws Error "WHAT: reason".
+// Opens `path` (O_PATH), resolving symbolic links as if `root` were the root directory. ".." and
+// links do not lead out of `root`, even while another process renames files in it. Mounts are
+// crossed; procfs links are resolved by their text. Works as openat2(2) with RESOLVE_IN_ROOT, but
+// also before Linux 5.6. Throws Error "WHAT: reason".
 Fd open_in_root(const Fd& root, const std::string& path, const std::string& what);
 
 }  // namespace thinshim

@@ -18,9 +18,9 @@ namespace thinshim {
 namespace {
 
 constexpr std::size_t kMaxFileSize = 16u << 20;
-constexpr std::size_t kMaxDepth = 512;  // the reader recurses; a bundle's files nest eight deep
+constexpr std::size_t kMaxDepth = 512;  // RapidJSON recurses; a bundle's files have a depth of 8
 
-// RapidJSON's idea of an input stream, over a text or over a file that is read piece by piece.
+// An input stream for RapidJSON, over a text or over a file that is read in chunks.
 class Input {
  public:
   using Ch = char;
@@ -28,11 +28,11 @@ class Input {
       : start_(text.data()), next_(start_), end_(start_ + text.size()) {}
   explicit Input(int file) : file_(file), start_(chunk_), next_(chunk_), end_(chunk_) {}
 
-  // RapidJSON takes 0 for the end; a 0 byte in a document is an error to it anyway.
+  // 0 is the end of the input for RapidJSON. A 0 byte in a document is an error in either case.
   Ch Peek() { return next_ < end_ || refill() ? *next_ : '\0'; }
   Ch Take() { return next_ < end_ || refill() ? *next_++ : '\0'; }
   std::size_t Tell() const { return before_ + static_cast<std::size_t>(next_ - start_); }
-  // Only for reading in place, which we don't.
+  // for parsing in place only
   Ch* PutBegin() { return nullptr; }
   void Put(Ch) {}
   std::size_t PutEnd(Ch*) { return 0; }
@@ -53,19 +53,19 @@ class Input {
   }
 
   int file_ = -1;
-  std::size_t before_ = 0;  // bytes read ahead of start_
+  std::size_t before_ = 0;  // bytes of the document before start_
   const char* start_;
   const char* next_;
   const char* end_;
   char chunk_[8192];
 };
 
-// Turns RapidJSON's events into paths.
+// Tracks the path of RapidJSON's events and calls the visitor.
 class Walker : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Walker> {
  public:
   explicit Walker(JsonVisitor& visitor) : visitor_(visitor) {}
 
-  // Whether a handler ended the reading because it was asked to, not because of an error.
+  // Whether the visitor stopped the parsing, and no error did.
   bool stopped() const { return stopped_; }
   bool too_deep() const { return depth_ > kMaxDepth; }
 
@@ -118,7 +118,7 @@ class Walker : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Walker> {
   JsonVisitor& visitor_;
   JsonPath path_;
   std::size_t depth_ = 0;
-  std::size_t skipped_from_ = 0;  // the depth of the value that is skipped; 0: none is
+  std::size_t skipped_from_ = 0;  // the depth of the skipped value; 0: none
   bool stopped_ = false;
 };
 
@@ -163,7 +163,7 @@ void check_json_object(std::string_view text, const std::string& what) {
   } catch (const Error& error) {
     throw Error::invalid_argument(what + ": " + error.what());
   }
-  if (!outermost.is_object) throw Error::invalid_argument(what + ": a JSON object is expected");
+  if (!outermost.is_object) throw Error::invalid_argument(what + ": not a JSON object");
 }
 
 void refuse_json(const JsonPath& path, const char* expected) {

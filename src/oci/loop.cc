@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kAttempts = 100;
 
-// In two steps, as before Linux 5.8. Returns an errno.
+// Without LOOP_CONFIGURE, which Linux 5.8 added. Returns an errno.
 int configure_in_steps(int device, const loop_config& config) {
   if (::ioctl(device, LOOP_SET_FD, static_cast<int>(config.fd)) != 0) return errno;
   loop_info64 info = config.info;
@@ -55,7 +55,7 @@ LoopDevice attach_loop(const std::string& file, bool read_only, bool direct_io) 
     loop.fd = open_file(loop.path, access);
     int failure = configure(loop.fd.get(), config);
     if (failure == 0) return loop;
-    // Whoever asks gets the same free device until one has taken it.
+    // LOOP_CTL_GET_FREE returns the same device to concurrent callers; another one was faster.
     if (failure != EBUSY || attempt == kAttempts)
       throw_errno("set up " + loop.path + " for " + quoted(file), failure);
     ::usleep(static_cast<useconds_t>((::getpid() + attempt) % 10 * 1000));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loop device for a file, so that the file system in it can be mounted (loop(4)).
+// Loop devices (loop(4)), for mounting the file system in a file.
 #pragma once
 
 #include <string>
@@ -8,13 +8,13 @@
 
 namespace thinshim {
 
-// The device goes away by itself when it is neither open nor mounted any more.
+// The kernel detaches the device once it is neither open nor mounted (LO_FLAGS_AUTOCLEAR).
 struct LoopDevice {
   Fd fd;
   std::string path;
 };
 
-// Throws Error. `direct_io`: past the page cache, where the file can.
+// `direct_io`: bypass the page cache. Throws Error.
 LoopDevice attach_loop(const std::string& file, bool read_only, bool direct_io);
 
 }  // namespace thinshim

@@ -20,17 +20,17 @@
 namespace thinshim {
 namespace {
 
-constexpr useconds_t kPatience = 2'500'000;
-constexpr useconds_t kLongestPause = 50'000;
+constexpr useconds_t kLockTimeout = 2'500'000;
+constexpr useconds_t kMaxPause = 50'000;
 
 int wait_status(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0)
-    if (errno != EINTR) throw_errno("wait for a mount helper");
+    if (errno != EINTR) throw_errno("waitpid");
   return status;
 }
 
-// Children of those who are killed become ours, so that none is left in the end.
+// This process is the subreaper: the children of a killed process become its own.
 void kill_descendants(pid_t helper) {
   try {
     for (std::vector<pid_t> pids; !(pids = own_children()).empty();) {
@@ -43,8 +43,8 @@ void kill_descendants(pid_t helper) {
   }
 }
 
-// Ends as the helper does.
-[[noreturn]] void end_with(int status) {
+// Exits with the helper's wait status.
+[[noreturn]] void exit_as(int status) {
   if (WIFSIGNALED(status)) {
     ::signal(WTERMSIG(status), SIG_DFL);
     ::raise(WTERMSIG(status));
@@ -52,8 +52,7 @@ void kill_descendants(pid_t helper) {
   ::_exit(WEXITSTATUS(status));
 }
 
-// Tells whoever waits why there is no helper.
-[[noreturn]] void end_without_helper(const std::exception& failure, const Fd& report) {
+[[noreturn]] void exit_with_error(const std::exception& failure, const Fd& report) {
   const std::string text = failure.what();
   [[maybe_unused]] ssize_t n = ::write(report.get(), text.data(), text.size());
   ::_exit(127);
@@ -66,8 +65,8 @@ void kill_descendants(pid_t helper) {
   sigaddset(&wanted, SIGCHLD);
   sigaddset(&wanted, SIGTERM);
   ::signal(SIGCHLD, SIG_DFL);
-  ::sigprocmask(SIG_SETMASK, &wanted, nullptr);  // the helper blocks nothing (process/command.cc)
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);          // one core of a helper that crashes is enough
+  ::sigprocmask(SIG_SETMASK, &wanted, nullptr);  // start_command() unblocks all in the helper
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);          // no second core dump when the helper crashes
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(1);
@@ -75,10 +74,10 @@ void kill_descendants(pid_t helper) {
   try {
     program = start_command(command);
   } catch (const std::exception& failure) {
-    end_without_helper(failure, report);
+    exit_with_error(failure, report);
   }
   const pid_t helper = program->pid();
-  // In a bundle, `delete` would take us for a server that lives (shim/processes.h).
+  // `delete` takes a process with a bundle as working directory for a live shim (shim/processes.h).
   [[maybe_unused]] const int ignored = ::chdir("/");
   while (::getppid() == parent) {
     int status = 0;
@@ -87,18 +86,18 @@ void kill_descendants(pid_t helper) {
       try {
         program->check();
       } catch (const std::exception& failure) {
-        end_without_helper(failure, report);
+        exit_with_error(failure, report);
       }
-      end_with(status);
+      exit_as(status);
     }
-    siginfo_t news;
-    ::sigwaitinfo(&wanted, &news);
+    siginfo_t signal;
+    ::sigwaitinfo(&wanted, &signal);
   }
   kill_descendants(helper);
   ::_exit(1);
 }
 
-Fd open_place(const std::string& rootfs) {
+Fd open_parent(const std::string& rootfs) {
   return try_open(directory_of(rootfs), O_RDONLY | O_DIRECTORY);
 }
 
@@ -107,8 +106,8 @@ Fd open_place(const std::string& rootfs) {
 int run_mount_helper(const Command& command) {
   const Pipe report = make_pipe(O_NONBLOCK);
   const pid_t self = ::getpid();
-  // Not fork(), as in process/run.cc.
-  const pid_t guard = check(::_Fork(), "start a mount helper");
+  // not fork(), as in process/run.cc
+  const pid_t guard = check(::_Fork(), "fork");
   if (guard == 0) guard_helper(command, self, report.write);
   const int status = wait_status(guard);
   char text[1024];
@@ -117,25 +116,24 @@ int run_mount_helper(const Command& command) {
   return status;
 }
 
-Fd begin_mounting(const std::string& rootfs) {
-  Fd place = open_place(rootfs);
-  if (!place && errno != ENOENT) throw_errno("open the directory of " + rootfs);
-  // Shared: several may mount, and who waits for them wants to be alone. Without locks, as some
-  // file systems are, nobody is waited for.
-  if (place) ::flock(place.get(), LOCK_SH);
-  return place;
+Fd lock_mounting(const std::string& rootfs) {
+  Fd parent = open_parent(rootfs);
+  if (!parent && errno != ENOENT) throw_errno("open " + directory_of(rootfs));
+  // A file system without locks: wait_for_mounting() returns at once.
+  if (parent) ::flock(parent.get(), LOCK_SH);
+  return parent;
 }
 
 bool wait_for_mounting(const std::string& rootfs) {
-  const Fd place = open_place(rootfs);
-  if (!place) return errno == ENOENT;
+  const Fd parent = open_parent(rootfs);
+  if (!parent) return errno == ENOENT;
   useconds_t waited = 0;
-  for (useconds_t pause = 1000; ::flock(place.get(), LOCK_EX | LOCK_NB) != 0;) {
+  for (useconds_t pause = 1000; ::flock(parent.get(), LOCK_EX | LOCK_NB) != 0;) {
     if (errno != EWOULDBLOCK && errno != EINTR) return true;
-    if (waited >= kPatience) return false;
+    if (waited >= kLockTimeout) return false;
     ::usleep(pause);
     waited += pause;
-    pause = std::min(2 * pause, kLongestPause);
+    pause = std::min(2 * pause, kMaxPause);
   }
   return true;
 }

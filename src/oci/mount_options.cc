@@ -68,7 +68,7 @@ const Word* find(const Word (&words)[N], std::string_view word) {
   return nullptr;
 }
 
-// Takes `text` apart at each `separator` that is neither escaped nor, where `quotes` count, quoted.
+// Splits at each `separator` that is neither escaped nor, with `quotes`, in double quotes.
 std::vector<std::string> split(std::string_view text, char separator, bool quotes) {
   std::vector<std::string> parts(1);
   bool quoted_part = false;
@@ -170,7 +170,7 @@ std::optional<std::string> common_directory(const std::vector<std::string>& dirs
   std::string_view common;
   bool first = true;
   for (const std::string& dir : dirs) {
-    if (dir.empty()) continue;  // only marks where data-only layers begin
+    if (dir.empty()) continue;  // marks the begin of data-only layers
     if (dir.front() != '/') return std::nullopt;
     if (first) common = dir;
     first = false;
@@ -179,7 +179,7 @@ std::optional<std::string> common_directory(const std::vector<std::string>& dirs
   }
   common = common.substr(0, common.rfind('/') + 1);
   if (common.size() < 2) return std::nullopt;
-  // A path that is the common directory itself could not be named from within it.
+  // A path equal to the common directory has no name in it; its parent does.
   for (const std::string& dir : dirs)
     if (dir == common) return common_directory({std::string(common.substr(0, common.size() - 1))});
   return std::string(common);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The options of a mount, from the words of mount(8) to what the kernel takes. Pure.
+// Converts mount options from the words of mount(8) to the arguments of mount(2).
 //
-// Words and their meaning are those of containerd's core/mount/mount_linux.go, to which are added
-// the propagation words and a few flags that it hands to the file system as data, which refuses
-// them.
+// The words are those of containerd's core/mount/mount_linux.go, plus the propagation words and a
+// few flags. containerd passes the latter to the file system as data, which rejects them.
 #pragma once
 
 #include <optional>
@@ -14,39 +13,39 @@
 namespace thinshim {
 
 struct MountOptions {
-  unsigned long flags = 0;        // MS_*, those of propagation apart
-  unsigned long propagation = 0;  // for a mount(2) of its own: the kernel takes it alone
+  unsigned long flags = 0;        // MS_*, without the propagation flags
+  unsigned long propagation = 0;  // needs a separate mount(2)
   std::vector<std::string> data;  // for the file system, in order
-  bool loop = false;              // the source is a file: mount a loop device for it
-  std::string uidmap;             // "container:host:size[,...]": whose ids files show;
-  std::string gidmap;             // counts only where both are given
+  bool loop = false;              // the source is a file, to be mounted through a loop device
+  std::string uidmap;             // "container:host:size[,...]" of an ID-mapped mount;
+  std::string gidmap;             // ignored unless both are given
 };
 
-// Later words override earlier ones. Throws Error on options that containerd should have consumed
+// Later words override earlier ones. Throws Error for options that are internal to containerd
 // ("X-containerd.*").
 MountOptions parse_mount_options(const std::vector<std::string>& words);
 
-// The data argument of mount(2); the kernel takes less than one page.
+// The data argument of mount(2); the kernel's limit is less than one page.
 std::string join_data(const std::vector<std::string>& data);
 
-// overlay's options. Paths in them have `:`, `,` and `\` escaped with a backslash.
+// Options of overlay. In their paths, `:`, `,` and `\` are escaped with a backslash.
 
-// One option per element: elements that hold several, joined by commas, are taken apart. Commas in
-// double quotes (SELinux contexts) and escaped ones do not count.
+// Splits each element at its commas, except at commas in double quotes (SELinux contexts) and
+// escaped ones.
 std::vector<std::string> split_data(const std::vector<std::string>& data);
 
-// Where the lower directories are listed; npos where they are not.
+// The index of "lowerdir=..."; npos where there is none.
 std::size_t find_lowerdir(const std::vector<std::string>& data);
-// "lowerdir=/a:/b::/c" gives {"/a", "/b", "", "/c"}, still escaped. What stands behind an empty
-// element holds data only (overlayfs.rst, "Data-only lower layers").
+// "lowerdir=/a:/b::/c" gives {"/a", "/b", "", "/c"}, still escaped. Directories after an empty
+// element are data-only layers (overlayfs.rst, "Data-only lower layers").
 std::vector<std::string> lower_dirs(std::string_view option);
 std::string lowerdir_option(const std::vector<std::string>& dirs);
 
 std::string escape_layer(std::string_view path);
 std::string unescape_layer(std::string_view path);
 
-// The directory that holds all of `dirs`, ending in a slash and still escaped. Nothing where that
-// is the root, or where a path is not absolute.
+// The common parent of `dirs`, with a slash at the end, still escaped. Nothing where it is the root
+// directory, or where a path is not absolute.
 std::optional<std::string> common_directory(const std::vector<std::string>& dirs);
 
 }  // namespace thinshim

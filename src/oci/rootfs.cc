@@ -31,8 +31,8 @@
 namespace thinshim {
 namespace {
 
-// What the directories begin with in which an overlay's layers are mapped.
-std::string layers_place(const std::string& rootfs) { return rootfs + ".layers"; }
+// The prefix of the temporary directories of IdmappedLayers.
+std::string layers_prefix(const std::string& rootfs) { return rootfs + ".layers"; }
 
 using containerd::types::Mount;
 
@@ -50,24 +50,23 @@ class InDirectory {
   Fd before_;
 };
 
-// A place for a mount, held open: between two look-ups of its name, whoever may write in the root
-// file system could put a link there that leads out of it.
-struct Place {
+// An open mount target. Looking up its name again is not safe: a process that can write to the root
+// file system may have put a symbolic link there.
+struct Target {
   Fd fd;
-  std::string name;  // at the time when it was opened
-  // For calls that take a path.
+  std::string name;  // when it was opened
   std::string path() const { return "/proc/self/fd/" + std::to_string(fd.get()); }
 };
 
-// `target` below `rootfs`, every link in it resolved as if `rootfs` were the root.
-Place find_place(const std::string& rootfs, const std::string& target) {
+// Opens `target` below `rootfs` with open_in_root().
+Target open_target(const std::string& rootfs, const std::string& target) {
   Fd root = open_file(rootfs, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (target.empty()) return {std::move(root), rootfs};
   std::string what = "failed to join path " + quoted(target) + " with root " + quoted(rootfs);
-  Place place{open_in_root(root, target, what), ""};
-  place.name = read_link(place.path()).value_or("");
-  if (!place.name.starts_with('/')) throw Error::unknown(what + ": it has no path");
-  return place;
+  Target opened{open_in_root(root, target, what), ""};
+  opened.name = read_link(opened.path()).value_or("");
+  if (!opened.name.starts_with('/')) throw Error::unknown(what + ": no path");
+  return opened;
 }
 
 void check_texts(const Mount& mount) {
@@ -76,14 +75,14 @@ void check_texts(const Mount& mount) {
   for (const std::string& option : mount.options()) check_no_nul(option, "mount");
 }
 
-// One of the listed mounts, made in up to four steps. Each mount that a step leaves on the target
-// is kept in `made`, so that it can be undone.
+// One of the listed mounts, made in up to four steps. Each step adds its mount to `made`, for
+// unmounting after an error.
 class Component {
  public:
-  Component(const Mount& mount, const std::string& rootfs, std::vector<Place>& made)
+  Component(const Mount& mount, const std::string& rootfs, std::vector<Target>& made)
       : mount_(mount),
         rootfs_(rootfs),
-        target_(find_place(rootfs, mount.target())),
+        target_(open_target(rootfs, mount.target())),
         overlay_(mount.type() == "overlay"),
         made_(made) {}
 
@@ -104,8 +103,7 @@ class Component {
       if (overlay_) map_layers(user_namespace, layers);
     }
 
-    // A remount that changes no data is none: only its flags could count, and those of a bind are
-    // set below (moby issue 34077).
+    // A remount without data is not needed: the flags of a bind are set below (moby issue 34077).
     if (!(options_.flags & MS_REMOUNT) || !options_.data.empty()) mount_file_system();
     if ((options_.flags & (MS_BIND | MS_RDONLY)) == (MS_BIND | MS_RDONLY)) make_bind_read_only();
     if (user_namespace && !overlay_) {
@@ -120,17 +118,17 @@ class Component {
   }
 
  private:
-  // The target is the root of the new mount from now on, where it was what lies below.
+  // Reopens the target, which is now the root of the new mount.
   void mounted() {
-    target_ = find_place(rootfs_, mount_.target());
+    target_ = open_target(rootfs_, mount_.target());
     made_.push_back({target_.fd.duplicate(), target_.name});
   }
 
-  // Puts mapped copies in the place of the overlay's lower directories.
+  // Replaces the overlay's lower directories by ID-mapped ones.
   void map_layers(const Fd& user_namespace, std::optional<IdmappedLayers>& layers) {
     std::size_t place = find_lowerdir(options_.data);
-    if (place == std::string::npos) throw Error::unknown("overlay without lowerdir to map");
-    layers.emplace(lower_dirs(options_.data[place]), user_namespace, layers_place(rootfs_));
+    if (place == std::string::npos) throw Error::unknown("id-mapped overlay without lowerdir");
+    layers.emplace(lower_dirs(options_.data[place]), user_namespace, layers_prefix(rootfs_));
     options_.data[place] = lowerdir_option(layers->dirs());
   }
 
@@ -155,15 +153,15 @@ class Component {
     if (!(options_.flags & MS_REMOUNT)) mounted();
   }
 
-  // mount(2) takes no more than a page of options: an overlay of many layers has them open, and
-  // names them by the numbers of their descriptors, seen from /proc/self/fd.
+  // The data of mount(2) is limited to a page. An overlay of many layers opens them and passes the
+  // numbers of the descriptors as paths, with /proc/self/fd as the working directory.
   std::vector<Fd> number_layers() {
     std::vector<Fd> layers;
     std::size_t place = find_lowerdir(options_.data);
     if (place == std::string::npos) return layers;
     std::vector<std::string> dirs = lower_dirs(options_.data[place]);
     for (std::string& dir : dirs) {
-      if (dir.empty()) continue;  // only marks where data-only layers begin
+      if (dir.empty()) continue;  // marks the begin of data-only layers
       layers.push_back(open_file(unescape_layer(dir), O_PATH | O_DIRECTORY));
       dir = std::to_string(layers.back().get());
     }
@@ -188,8 +186,8 @@ class Component {
                 errnum);
   }
 
-  // The first mount(2) of a bind ignores "ro". In a user namespace, flags that the source's mount
-  // came with are locked and must be given again.
+  // The first mount(2) of a bind ignores MS_RDONLY. In a user namespace, the flags of the source's
+  // mount are locked and the remount must repeat them.
   void make_bind_read_only() {
     const std::string path = target_.path();
     unsigned long flags = options_.flags | MS_REMOUNT;
@@ -207,8 +205,7 @@ class Component {
       throw_errno("make " + quoted(target_.name) + " read-only");
   }
 
-  // mount.fuse3 SOURCE TARGET -o OPTION... -t TYPE. It has no use for our descriptors, so this one
-  // does go by the name.
+  // mount.fuse3 SOURCE TARGET -o OPTION... -t TYPE; the helper needs the target's name.
   void make_with_helper(const std::string& helper, const std::string& type) {
     Command command;
     command.program = helper;
@@ -219,8 +216,8 @@ class Component {
     }
     command.arguments.insert(command.arguments.end(), {"-t", type});
     command.environment = inherited_environment();
-    // A file, not a pipe: the daemon that the helper leaves behind may keep it open.
-    Fd output(check(::memfd_create("mount helper", MFD_CLOEXEC), "make a file in memory"));
+    // Not a pipe: the helper's daemon may keep it open.
+    Fd output(check(::memfd_create("mount helper", MFD_CLOEXEC), "memfd_create"));
     command.fds = {-1, output.get(), output.get()};
 
     const int status = run_mount_helper(command);
@@ -229,7 +226,7 @@ class Component {
     text.resize(static_cast<std::size_t>(
         std::max<ssize_t>(0, ::pread(output.get(), text.data(), text.size(), 0))));
     std::string how = WIFEXITED(status) ? "exit status " + std::to_string(WEXITSTATUS(status))
-                                        : "signal " + std::to_string(WTERMSIG(status));
+                                        : "killed by signal " + std::to_string(WTERMSIG(status));
     std::string words = helper;
     for (const std::string& argument : command.arguments) words += ' ' + escaped(argument);
     throw Error::unknown("mount helper [" + words + "] failed: " + quoted(text) + ": " + how);
@@ -237,18 +234,18 @@ class Component {
 
   const Mount& mount_;
   const std::string& rootfs_;
-  Place target_;
+  Target target_;
   const bool overlay_;
-  std::vector<Place>& made_;
+  std::vector<Target>& made_;
   MountOptions options_;
 };
 
-// Returns what went wrong, if something did. Detaches, because each place is held open here.
-std::string undo(const std::vector<Place>& made) {
+// Returns the errors, or "". MNT_DETACH, because the targets are open.
+std::string undo(const std::vector<Target>& made) {
   std::string failures;
-  for (auto place = made.rbegin(); place != made.rend(); ++place)
-    if (::umount2(place->path().c_str(), MNT_DETACH) != 0 && errno != EINVAL)
-      failures += "; failed to unmount target " + place->name + ": " + errno_text(errno);
+  for (auto target = made.rbegin(); target != made.rend(); ++target)
+    if (::umount2(target->path().c_str(), MNT_DETACH) != 0 && errno != EINVAL)
+      failures += "; failed to unmount target " + target->name + ": " + errno_text(errno);
   return failures;
 }
 
@@ -256,9 +253,9 @@ std::string undo(const std::vector<Place>& made) {
 
 void mount_all(const MountList& mounts, const std::string& rootfs) {
   if (mounts.empty()) return;
-  const Fd mounting = begin_mounting(rootfs);
+  const Fd lock = lock_mounting(rootfs);
   if (::mkdir(rootfs.c_str(), 0711) != 0 && errno != EEXIST) throw_errno("mkdir " + rootfs);
-  std::vector<Place> made;
+  std::vector<Target> made;
   for (const Mount& mount : mounts) {
     try {
       check_texts(mount);
@@ -271,10 +268,10 @@ void mount_all(const MountList& mounts, const std::string& rootfs) {
 }
 
 void unmount_all(const std::string& rootfs) {
-  const bool is_over = wait_for_mounting(rootfs);
-  remove_mapped_layers(layers_place(rootfs));
+  const bool is_done = wait_for_mounting(rootfs);
+  remove_mapped_layers(layers_prefix(rootfs));
   unmount_recursive(rootfs);
-  if (!is_over) throw Error::unknown("a mount on " + rootfs + " is still under way");
+  if (!is_done) throw Error::unknown("timed out waiting for a mount on " + rootfs);
 }
 
 }  // namespace thinshim

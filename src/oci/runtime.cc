@@ -23,8 +23,8 @@
 namespace thinshim {
 namespace {
 
-// What goes to a container must not be our own pipe for the runtime's complaints.
-Fd silence_missing(std::vector<int>& fds) {
+// The container must not inherit the pipe that collects the runtime's output.
+Fd fill_with_dev_null(std::vector<int>& fds) {
   Fd null;
   fds.resize(std::max<std::size_t>(fds.size(), 3), -1);
   for (int i = 0; i < 3; ++i) {
@@ -40,15 +40,23 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-std::string reason_of(const std::string& binary, const Output& output, const std::string& log) {
-  if (std::optional<std::string> reason = last_runtime_error(log)) return *reason;
-  // A status above 128 is a signal: only we know that the runtime did not choose it.
+// go-runc's words. A status above 128 stands for a signal.
+std::string failure_of(const std::string& binary, const Output& output) {
   const int signal = output.exit.status - 128;
-  std::string what = signal > 0 ? "signal " + std::to_string(signal)
-                                : "runtime " + quoted(binary) + ": exit status " +
-                                      std::to_string(output.exit.status);
-  const std::string text = trimmed(output.text);
-  return text.empty() ? what : what + ": " + text;
+  const std::string failure = escaped(binary) + " did not terminate successfully: " +
+                              (signal > 0 ? "killed by signal " + std::to_string(signal)
+                                          : "exit status " + std::to_string(output.exit.status));
+  const std::string text = trimmed(output.text + output.complaints);
+  return text.empty() ? failure : failure + ": " + text;
+}
+
+// The runtime's error from its log; else `failure`.
+std::string reason_of(const std::string& failure, const std::string& log) {
+  try {
+    return last_runtime_error(log).value_or(failure);
+  } catch (const Error& error) {
+    return "unable to retrieve OCI runtime error (" + std::string(error.what()) + "): " + failure;
+  }
 }
 
 void append_start_options(std::vector<std::string>& arguments, const Runtime::Start& start) {
@@ -62,14 +70,13 @@ bool keeps_state_by_id(const std::string& binary) {
                              [&](const char* name) { return is_runtime(binary, name); });
 }
 
-// A runtime's own words for a container that it does not know: "container does not exist" (runc,
-// youki), "container `x` does not exist" and "error opening file `ROOT/x/status`: No such file or
-// directory" (crun), "file does not exist" (gVisor). That its program is missing says who starts
-// it, and is no answer.
-bool says_there_is_none(const Error& error, const std::string& id) {
-  const std::string cruns_words = "/" + id + "/status`: No such file or directory";
+// The runtimes' errors for an unknown container: "container does not exist" (runc, youki),
+// "container `x` does not exist" and "error opening file `ROOT/x/status`: No such file or
+// directory" (crun), "file does not exist" (gVisor). The errors of a missing program match none.
+bool is_container_missing(const Error& error, const std::string& id) {
+  const std::string cruns_error = "/" + id + "/status`: No such file or directory";
   return ::strcasestr(error.what(), "does not exist") != nullptr ||
-         ::strstr(error.what(), cruns_words.c_str()) != nullptr;
+         ::strstr(error.what(), cruns_error.c_str()) != nullptr;
 }
 
 class StateVisitor final : public JsonVisitor {
@@ -84,9 +91,9 @@ class StateVisitor final : public JsonVisitor {
   }
 };
 
-constexpr std::size_t kShown = 100;  // of what may be anything
+constexpr std::size_t kMaxQuoted = 100;
 
-// What the runtime is to read from its descriptor 0.
+// A file for the runtime's stdin.
 Fd input_for(const char* what, const char* name, const std::string& text) {
   try {
     const CallFile memory("", name, text);
@@ -106,7 +113,7 @@ Task<std::string> Runtime::call(Call call) {
   Fd null;
   std::optional<CallFile> own_log;
   try {
-    if (call.for_container) null = silence_missing(call.fds);
+    if (call.for_container) null = fill_with_dev_null(call.fds);
     if (call.log.empty()) own_log.emplace(settings_.bundle, "the runtime's log");
   } catch (const Error& error) {
     throw call.what.empty() ? error : error.in(call.what);
@@ -118,36 +125,36 @@ Task<std::string> Runtime::call(Call call) {
                        "--log-format", "json"};
   if (settings_.systemd_cgroup) command.arguments.push_back("--systemd-cgroup");
   command.arguments.insert(command.arguments.end(), call.arguments.begin(), call.arguments.end());
-  // systemd's readiness protocol is between systemd and containerd, not the container's
-  // (containerd, go-runc).
+  // systemd's readiness protocol runs between systemd and containerd; go-runc removes it too.
   command.environment = inherited_environment({"NOTIFY_SOCKET"});
   command.fds = call.fds;
   command.death_signal = SIGKILL;
-  command.default_umask = true;  // whatever containerd's is (CVE-2024-25621)
+  command.default_umask = true;  // not containerd's (CVE-2024-25621)
 
+  const std::string log = own_log ? own_log->own_path() : call.log;
   Output output;
   try {
     Task<Output> running = run(reaper_, std::move(command), call.stop,
-                               call.answers ? Stderr::separate : Stderr::with_stdout);
+                               call.separate_stderr ? Stderr::separate : Stderr::with_stdout);
     output = co_await std::move(running);
   } catch (const Error& error) {
-    throw call.what.empty() ? error : error.in(call.what);
+    const Error failure(error.code(), reason_of(error.what(), log), error.errnum());
+    throw call.what.empty() ? failure : failure.in(call.what);
   }
   if (output.exit.status == 0) {
     if (call.pid_file.empty() || may_exist(call.pid_file)) co_return std::move(output.text);
     throw Error::unknown(call.what + ": runtime " + quoted(settings_.binary) +
-                         " says success, and wrote no " + call.pid_file);
+                         " exited with 0 but did not write " + call.pid_file);
   }
-  output.text += output.stderr_text;
-  if (call.stop && call.stop->is_set() && output.exit.status == 128 + SIGKILL)
-    output.text = "it took too long and was killed";
-  const std::string log = own_log ? own_log->own_path() : call.log;
-  Error failure = Error::unknown(reason_of(settings_.binary, output, log));
+  const bool was_stopped = call.stop && call.stop->is_set() && output.exit.status == 128 + SIGKILL;
+  const std::string reason =
+      was_stopped ? "runtime timed out and was killed" : failure_of(settings_.binary, output);
+  const Error failure = Error::unknown(reason_of(reason, log));
   throw call.what.empty() ? failure : failure.in(call.what);
 }
 
 Task<> Runtime::create(std::string id, Create options) {
-  // A reason from an earlier attempt must not be taken for this one's.
+  // The log may hold an error of an earlier attempt.
   if (::unlink(options.log.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + options.log);
   Call request{"OCI runtime create failed",
                {"create", "--bundle", options.bundle},
@@ -245,7 +252,7 @@ Task<> Runtime::kill(std::string id, int signal, bool all, Event* stop) {
 
 Task<std::optional<Runtime::State>> Runtime::state(std::string id, Event* stop) {
   Call request{"", {"state", id}, {}, {}, stop};
-  request.answers = true;
+  request.separate_stderr = true;
   std::optional<Error> failure;
   std::string text;
   try {
@@ -253,13 +260,14 @@ Task<std::optional<Runtime::State>> Runtime::state(std::string id, Event* stop) 
   } catch (const Error& error) {
     failure = error;
   }
-  if (failure && says_there_is_none(*failure, id)) co_return std::nullopt;
+  if (failure && is_container_missing(*failure, id)) co_return std::nullopt;
   if (failure) throw *failure;
   StateVisitor visitor;
   if (text.find('{') != std::string::npos) visit_json(text, visitor);
   if (visitor.state.status.empty())
-    throw Error::unknown("runtime " + quoted(settings_.binary) +
-                         " prints no state: " + quoted(std::string_view(text).substr(0, kShown)));
+    throw Error::unknown(
+        "runtime " + quoted(settings_.binary) +
+        ": state: not a container state: " + quoted(std::string_view(text).substr(0, kMaxQuoted)));
   co_return std::move(visitor.state);
 }
 

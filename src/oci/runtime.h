@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line of an OCI runtime as runc defined it (runc create --help; crun and youki follow
-// it).
+// The command line of an OCI runtime, as runc defines it (runc create --help). crun and youki
+// follow it.
 //
-// Every call is a child process of its own and may take as long as it likes, or until its `stop` is
-// set, by which it is killed; nothing here waits for another call. A failure carries the runtime's
-// own reason: the last error of its log, else its program, which may be no runtime at all, with its
-// exit status and what it printed. Each call but create has a log of its own, so that calls at the
-// same time never read each other's reasons. No call depends on a descriptor above 2
-// (call_file.h).
+// Each call runs the runtime as a child process; calls do not wait for each other. A call has no
+// timeout: setting its `stop` event kills the child.
+//
+// An error holds the last error of the runtime's log. Where the log has none, it holds the program,
+// its exit status and its output. Where the log cannot be read, "unable to retrieve OCI runtime
+// error (reason): " stands in front, as in the stock shim (process/init.go, runtimeError). Each
+// call except create has its own log, so concurrent calls do not read each other's errors. No call
+// depends on a descriptor above 2 (call_file.h).
 #pragma once
 
 #include <optional>
@@ -23,31 +25,31 @@ class Runtime {
  public:
   struct Settings {
     std::string binary = "runc";
-    std::string root;  // where the runtime keeps its state, the namespace's directory included
+    std::string root;  // the runtime's state, including the directory of the namespace
     bool systemd_cgroup = false;
-    // Its `kill` does no more than to send the signal to the process that it has named at creation.
+    // The runtime's `kill` only sends the signal to the process whose pid it wrote at creation.
     bool direct_signals = true;
-    // The container's, for the files of its calls; empty where there is none (any more).
+    // The container's bundle, for the files of the calls; empty where there is none.
     std::string bundle = {};
   };
   Runtime(Reaper& reaper, Settings settings) : reaper_(reaper), settings_(std::move(settings)) {}
   const Settings& settings() const { return settings_; }
 
   struct Start {
-    std::vector<int> fds;  // 0, 1, 2 of the container; -1: /dev/null
+    std::vector<int> fds;  // the container's 0, 1 and 2; -1: /dev/null
     std::optional<std::string> console_socket;
     std::string pid_file;
     Event* stop = nullptr;
   };
   struct Create {
     std::string bundle;
-    std::string log;  // in the bundle, for whoever comes later
+    std::string log;  // in the bundle; stays after the call
     bool no_pivot = false;
     bool no_new_keyring = false;
     Start start;
   };
 
-  // Of a checkpoint, which criu writes; the names are runc's (runc checkpoint --help).
+  // criu writes the checkpoint. The options are runc's (runc checkpoint --help).
   struct Checkpoint {
     std::string image_path;
     std::string work_path;
@@ -69,8 +71,7 @@ class Runtime {
     Start start;
   };
 
-  // Each throws Error "WHAT: reason", with WHAT as the stock shim words it ("OCI runtime create
-  // failed").
+  // Each throws Error "WHAT: reason", with the stock shim's WHAT ("OCI runtime create failed").
   Task<> create(std::string id, Create options);
   Task<> start(std::string id, Event* stop = nullptr);
   // `process` is the JSON of an OCI process.
@@ -80,23 +81,23 @@ class Runtime {
   // `resources` is the JSON of OCI LinuxResources.
   Task<> update(std::string id, std::string resources, Event* stop = nullptr);
   Task<> restore(std::string id, Restore options);
-  // These two throw the reason alone.
+  // checkpoint() and kill() throw the reason alone; remove(): "failed to delete task: reason".
   Task<> checkpoint(std::string id, Checkpoint options, Event* stop = nullptr);
   Task<> kill(std::string id, int signal, bool all, Event* stop = nullptr);
   Task<> remove(std::string id, bool force, Event* stop = nullptr);
 
-  // What its `state` says of a container (runtime-spec, runtime.md, Query State).
+  // What the runtime's `state` prints (runtime-spec, runtime.md, Query State).
   struct State {
     std::string bundle;
     std::string status;  // "creating", "created", "running", "stopped"
   };
-  // Nothing where it says that there is none. Throws Error, the reason alone, where it says
-  // neither.
+  // Nothing where the runtime reports that the container does not exist. Throws Error, the reason
+  // alone, where `state` fails otherwise or prints no state.
   Task<std::optional<State>> state(std::string id, Event* stop = nullptr);
 
-  // Whether it keeps state of a container, as far as that can be seen in `root` without asking it:
-  // runc, crun and youki, which are known by their names, keep it in ROOT/ID. Others do as they
-  // like: gVisor's runsc, for one, in ROOT/ID_sandbox:SANDBOX.state.
+  // Whether the runtime has state of a container, read from `root` without a call. runc, crun and
+  // youki, which are recognized by name, keep it in ROOT/ID. For other runtimes: unknown (gVisor's
+  // runsc, for example, keeps it in ROOT/ID_sandbox:SANDBOX.state).
   enum class Knows { no, yes, unknown };
   Knows knows(const std::string& id) const { return knows(settings_, id); }
   static Knows knows(const Settings& settings, const std::string& id);
@@ -106,13 +107,13 @@ class Runtime {
     std::string what;
     std::vector<std::string> arguments;
     std::vector<int> fds;
-    std::string log;  // empty: one of its own
+    std::string log;  // empty: a log for this call alone
     Event* stop = nullptr;
-    bool for_container = false;  // which gets /dev/null for what is missing of 0, 1 and 2
-    std::string pid_file = {};   // that it must have written then
-    bool answers = false;        // on stdout, whatever it says on stderr
+    bool for_container = false;    // the container inherits `fds`; missing ones become /dev/null
+    std::string pid_file = {};     // a successful call must have written it
+    bool separate_stderr = false;  // keep stderr out of the returned output
   };
-  // Returns what it printed.
+  // Returns the output of the runtime.
   Task<std::string> call(Call call);
 
   Reaper& reaper_;

@@ -45,23 +45,24 @@ class EntryVisitor final : public JsonVisitor {
   std::string message_;
 };
 
-// The message of an entry, if it is an error.
+// The message of an entry; nothing where its level is not an error.
 std::optional<std::string> error_in(std::string_view line) {
   EntryVisitor entry;
   try {
     visit_json(line, entry);
   } catch (const Error&) {
-    return std::nullopt;  // not an entry, or half of one
+    return std::nullopt;  // not an entry, or a part of one
   }
   if (!entry.is_error() || entry.message().empty()) return std::nullopt;
   return entry.message();
 }
 
-// The part of the file that may be looked at; it may begin in the middle of a line.
+// The last kWindow bytes of the file; they may begin in the middle of a line.
 std::string read_tail(const std::string& path) {
-  Fd file = try_open(path, O_RDONLY | O_NONBLOCK);
+  const Fd file = open_file(path, O_RDONLY | O_NONBLOCK);
   struct stat status{};
-  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
+  check(::fstat(file.get(), &status), "fstat");
+  if (!S_ISREG(status.st_mode)) throw Error::unknown("open " + path + ": not a regular file");
   std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
   std::uint64_t begin = size - std::min(size, kWindow);
 
@@ -71,7 +72,8 @@ std::string read_tail(const std::string& path) {
     ssize_t n = ::pread(file.get(), tail.data() + filled, tail.size() - filled,
                         static_cast<off_t>(begin + filled));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
+    if (n < 0) throw_errno("read " + path);
+    if (n == 0) break;
     filled += static_cast<std::size_t>(n);
   }
   tail.resize(filled);

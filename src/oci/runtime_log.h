@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why an OCI runtime failed, in its own words: the last error in the log that it was told to write
-// (`--log FILE --log-format json`), a JSON object per entry. runc (logrus) and crun write
-// {"level":"error","msg":"...","time":"..."}, youki (tracing) {"level":"ERROR","message":"..."};
-// each on a line, from crun 1.28 on on several, of which the first alone begins with a brace.
+// The last error in an OCI runtime's log (`--log FILE --log-format json`), which holds a JSON
+// object per entry. runc (logrus) and crun write {"level":"error","msg":"...","time":"..."}, youki
+// (tracing) {"level":"ERROR","message":"..."}. An entry is one line; since crun 1.28 it is several
+// lines, of which only the first begins with a brace.
 //
-// The file belongs to a program that may have been killed while it wrote, so nothing in it is
-// trusted: what is no such object is passed over, and no more than the last 64 KiB are read.
+// The content is not trusted: the runtime may have been killed during a write. Other text is
+// skipped, and only the last 64 KiB are read.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,8 @@
 
 namespace thinshim {
 
-// The last error, without white space around it. Nothing where there is none, or no readable file.
+// The last error, without white space around it; nothing where the log has none. Throws Error
+// "open PATH: reason" or "read PATH: reason" where the log cannot be read.
 std::optional<std::string> last_runtime_error(const std::string& path);
 
 }  // namespace thinshim

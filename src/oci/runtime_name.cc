@@ -11,7 +11,7 @@
 namespace thinshim {
 namespace {
 
-// What stands behind a name: "-1.5.3", "_1.28", "-v0.7.0", "2".
+// "-1.5.3", "_1.28", "-v0.7.0", "2".
 bool is_version(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of("-_.v"), text.size()));
   return !text.empty() && text.front() >= '0' && text.front() <= '9';
@@ -29,11 +29,11 @@ bool matches(std::string_view name, const std::string& pattern) {
 }  // namespace
 
 bool is_runtime(std::string_view program, std::string_view pattern) {
-  constexpr std::string_view kDockers = "docker-";
+  constexpr std::string_view kDockerPrefix = "docker-";
   const std::string_view name = base_name(program);
   const std::string known(pattern);
   return matches(name, known) ||
-         (name.starts_with(kDockers) && matches(name.substr(kDockers.size()), known));
+         (name.starts_with(kDockerPrefix) && matches(name.substr(kDockerPrefix.size()), known));
 }
 
 }  // namespace thinshim

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a runtime is, by the name of its program: the one place that knows of versions in it.
+// Recognizes runtimes by the name of their program.
 #pragma once
 
 #include <string_view>
 
 namespace thinshim {
 
-// Whether a program, a name or a path, is the runtime of this name: its last part is of the pattern
-// (fnmatch(3); "runc" is one), also with a version behind it (runc-1.5.3, crun_1.28, youki-v0.7.0)
-// and as Docker once called its own (docker-runc). Anything else behind it makes it another:
-// runc-wrapper is no runc.
+// Whether the base name of `program`, a name or a path, matches `pattern` (fnmatch(3); "runc" is
+// one). A version may follow (runc-1.5.3, crun_1.28, youki-v0.7.0), and "docker-" may precede, as
+// in old versions of Docker. Any other suffix does not match: runc-wrapper is not runc.
 bool is_runtime(std::string_view program, std::string_view pattern);
 
 }  // namespace thinshim

@@ -17,8 +17,8 @@ namespace {
 
 using Size = rapidjson::SizeType;
 
-// Passes on to a writer what it reads. A member's name, and the begin of what may be empty, are
-// held back until something follows.
+// Copies events of the reader to a writer. Holds back the name of a member, and the begin of an
+// array or map, until its content is known.
 class Rewriter {
  public:
   Rewriter(rapidjson::StringBuffer& out, const SparseJson& change)
@@ -36,7 +36,7 @@ class Rewriter {
   bool RawNumber(const char* text, Size size, bool) {
     return maybe(true, [&] { return writer_.RawValue(text, size, rapidjson::kNumberType); });
   }
-  // Numbers come as they are written.
+  // unused: RawNumber() gets all numbers
   bool Int(int) { return false; }
   bool Uint(unsigned) { return false; }
   bool Int64(std::int64_t) { return false; }
@@ -95,7 +95,7 @@ class Rewriter {
     return std::ranges::find(names, name) != names.end();
   }
   bool skipping() const { return skipped_at_ != 0; }
-  // Whether a value that comes now is a member's, and not an element of an array.
+  // Whether the next value is a member of an object, not an element of an array.
   bool is_member() const { return key_ && held_ == Held::nothing; }
   bool keeps_all() const { return in_map_ && depth_ > 1; }
 
@@ -111,10 +111,10 @@ class Rewriter {
   }
 
   template <class Write>
-  bool maybe(bool says_something, Write write) {
+  bool maybe(bool is_kept, Write write) {
     if (depth_ == 0) return false;  // the outermost value must be an object
     if (skipping()) return end_skipped();
-    if (is_member() && !says_something && !keeps_all()) {
+    if (is_member() && !is_kept && !keeps_all()) {
       drop_held();
       return true;
     }
@@ -129,7 +129,7 @@ class Rewriter {
     drop_held();
     return true;
   }
-  // A value has ended: the one that is skipped, or one inside of it.
+  // At the end of the skipped value, or of one in it.
   bool end_skipped() {
     if (depth_ == skipped_at_) skipped_at_ = 0;
     return true;
@@ -140,8 +140,8 @@ class Rewriter {
   std::optional<std::string> key_;
   Held held_ = Held::nothing;
   int depth_ = 0;
-  int skipped_at_ = 0;   // the depth of the member that is skipped; 0: none is
-  bool in_map_ = false;  // the last member of the outermost object is one
+  int skipped_at_ = 0;   // the depth of the skipped member; 0: none
+  bool in_map_ = false;  // the current member of the outermost object is one of `maps`
 };
 
 }  // namespace
@@ -156,10 +156,10 @@ std::string sparse_json(const std::string& text, const std::string& what,
       rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
   rapidjson::ParseResult result = reader.Parse<kFlags>(stream, rewriter);
   if (result.Code() == rapidjson::kParseErrorTermination)
-    throw Error::invalid_argument(what + " is no JSON object");
+    throw Error::invalid_argument(what + " is not a JSON object");
   if (result.IsError())
     throw Error::invalid_argument(
-        what + " is no JSON: " + std::string(rapidjson::GetParseError_En(result.Code())));
+        what + " is not JSON: " + std::string(rapidjson::GetParseError_En(result.Code())));
   return {buffer.GetString(), buffer.GetSize()};
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client sends for the runtime, as the stock shim passes it on: read into Go's structs and
-// written again, by which members that say nothing are left out (encoding/json, "omitempty";
-// runtime-spec, specs-go/config.go). Runtimes do not expect them: runc crashes at a `null` in
-// resources.
+// Removes empty members from the JSON that a client sends for the runtime. The stock shim does so
+// by decoding it into Go structs and encoding it again (encoding/json, "omitempty"; runtime-spec,
+// specs-go/config.go). Runtimes rely on it: runc crashes at a `null` in resources.
 #pragma once
 
 #include <string>
@@ -12,19 +11,18 @@
 
 namespace thinshim {
 
-// How the outermost object is changed.
+// Changes to the outermost object.
 struct SparseJson {
-  // Its members whose names are free: they say nothing where they are empty, and else all that is
-  // in them counts.
+  // Its members that are Go maps: removed where they are empty, else kept with empty values too.
   std::vector<std::string_view> maps = {};
-  // Its members that are taken out, and those that are put at its end, as JSON.
+  // Members to remove, and members to append, as JSON.
   std::vector<std::string_view> without = {};
   std::vector<std::pair<std::string_view, std::string>> with = {};
 };
 
-// `text` without its members, at any depth, that are null, "" or []. An object, a number and a
-// boolean stay, whatever they say: in Go they may be behind a pointer. Numbers stay to the letter.
-// Throws Error invalid_argument "WHAT is no JSON object" or "WHAT is no JSON: reason".
+// `text` without members, at any depth, that are null, "" or []. Objects, numbers and booleans
+// stay, even {}, 0 and false: in Go they may be pointers. Numbers keep their spelling. Throws Error
+// invalid_argument "WHAT is not a JSON object" or "WHAT is not JSON: reason".
 std::string sparse_json(const std::string& text, const std::string& what, const SparseJson& change);
 
 }  // namespace thinshim

@@ -38,7 +38,7 @@ class GroupVisitor final : public JsonVisitor {
   std::optional<std::string> sandbox_;
 };
 
-// One element of linux.namespaces, linux.uidMappings or linux.gidMappings, until it is complete.
+// The current element of linux.namespaces, linux.uidMappings or linux.gidMappings.
 struct Namespace {
   std::string type;
   bool joined = false;
@@ -109,7 +109,7 @@ class ContainerVisitor final : public JsonVisitor {
     }
   }
 
-  // null stands for "not given", as in Go.
+  // null is the same as a missing member, as in Go.
   static Step expect(const JsonPath& path, const JsonValue& value, JsonKind kind,
                      const char* name) {
     if (value.kind != kind && value.kind != JsonKind::null) refuse_json(path, name);

@@ -27,21 +27,21 @@ constexpr std::size_t kMaxMountinfo = 256u << 20;
 
 bool is_missing(int errnum) { return errnum == ENOENT || errnum == ENOTDIR; }
 
-// How long busy mounts are waited for.
-struct Patience {
+// The time for retries of busy mounts.
+struct Retries {
   useconds_t left = 2'500'000;
-  useconds_t next = 1000;
+  useconds_t pause = 1000;
 };
 
-bool unmount_once(const std::string& path, int flags, Patience& patience) {
+bool unmount_once(const std::string& path, int flags, Retries& retries) {
   for (;;) {
     if (::umount2(path.c_str(), flags | UMOUNT_NOFOLLOW) == 0) return true;
     if (errno == EINVAL || is_missing(errno)) return false;
-    if (errno != EBUSY || patience.left == 0) throw_errno("failed to unmount target " + path);
-    useconds_t wait = std::min(patience.next, patience.left);
-    ::usleep(wait);  // nothing tells when a mount is let go of
-    patience.left -= wait;
-    patience.next = std::min<useconds_t>(2 * wait, 50'000);
+    if (errno != EBUSY || retries.left == 0) throw_errno("failed to unmount target " + path);
+    const useconds_t pause = std::min(retries.pause, retries.left);
+    ::usleep(pause);  // the kernel does not report when a mount stops being busy
+    retries.left -= pause;
+    retries.pause = std::min<useconds_t>(2 * pause, 50'000);
   }
 }
 
@@ -63,16 +63,16 @@ bool is_empty_directory(const std::string& path) {
   return entries == 2;
 }
 
-// Whether a cheap look is enough to see that nothing can be mounted at or below `path`, as after
-// every deletion that went well: a machine's mountinfo can be megabytes.
-bool is_plainly_unmounted(const std::string& path) {
+// Whether statx(2) shows that nothing can be mounted on or below `path`, which is the usual case.
+// Saves reading mountinfo, which can be megabytes. False where it cannot be known.
+bool is_known_unmounted(const std::string& path) {
   struct statx status{};
   if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
               STATX_TYPE, &status) != 0)
     return is_missing(errno);
-  bool tells = status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT;  // Linux 5.8
+  bool is_supported = status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT;  // Linux 5.8
   bool root_of_mount = status.stx_attributes & STATX_ATTR_MOUNT_ROOT;
-  return tells && !root_of_mount && S_ISDIR(status.stx_mode) && is_empty_directory(path);
+  return is_supported && !root_of_mount && S_ISDIR(status.stx_mode) && is_empty_directory(path);
 }
 
 }  // namespace
@@ -91,20 +91,20 @@ std::vector<std::string> mount_points_below(std::string_view mountinfo,
 }
 
 bool unmount_once(const std::string& path, int flags) {
-  Patience patience;
-  return unmount_once(path, flags, patience);
+  Retries retries;
+  return unmount_once(path, flags, retries);
 }
 
 void unmount_recursive(const std::string& target, int flags) {
   std::optional<std::string> path = canonical(target);
-  if (!path || is_plainly_unmounted(*path)) return;
+  if (!path || is_known_unmounted(*path)) return;
   Fd file = open_file("/proc/self/mountinfo", O_RDONLY);
   std::string mountinfo = read_all(file.get(), kMaxMountinfo, "read /proc/self/mountinfo");
-  Patience patience;
+  Retries retries;
   std::exception_ptr failure;
   for (const std::string& point : mount_points_below(mountinfo, *path)) {
     try {
-      unmount_once(point, flags, patience);
+      unmount_once(point, flags, retries);
     } catch (const Error&) {
       if (!failure) failure = std::current_exception();
     }

@@ -150,7 +150,7 @@ void remove_files(const Bundle& bundle) {
   for (const std::string& name : entries_of(bundle.path())) {
     const bool exec_pid = name.ends_with(".pid") && name.size() > 4 && name != "init.pid";
     const bool console = name.starts_with("console-") && name.ends_with(".sock");
-    if (exec_pid || console || Bundle::is_unfinished(name))
+    if (exec_pid || console || Bundle::is_temporary(name))
       ::unlink(join_path(bundle.path(), name).c_str());
   }
 }

@@ -180,7 +180,7 @@ void Exits::publish_last_oom(const Process& process, const Exit& exit) {
   const bool is_unexplained =
       &process == setup_.init.get() && exit.status == 128 + SIGKILL && !kill_is_asked_;
   try {
-    const bool is_new = oom_ && oom_->look_last(is_unexplained);
+    const bool is_new = oom_ && oom_->poll_last(is_unexplained);
     if (std::exchange(oom_is_untold_, false) || is_new) publish_oom();
   } catch (const std::exception& error) {
     log::error("failed to ask for kills for want of memory",

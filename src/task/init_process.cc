@@ -246,7 +246,7 @@ Task<> InitProcess::clean_up_after_criu(std::string work, std::string log) {
                      std::exception_ptr failure;
                      try {
                        if (!log.empty())
-                         keep_criu_log(join_path(work.empty() ? own : work, log), kept);
+                         copy_criu_log(join_path(work.empty() ? own : work, log), kept);
                      } catch (...) {
                        failure = std::current_exception();
                      }

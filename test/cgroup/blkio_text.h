@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures of block devices as a text to compare.
+// Metrics of block devices as text, for comparison.
 #pragma once
 
 #include <string>

@@ -127,9 +127,9 @@ TEST_F(OwnGroups, AreFoundByTheProcessInThem) {
   EXPECT_TRUE(group.exists());
 }
 
-// The mounts are read once, and anew where nothing is found in them.
+// The cached mounts are read again where a hierarchy is missing.
 TEST(Cgroup, IsFoundInAHierarchyThatWasMountedLater) {
-  if (cgroup_version() == CgroupVersion::v2) return;  // which has one only
+  if (cgroup_version() == CgroupVersion::v2) return;  // it has only one hierarchy
   test::TempDir dir;
   Cgroup::of_process(::getpid());
   const std::string name = "name=thinshim-test-" + std::to_string(::getpid());
@@ -144,9 +144,9 @@ TEST(Cgroup, IsFoundInAHierarchyThatWasMountedLater) {
   EXPECT_EQ(Cgroup::of_process(::getpid()).directory(name), group);
   write_file(dir / "cgroup.procs", self, 0);
   EXPECT_EQ(::rmdir(group.c_str()), 0);
-  // The removed group is there for a moment still, and the hierarchy stays where it is unmounted in
-  // that moment: in every process's /proc/PID/cgroup, without a mount, which is too much for
-  // containerd's own shim. Another umount ends it.
+  // The kernel keeps the removed cgroup for a moment. A hierarchy that is unmounted in that moment
+  // stays in every process's /proc/PID/cgroup without a mount, at which the stock shim fails.
+  // Another umount removes it.
   auto is_gone = [&] {
     return read_file("/proc/self/cgroup").value().find(":" + name + ":") == std::string::npos;
   };
@@ -197,11 +197,11 @@ TEST_F(OwnGroups, AreRemovedByTheirPathWithTheEmptyGroupsInThem) {
   pid_t pid = process_in(inner_);
   EXPECT_FALSE(remove_empty_groups(path)) << "a process is in it";
   EXPECT_TRUE(std::filesystem::exists(inner_));
-  EXPECT_FALSE(std::filesystem::exists(other)) << "nothing is in that one";
+  EXPECT_FALSE(std::filesystem::exists(other)) << "no process is in it";
   end(pid);
   EXPECT_TRUE(remove_empty_groups(path));
   EXPECT_FALSE(std::filesystem::exists(outer_));
-  EXPECT_TRUE(remove_empty_groups(path)) << "none is left";
+  EXPECT_TRUE(remove_empty_groups(path)) << "no cgroup remains";
 }
 
 TEST_F(OwnGroups, AreRemovedFromEveryHierarchy) {
@@ -249,7 +249,7 @@ TEST_F(OwnGroups, AreThoseOfProcessesInAScopeOfSystemds) {
   std::filesystem::remove(scope);
 }
 
-// The directories of `path` at the top of each hierarchy that containers' groups are in.
+// The directories of `path` in the hierarchies that have containers' cgroups.
 std::vector<std::string> places_of(const std::string& path) {
   if (cgroup_version() == CgroupVersion::v2) return {"/sys/fs/cgroup" + path};
   std::vector<std::string> places;
@@ -283,7 +283,7 @@ TEST_F(OwnGroups, AreJoinedInEveryHierarchyAndMadeThere) {
       if (place != outer_ || *group) remove_group(place + group);
 }
 
-TEST_F(OwnGroups, AreJoinedByNobodyWhereThatFails) {
+TEST_F(OwnGroups, AreNotJoinedWhereThatFails) {
   const std::string path = outer_.substr(outer_.rfind('/'));
   pid_t pid = process_in(inner_);
   for (const std::string& other : {path + "/..", path + "/../x", std::string("..")})

@@ -35,7 +35,7 @@ class OomTest : public test::OwnGroups {
       write_file(group + "/memory.limit_in_bytes", bytes, 0);
     }
   }
-  // Groups below outer_ have to have the controller with v2, and then outer_ no processes.
+  // v2: gives the children of outer_ the controller; outer_ cannot have processes then.
   void pass_memory_down() {
     if (cgroup_version() == CgroupVersion::v2)
       write_file(outer_ + "/cgroup.subtree_control", "+memory", 0);
@@ -59,11 +59,11 @@ TEST_F(OomTest, AKillIsReportedOnce) {
   limit(outer_, 16);
   pid_t pid = process_in(outer_, kTooMuch);
   OomWatch watch(loop_, Cgroup::of_process(pid));
-  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(watch.poll());
   go();
   EXPECT_TRUE(reported(watch));
   EXPECT_TRUE(was_killed(pid));
-  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(watch.poll());
   EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness());
 }
 
@@ -79,16 +79,16 @@ TEST_F(OomTest, EachKillIsReported) {
   }
 }
 
-// The order of the report and of the exit depends on it.
-TEST_F(OomTest, WhoeverKnowsOfTheExitCanSeeTheKill) {
+// The order of the OOM event and the exit event depends on it.
+TEST_F(OomTest, AKillIsVisibleOnceTheProcessIsReaped) {
   limit(outer_, 16);
   for (int round = 0; round < 10; ++round) {
     pid_t pid = process_in(outer_, kTooMuch);
     OomWatch watch(loop_, Cgroup::of_process(pid));
     go();
     EXPECT_TRUE(was_killed(pid));
-    EXPECT_TRUE(watch.look());
-    EXPECT_FALSE(watch.look());
+    EXPECT_TRUE(watch.poll());
+    EXPECT_FALSE(watch.poll());
     EXPECT_FALSE(reported(watch, 20ms)) << "it was reported";
   }
 }
@@ -101,7 +101,7 @@ TEST_F(OomTest, WhatWasReportedToOneIsNotReportedToTheOther) {
   waiting.spawn(watch.next(), "next");
   go();
   EXPECT_TRUE(was_killed(pid));
-  bool looked = watch.look();
+  bool looked = watch.poll();
   loop_.run(within(loop_, looked ? 50ms : test::kPatience, waiting.wait_empty()));
   EXPECT_NE(looked, waiting.empty());
 }
@@ -125,7 +125,7 @@ TEST_F(OomTest, KillsInGroupsBelowCount) {
   EXPECT_TRUE(was_killed(pid));
 }
 
-// A pod's limit: whoever is in the pod hears of it, one of them loses a process.
+// A pod's limit: the kernel notifies all its containers and kills in one of them.
 TEST_F(OomTest, KillsInOtherGroupsOfThePodDoNotCount) {
   std::string other = outer_ + "/other";
   ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
@@ -138,7 +138,7 @@ TEST_F(OomTest, KillsInOtherGroupsOfThePodDoNotCount) {
     go();
     EXPECT_TRUE(reported(watch_greedy));
     EXPECT_TRUE(was_killed(greedy));
-    EXPECT_FALSE(watch.look());
+    EXPECT_FALSE(watch.poll());
     EXPECT_FALSE(reported(watch, 1500ms));
     EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness());
   }
@@ -155,17 +155,17 @@ TEST_F(OomTest, AKillInAGroupThatIsGoneAlreadyIsReported) {
     go();
     EXPECT_TRUE(was_killed(pid));
     remove_group(inner_);
-    // With v1 the kernel has announced it, and goes on doing so.
+    // v1: the kernel has signalled the eventfd, which stays readable.
     const bool unified = cgroup_version() == CgroupVersion::v2;
-    const bool is_told = unified ? watch.look_last(true) : reported(watch);
+    const bool is_told = unified ? watch.poll_last(true) : reported(watch);
     EXPECT_TRUE(is_told) << round;
-    EXPECT_FALSE(watch.look_last(true)) << "it was reported";
+    EXPECT_FALSE(watch.poll_last(true)) << "it was reported";
     EXPECT_FALSE(reported(watch, 20ms)) << "it was reported";
     ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
   }
 }
 
-// The groups above one that is gone count the kills of all. (With v1 each counts for itself.)
+// The ancestors of a removed cgroup count the kills in all their descendants (v1: in none).
 TEST_F(OomTest, AKillInAGroupBesideOneThatIsGoneDoesNotCountForIt) {
   std::string other = outer_ + "/other";
   ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
@@ -178,13 +178,13 @@ TEST_F(OomTest, AKillInAGroupBesideOneThatIsGoneDoesNotCountForIt) {
   EXPECT_TRUE(was_killed(greedy));
   end(quiet);
   remove_group(inner_);
-  EXPECT_FALSE(watch.look_last(false)) << "it was ended by who knows of it";
+  EXPECT_FALSE(watch.poll_last(false)) << "the SIGKILL is explained";
   remove_group(other);
   ASSERT_EQ(::mkdir(inner_.c_str(), 0755), 0);
 }
 
-// The kernel tells the groups above of it, each time.
-TEST_F(OomTest, AGroupAtItsLimitWakesNobodyBesideIt) {
+// The kernel notifies the ancestors of each event.
+TEST_F(OomTest, AGroupAtItsLimitDoesNotWakeItsSiblings) {
   std::string other = outer_ + "/other";
   ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
   pass_memory_down();
@@ -197,20 +197,20 @@ TEST_F(OomTest, AGroupAtItsLimitWakesNobodyBesideIt) {
   EXPECT_TRUE(was_killed(greedy));
   pollfd news{source->descriptor(), POLLIN, 0};
   EXPECT_EQ(::poll(&news, 1, 500), 0);
-  EXPECT_FALSE(source->look());
+  EXPECT_FALSE(source->poll());
   remove_group(other);
 }
 
-TEST_F(OomTest, OtherEndsAreNoKillsByLackOfMemory) {
+TEST_F(OomTest, OtherExitsAreNotOomKills) {
   pid_t pid = process_in(outer_);
   OomWatch watch(loop_, Cgroup::of_process(pid));
   end(pid);
-  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(watch.poll());
   EXPECT_FALSE(reported(watch, 20ms));
   remove_groups();
-  EXPECT_FALSE(watch.look());
-  EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness()) << "with a group that is gone";
-  EXPECT_FALSE(watch.look());
+  EXPECT_FALSE(watch.poll());
+  EXPECT_LT(busy_milliseconds(watch), 10 * test::slowness()) << "after the removal of the cgroup";
+  EXPECT_FALSE(watch.poll());
 }
 
 TEST_F(OomTest, TheWatchMayOutliveTheGroupAndBeDestroyed) {
@@ -235,11 +235,11 @@ TEST_F(OomTest, WithoutAGroupThereIsNothingToWatch) {
   EXPECT_THROW(OomWatch(loop_, gone), Error);
 }
 
-TEST(OomV2, AScopeIsAnsweredForByTheGroupThatOutlivesIt) {
-  EXPECT_EQ(lasting_group_above("/g/kubepods.slice/pod.slice/c.scope"),
+TEST(OomV2, AScopeIsCountedByItsNearestAncestorThatIsNotAScope) {
+  EXPECT_EQ(non_scope_ancestor("/g/kubepods.slice/pod.slice/c.scope"),
             "/g/kubepods.slice/pod.slice");
-  EXPECT_EQ(lasting_group_above("/g/system.slice/c.scope/container"), "/g/system.slice");
-  EXPECT_EQ(lasting_group_above("/g/default/c1"), "/g/default");
+  EXPECT_EQ(non_scope_ancestor("/g/system.slice/c.scope/container"), "/g/system.slice");
+  EXPECT_EQ(non_scope_ancestor("/g/default/c1"), "/g/default");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Groups of a test's own in a hierarchy of this machine, and processes in them; all gone again
-// after the test. Needs root.
+// Cgroups of a test in a hierarchy of this machine, with processes in them. The test removes them
+// at its end. Needs root.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ namespace thinshim::test {
 
 class OwnGroups : public testing::Test {
  protected:
-  // Of the v1 controller named; with v2 there is one hierarchy for all.
+  // In the hierarchy of this v1 controller; ignored with v2.
   explicit OwnGroups(const std::string& controller) {
     bool unified = cgroup_version() == CgroupVersion::v2;
     if (unified && controller == "memory")
@@ -46,9 +46,9 @@ class OwnGroups : public testing::Test {
     EXPECT_FALSE(std::filesystem::exists(outer_));
   }
 
-  // A process in a group; it stays until its end.
+  // A process in a cgroup, until its end.
   pid_t process_in(const std::string& group) { return process_in(group, 0); }
-  // One that touches so much memory once it has been told to `go`.
+  // A process that touches so many megabytes after go().
   pid_t process_in(const std::string& group, std::size_t megabytes) {
     Pipe ready = make_pipe(), go = make_pipe();
     pid_t pid = check(::fork(), "fork");
@@ -71,10 +71,10 @@ class OwnGroups : public testing::Test {
     go_ = std::move(go.write);
     return pid;
   }
-  // Tells the process made last.
+  // Signals the last process.
   void go() { go_.reset(); }
 
-  // Waits for its end and forgets it; whether a signal SIGKILL was the reason.
+  // Reaps the process; whether SIGKILL has killed it.
   bool was_killed(pid_t pid) {
     std::erase(children_, pid);
     int status = 0;
@@ -89,7 +89,7 @@ class OwnGroups : public testing::Test {
     remove_group(inner_);
     remove_group(outer_);
   }
-  // A group is busy for a moment after its last process was reaped.
+  // A cgroup is busy for a moment after its last process was reaped.
   static void remove_group(const std::string& group) {
     for (int i = 0; i < 200 && ::rmdir(group.c_str()) < 0 && errno == EBUSY; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The texts of the files that figures come from.
+// The parsers of the kernel's files.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -14,8 +14,7 @@ namespace {
 using test::BlkioEntries;
 using test::told;
 
-// A line of a file and the field it belongs to. A text with all of them and a different number each
-// shows whether every number lands where it should.
+// A line of a file and its field. Tests parse a text of all lines, each with a different number.
 template <class Message>
 struct Field {
   const char* name;
@@ -227,7 +226,7 @@ TEST(Stats, RdmaKeepsEachDevice) {
   EXPECT_EQ(entries[1].hca_objects(), UINT32_MAX);
 }
 
-// Of such a message a client in Go would get nothing at all.
+// A Go client cannot decode a message with such a string.
 TEST(Stats, NamesThatAreNoUtf8CostOnlyTheirLine) {
   google::protobuf::RepeatedPtrField<v1::stats::RdmaEntry> devices;
   parse_rdma("\xff\xfe hca_handle=1\nmlx4_0 hca_handle=2\n", devices);

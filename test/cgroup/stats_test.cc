@@ -17,7 +17,7 @@ namespace {
 using test::TempDir;
 using test::told;
 
-// A directory that looks like a mount of cgroups, with a group c1 in it.
+// A directory with the layout of a cgroup mount, with a cgroup c1 in it.
 class GroupInADirectory : public testing::Test {
  protected:
   void write(const std::string& name, const std::string& text) {
@@ -52,7 +52,7 @@ class GroupInADirectory : public testing::Test {
   TempDir dir_;
 };
 
-TEST_F(GroupInADirectory, V1FiguresComeFromEveryController) {
+TEST_F(GroupInADirectory, V1MetricsComeFromEveryController) {
   write("cpu/c1/cpu.stat", "nr_periods 1\n");
   write("cpuacct/c1/cpuacct.usage", "2\n");
   write("cpuacct/c1/cpuacct.stat", "user 3\nsystem 4\n");
@@ -111,7 +111,7 @@ TEST_F(GroupInADirectory, V1TakesTheFullCountOfBlkioWhereThereIsOne) {
   EXPECT_EQ(told(blkio.io_time_recursive()), "0:77 'Read' 8 \n");
 }
 
-// v1 without swap accounting; the files after the missing ones count all the same.
+// v1 without swap accounting: the files after the missing ones are read.
 TEST_F(GroupInADirectory, V1FilesThatAreMissingLeaveTheOthers) {
   write("memory/c1/memory.stat", "");
   write("memory/c1/memory.kmem.usage_in_bytes", "5\n");
@@ -137,7 +137,7 @@ TEST_F(GroupInADirectory, V1PartsAreThereAsTheStockShimSendsThem) {
   EXPECT_TRUE(metrics.has_blkio());
 }
 
-TEST_F(GroupInADirectory, V2FiguresComeFromEveryFile) {
+TEST_F(GroupInADirectory, V2MetricsComeFromEveryFile) {
   const char* pressure = "some avg10=1.00 avg60=0.00 avg300=0.00 total=";
   write("c1/pids.current", "1\n");
   write("c1/pids.max", "max\n");
@@ -215,7 +215,7 @@ TEST_F(GroupInADirectory, HugePagesOfThisMachineAreCounted) {
   }
 }
 
-// Machines with many processors: more than the buffer holds at first.
+// Machines with many processors: larger than the first buffer.
 TEST_F(GroupInADirectory, LongFilesAreReadToTheirEnd) {
   std::string text;
   for (int i = 0; i < 5000; ++i) text += std::to_string(1'000'000'000 + i) + " ";
@@ -225,17 +225,17 @@ TEST_F(GroupInADirectory, LongFilesAreReadToTheirEnd) {
   EXPECT_EQ(metrics.cpu().usage().per_cpu(4999), 1'000'004'999u);
 }
 
-TEST_F(GroupInADirectory, AGroupThatIsGoneHasNoFigures) {
+TEST_F(GroupInADirectory, ARemovedGroupHasNoMetrics) {
   write("pids/c1/pids.current", "7\n");
   StatsReader reader(group(CgroupVersion::v1));
   std::filesystem::remove_all(dir_ / "pids");
-  write("pids/c1/pids.current", "8\n");  // another group of the same name
+  write("pids/c1/pids.current", "8\n");  // a new cgroup of the same name
   v1::stats::Metrics metrics;
   ASSERT_TRUE(metrics.ParseFromString(reader.read()));
   EXPECT_EQ(metrics.pids().current(), 0u);
 }
 
-// The kernel's own files, of whatever group this test runs in or of the root.
+// The kernel's files, of the cgroup of this test or the root cgroup.
 TEST(Stats, OfThisProcessAreThere) {
   Cgroup group = Cgroup::of_process(::getpid());
   StatsReader reader(group);

@@ -83,7 +83,7 @@ void check_group(std::string_view text) {
 }
 
 void check_names(std::string_view text) {
-  const std::string above = lasting_group_above(std::string(text));
+  const std::string above = non_scope_ancestor(std::string(text));
   expect(!above.ends_with(".scope") && above.size() <= text.size() + 1, "the group above is one");
   const std::string size = huge_page_size(text);
   expect(size.empty() || size.ends_with("B"), "a page size has its unit");

@@ -64,7 +64,7 @@ TEST(Options, EscapeWhatGoEscapes) {
 }
 
 TEST(Options, OfOtherVersionsAreRead) {
-  // 1.6 writes criu_path, 2.x task_api_*; a later version may write what we do not know.
+  // 1.6 writes criu_path, 2.x task_api_*; later versions may write unknown fields.
   RuncOptions options = options_from_json(
       R"( {"binary_name":"runc","root":null,"criu_path":"/criu","systemd_cgroup":true,"io_uid":7,)"
       R"("new":{"root":"/no","list":[1,{"a":2}]},"newer":1e99} )"

@@ -23,14 +23,14 @@ class CallFileTest : public testing::Test {
   static std::string content(const std::string& path) {
     return read_file(path, 16u << 20, Links::follow).value_or("(none)");
   }
-  // As those are that serve only a process that may look into our /proc/PID/fd.
+  // in memory; to be opened through /proc/PID/fd of this process
   static bool is_in_memory(const CallFile& file) {
     return file.path().starts_with("/proc/" + std::to_string(::getpid()) + "/fd/");
   }
   test::TempDir bundle_;
 };
 
-TEST_F(CallFileTest, IsTheOwnersInTheBundleUntilTheCallIsOver) {
+TEST_F(CallFileTest, IsPrivateInTheBundleAndRemovedAfterTheCall) {
   std::optional<CallFile> file(std::in_place, bundle_.path(), "the process", "{}");
   EXPECT_EQ(directory_of(file->path()), bundle_.path());
   EXPECT_EQ(content(file->path()), "{}");
@@ -41,13 +41,13 @@ TEST_F(CallFileTest, IsTheOwnersInTheBundleUntilTheCallIsOver) {
   EXPECT_EQ(entries_of(bundle_.path()), Names());
 }
 
-TEST_F(CallFileTest, IsOneOfItsOwnForEachCall) {
+TEST_F(CallFileTest, IsADifferentFileForEachCall) {
   const CallFile one(bundle_.path(), "the log"), other(bundle_.path(), "the log");
   EXPECT_NE(one.path(), other.path());
 }
 
-// A shim that was killed has left them; or somebody has made a link of the next name.
-TEST_F(CallFileTest, LeavesAloneWhatIsThere) {
+// From a killed shim; or another process made a symbolic link of the next name.
+TEST_F(CallFileTest, DoesNotOverwriteExistingFiles) {
   const std::string victim = bundle_ / "victim";
   write_file(victim, "x", 0600);
   unsigned long last = 0;
@@ -64,13 +64,13 @@ TEST_F(CallFileTest, LeavesAloneWhatIsThere) {
   EXPECT_EQ(content(prefix + std::to_string(last + 2)), "old");
 }
 
-TEST_F(CallFileTest, IsKnownByItsNameToWhoeverCleansUp) {
+TEST_F(CallFileTest, HasANameThatDeleteRecognizes) {
   const CallFile file(bundle_.path(), "the log");
-  EXPECT_TRUE(Bundle::is_unfinished(base_name(file.path())));
-  EXPECT_FALSE(Bundle::is_unfinished("call-1"));
+  EXPECT_TRUE(Bundle::is_temporary(base_name(file.path())));
+  EXPECT_FALSE(Bundle::is_temporary("call-1"));
 }
 
-TEST_F(CallFileTest, IsReadByUsWhateverBecomesOfItsName) {
+TEST_F(CallFileTest, IsReadableAfterItsNameWasRemoved) {
   const CallFile file(bundle_.path(), "the log", "a reason");
   ::unlink(file.path().c_str());
   write_file(file.path(), "another's", 0600);

@@ -11,7 +11,7 @@
 namespace thinshim {
 namespace {
 
-// What Go 1.26 makes of these (json.Marshal of go-runc's Exit, its time in UTC).
+// The output of Go 1.26 (json.Marshal of go-runc's Exit, with a time in UTC).
 TEST(ExitJson, IsWrittenAsGoWritesIt) {
   const struct {
     Exit exit;
@@ -34,7 +34,7 @@ TEST(ExitJson, IsWrittenAsGoWritesIt) {
   }
 }
 
-TEST(ExitJson, MayHaveItsTimeInAnotherZoneAndMoreThanWeKnow) {
+TEST(ExitJson, MayHaveAnotherTimeZoneAndUnknownFields) {
   for (const char* json :
        {R"({"Timestamp":"2026-11-30T17:46:09.25+01:00","Pid":5,"Status":3})",
         R"({"Timestamp":"2026-11-30T11:16:09.25-05:30","Pid":5,"Status":3,"Oom":true})",
@@ -47,7 +47,7 @@ TEST(ExitJson, MayHaveItsTimeInAnotherZoneAndMoreThanWeKnow) {
   }
 }
 
-TEST(ExitJson, ThatSaysNoExitIsRefused) {
+TEST(ExitJson, WithoutAValidExitIsRefused) {
   const std::string good = R"("Timestamp":"2026-11-30T16:46:09Z")";
   for (const std::string& json :
        {std::string(), std::string("{}"), std::string("{oops:...}"), std::string("[1]"),
@@ -72,11 +72,11 @@ TEST(BundleTest, KeepsTheExitOfTheProcessThatItsPidFileNames) {
   const Bundle bundle(directory.path());
   EXPECT_EQ(bundle.read_exit().has_value(), false);
   bundle.write_exit({12, 7, {1796057169, 1}});
-  EXPECT_EQ(bundle.read_exit().has_value(), false) << "whose that was cannot be told";
+  EXPECT_EQ(bundle.read_exit().has_value(), false) << "no init.pid";
   write_file(bundle.init_pid(), "12", 0600);
   EXPECT_EQ(bundle.read_exit()->status, 7);
   write_file(bundle.init_pid(), "13", 0600);
-  EXPECT_EQ(bundle.read_exit().has_value(), false) << "an earlier one's";
+  EXPECT_EQ(bundle.read_exit().has_value(), false) << "of an earlier container";
   write_file(directory / "exit.json", "nonsense", 0600);
   EXPECT_THROW(bundle.read_exit(), Error);
   EXPECT_THROW(Bundle(directory / "none").write_exit({12, 7, {1, 1}}), Error);

@@ -36,7 +36,7 @@ class GroupRecord : public testing::Test {
   test::TempDir bundle_;
 };
 
-TEST_F(GroupRecord, HoldsAllThatDeleteMustKnow) {
+TEST_F(GroupRecord, HoldsTheFieldsThatDeleteReads) {
   GroupMember one = member("one");
   one.write_to(bundle_.path());
   expect_same(one);
@@ -46,7 +46,7 @@ TEST_F(GroupRecord, HoldsAllThatDeleteMustKnow) {
   expect_same(one);
 }
 
-TEST_F(GroupRecord, IsOneForEachAndGoesWithIt) {
+TEST_F(GroupRecord, ExistsPerContainerUntilItIsRemoved) {
   for (const char* id : {"a", "a.b", "init"}) member(id).write_to(bundle_.path());
   std::vector<std::string> ids = member_ids(bundle_.path());
   std::sort(ids.begin(), ids.end());
@@ -60,13 +60,13 @@ TEST_F(GroupRecord, IsOneForEachAndGoesWithIt) {
   EXPECT_EQ(status.st_mode & 07777, 0600u);
 }
 
-TEST_F(GroupRecord, IsOfNobodyWhereThereIsNoBundle) {
+TEST_F(GroupRecord, IsEmptyWithoutABundle) {
   EXPECT_TRUE(member_ids(bundle_ / "none").empty());
   EXPECT_NO_THROW(remove_member(bundle_ / "none", "a"));
   EXPECT_THROW(member("a").write_to(bundle_ / "none"), Error);
 }
 
-TEST_F(GroupRecord, ThatCannotBeUnderstoodIsRefused) {
+TEST_F(GroupRecord, ThatIsInvalidIsRefused) {
   member("a").write_to(bundle_.path());
   const std::string whole = read_file(bundle_ / "a.member").value();
   for (std::size_t size = 0; size < whole.size(); ++size) {
@@ -80,8 +80,8 @@ TEST_F(GroupRecord, ThatCannotBeUnderstoodIsRefused) {
   EXPECT_THROW(read_member(bundle_.path(), "a"), Error) << "no link is followed";
 }
 
-// Whoever may write there must not send us to another place.
-TEST_F(GroupRecord, OfWhatIsNoIdIsNone) {
+// A record must not lead out of the bundle.
+TEST_F(GroupRecord, IgnoresFilesWithoutAValidId) {
   for (const char* name : {".member", "..member", "-a.member", "a..b.member", "member"})
     write_file(bundle_ / name, "x", 0600);
   EXPECT_TRUE(member_ids(bundle_.path()).empty());

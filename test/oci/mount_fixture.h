@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tests that mount: in a mount namespace of their own, on a tmpfs of each test's own, so that
-// nothing outlives them.
+// Tests that mount, in a new mount namespace and each on its own tmpfs, so that no mounts remain.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -33,14 +32,14 @@ class MountFixture : public testing::Test {
   }
   void TearDown() override { EXPECT_EQ(umount2(dir_.path().c_str(), MNT_DETACH), 0); }
 
-  // How many mounts this namespace has.
+  // The number of mounts in this namespace.
   static long mounts() {
     std::string text = read_file("/proc/self/mountinfo").value();
     return std::count(text.begin(), text.end(), '\n');
   }
   long new_mounts() const { return mounts() - mounts_before_; }
 
-  // Its line in mountinfo: the topmost mount on `path`; empty where there is none.
+  // The mountinfo line of the topmost mount on `path`; empty where there is none.
   static std::string mount_line(const std::string& path) {
     std::string text = read_file("/proc/self/mountinfo").value();
     std::size_t place = text.rfind(" " + path + " ");
@@ -49,7 +48,7 @@ class MountFixture : public testing::Test {
     return text.substr(begin, text.find('\n', place) - begin);
   }
 
-  // A directory below the test's own, made.
+  // Creates a directory below the test's own.
   std::string make(const std::string& name) const {
     make_directories(dir_ / name, 0755);
     return dir_ / name;

@@ -60,7 +60,7 @@ TEST(MountOptions, TellFlagsFromData) {
   }
 }
 
-TEST(MountOptions, OfTheShimAreTakenOut) {
+TEST(MountOptions, OfTheShimAreRemoved) {
   MountOptions options = parse_mount_options({"loop", "uidmap=0:1:2", "gidmap=3:4:5", "x"});
   EXPECT_TRUE(options.loop);
   EXPECT_EQ(options.uidmap, "0:1:2");
@@ -69,7 +69,7 @@ TEST(MountOptions, OfTheShimAreTakenOut) {
   EXPECT_THROW(parse_mount_options({"X-containerd.mkdir.path=/x"}), Error);
 }
 
-TEST(MountData, IsTakenApartAtCommas) {
+TEST(MountData, IsSplitAtCommas) {
   const std::pair<Strings, Strings> cases[] = {
       {{}, {}},
       {{"a=b"}, {"a=b"}},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What tests of root file systems say: which mounts are listed, what came out of them.
+// For tests of root file systems: lists of mounts, and checks of the result.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ class RootfsFixture : public MountFixture {
     }
     return "";
   }
-  // The same in a process of its own, which first makes itself be on an older kernel.
+  // The same in a child process that first simulates an older kernel.
   std::string failure_behind(const std::function<bool()>& filter) {
     const pid_t child = fork();
     if (child == 0) {
@@ -57,7 +57,7 @@ class RootfsFixture : public MountFixture {
     return status.f_flag;
   }
 
-  // Layers in directories with these names, each with a file of its own and one that all have.
+  // Creates layers in directories with these names: each has its own file and one in common.
   std::vector<std::string> layers(int count, const std::function<std::string(int)>& name) {
     std::vector<std::string> dirs;
     for (int i = 0; i < count; ++i) {
@@ -69,7 +69,7 @@ class RootfsFixture : public MountFixture {
     }
     return dirs;
   }
-  // All layers are there, the first on top, and what is written goes to the upper one.
+  // Checks that all layers are visible, the first on top, and that writes go to the upper one.
   void expect_overlay_of(int count) {
     EXPECT_EQ(new_mounts(), 1);
     EXPECT_EQ(get("rootfs/shared"), "0");

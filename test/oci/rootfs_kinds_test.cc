@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rarer kinds of root file systems: images behind loop devices, mapped owners, helpers of
-// mount(8).
+// Rarer kinds of root file systems: images (loop), ID-mapped mounts, mount helpers.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
@@ -48,7 +47,7 @@ class RootfsOfImageTest : public RootfsOfTest {
     put("content/f", "from the image");
     run("mke2fs -q -t ext4 -d " + (dir_ / "content") + " " + image_ + " 4M >/dev/null");
   }
-  // The loop device whose backing file is the image, if one is.
+  // The loop device of the image; empty where there is none.
   std::string device() {
     for (int i = 0; i < 1000; ++i) {
       std::string name = "/loop" + std::to_string(i);
@@ -84,7 +83,7 @@ TEST_F(RootfsOfImageTest, LeavesNoLoopDeviceWhereTheMountFails) {
                            ": no such file or directory");
 }
 
-// From here on this process is on a kernel without LOOP_CONFIGURE.
+// Makes LOOP_CONFIGURE fail in this process, as on an older kernel.
 bool forget_loop_configure() {
   sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -133,7 +132,7 @@ TEST_F(RootfsOfMappedTest, IsNotMappedByHalfAMap) {
 TEST_F(RootfsOfMappedTest, ShowsOtherOwnersInTheLayersOfAnOverlay) {
   for (int count : {1, 3, 150}) {
     SCOPED_TRACE(count);
-    // 150 with names of 100 bytes fit no page, wherever they are looked up.
+    // 150 names of 100 bytes exceed a page, whatever the working directory.
     std::string name = std::to_string(count) + std::string(count == 150 ? 100 : 1, 'x');
     Strings options = overlay_options(
         layers(count, [&](int i) { return "layers/" + name + ":" + std::to_string(i); }));
@@ -158,10 +157,10 @@ TEST_F(RootfsOfMappedTest, LeavesNothingBehindWhereTheMountFails) {
   EXPECT_NE(failure().find("no such file or directory"), std::string::npos);
   mounts_.Clear();
   add("overlay", "overlay", {"uidmap=0:100000:65536", "gidmap=0:100000:65536"});
-  EXPECT_EQ(failure(), "failed to mount rootfs component: overlay without lowerdir to map");
+  EXPECT_EQ(failure(), "failed to mount rootfs component: id-mapped overlay without lowerdir");
   EXPECT_EQ(new_mounts(), 0);
   run("test -z \"$(ls -d " + rootfs_ + ".layers* 2>/dev/null)\"");
-  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
+  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child remains";
 }
 
 TEST_F(RootfsOfMappedTest, NamesTheKernelThatItNeeds) {
@@ -179,8 +178,8 @@ TEST_F(RootfsOfMappedTest, NamesTheKernelThatItNeeds) {
     }
 }
 
-// As a process leaves it that is killed while it mounts.
-TEST_F(RootfsOfMappedTest, IsTakenDownWithLayersThatWereLeftBehind) {
+// As after a process that was killed during a mount.
+TEST_F(RootfsOfMappedTest, IsUnmountedWithTheLayersOfAKilledProcess) {
   make("source");
   add("bind", dir_ / "source", {"bind"}).mount_all();
   make("rootfs.layersAbCdEf");
@@ -206,7 +205,7 @@ TEST(IdMap, IsReadFromText) {
     EXPECT_THROW(parse_id_map(bad), Error) << bad;
 }
 
-// A `mount.fuse3` of the test's own, first on PATH.
+// With a `mount.fuse3` of the test, first in PATH.
 class RootfsOfHelperTest : public RootfsOfTest {
  protected:
   void install(const std::string& name, const std::string& script) {
@@ -233,17 +232,17 @@ TEST_F(RootfsOfHelperTest, IsMountedByTheHelperForItsType) {
   }
 }
 
-TEST_F(RootfsOfHelperTest, SaysWhatTheHelperSaid) {
+TEST_F(RootfsOfHelperTest, QuotesTheOutputOfTheHelper) {
   install("mount.fuse3", "echo no such thing >&2; exit 3\n");
   add("fuse3.x", "source", {});
   EXPECT_EQ(failure(), "failed to mount rootfs component: mount helper [mount.fuse3 source " +
                            rootfs_ + " -t x] failed: \"no such thing\\n\": exit status 3");
   install("mount.fuse3", "kill -9 $$\n");
-  EXPECT_NE(failure().find("signal 9"), std::string::npos);
+  EXPECT_NE(failure().find("killed by signal 9"), std::string::npos);
 }
 
 TEST_F(RootfsOfHelperTest, DoesNotWaitForTheDaemonThatTheHelperLeavesBehind) {
-  // The daemon keeps the helper's stdout until the test lets it go.
+  // The daemon keeps the helper's stdout open until the test ends it.
   ASSERT_EQ(mkfifo((dir_ / "hold").c_str(), 0600), 0);
   install("mount.fuse3", "(read line <" + (dir_ / "hold") + ") & mount -t tmpfs tmpfs \"$2\"\n");
   add("fuse3.x", "source", {}).mount_all();

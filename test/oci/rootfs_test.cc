@@ -41,7 +41,7 @@ TEST_F(RootfsTest, IsMadeWhereItIsMissing) {
   EXPECT_EQ(status.st_mode & 07777, 0711u);
 }
 
-TEST_F(RootfsTest, IsBoundReadOnlyWhereItIsToBe) {
+TEST_F(RootfsTest, IsABindMountAndReadOnlyIfRequested) {
   make("source/sub");
   ASSERT_EQ(mount("tmpfs", (dir_ / "source/sub").c_str(), "tmpfs", 0, ""), 0);
   put("source/sub/f", "x");
@@ -57,7 +57,7 @@ TEST_F(RootfsTest, IsBoundReadOnlyWhereItIsToBe) {
   }
 }
 
-TEST_F(RootfsTest, GetsItsPropagationInAStepOfItsOwn) {
+TEST_F(RootfsTest, GetsItsPropagationInASeparateCall) {
   make("source");
   add("bind", dir_ / "source", {"bind", "ro", "rshared"}).mount_all();
   EXPECT_NE(mount_line(rootfs_).find(" shared:"), std::string::npos) << mount_line(rootfs_);
@@ -109,7 +109,7 @@ TEST_F(RootfsTest, TakesOptionsUpToTheEndOfThePageAndBeyond) {
   std::string dirs = lowerdir_option(layers(2, [](int i) { return "layer" + std::to_string(i); }));
   for (std::size_t size : {4094, 4095, 4096, 4097}) {
     mounts_.Clear();
-    // Slashes add nothing but length: the last path is the second layer's all the same.
+    // Repeated slashes only make the path of the second layer longer.
     add("overlay", "overlay", {dirs + std::string(size - dirs.size(), '/')}).mount_all();
     EXPECT_EQ(get("rootfs/shared"), "0") << size;
     EXPECT_EQ(get("rootfs/own1"), "x") << size;
@@ -146,7 +146,7 @@ TEST_F(RootfsTest, IsAnOverlayOfLayersWithOddNames) {
   }
 }
 
-TEST_F(RootfsTest, SaysWhichMountFailedAndTakesTheOthersOff) {
+TEST_F(RootfsTest, NamesTheMountThatFailedAndUnmountsTheOthers) {
   make("source/sub");
   add("bind", dir_ / "source", {"bind"})
       .add("tmpfs", "tmpfs", {}, "sub")
@@ -157,9 +157,9 @@ TEST_F(RootfsTest, SaysWhichMountFailedAndTakesTheOthersOff) {
   EXPECT_EQ(new_mounts(), 0);
 }
 
-TEST_F(RootfsTest, TakesOffAMountWhoseLaterStepFailed) {
+TEST_F(RootfsTest, UnmountsAMountWhoseLaterStepFailed) {
   make("source");
-  // The kernel refuses a map of no ids, which it is asked after the bind.
+  // The kernel rejects an empty id map, which is set after the bind.
   add("bind", dir_ / "source", {"bind", "uidmap=0:0:0", "gidmap=0:0:0"});
   EXPECT_NE(failure(), "");
   EXPECT_EQ(new_mounts(), 0);
@@ -243,8 +243,8 @@ TEST_F(RootfsTest, HasItsTargetsOnOlderKernelsToo) {
   }
 }
 
-// Whoever may write in the root file system exchanges a directory on the way for a link that leads
-// out of it, all the time.
+// A process keeps exchanging a directory in the target's path with a symbolic link that leads out
+// of the root file system.
 class SwappedRootfs : public test::RootfsFixture {
  protected:
   void SetUp() override {
@@ -286,7 +286,7 @@ TEST_F(SwappedRootfs, HasNoMountOutsideOfItself) {
   EXPECT_EQ(new_mounts(), 0);
 }
 
-TEST_F(SwappedRootfs, TakesNothingOffOutsideOfItself) {
+TEST_F(SwappedRootfs, UnmountsNothingOutsideOfItself) {
   ASSERT_EQ(mount("tmpfs", outside_.c_str(), "tmpfs", 0, ""), 0);
   add("bind", dir_ / "source", {"bind"})
       .add("tmpfs", "tmpfs", {}, "way/place")
@@ -298,7 +298,7 @@ TEST_F(SwappedRootfs, TakesNothingOffOutsideOfItself) {
   }
 }
 
-TEST_F(RootfsTest, TakesOffNoMoreThanItHasMounted) {
+TEST_F(RootfsTest, UnmountsOnlyItsOwnMounts) {
   make("rootfs");
   make("source");
   ASSERT_EQ(mount("tmpfs", rootfs_.c_str(), "tmpfs", 0, ""), 0);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "support/temp_dir.h"
 
@@ -19,6 +20,14 @@ class RuntimeLogTest : public testing::Test {
   Found last_error(const std::string& log) {
     write_file(path_, log, 0600);
     return last_runtime_error(path_);
+  }
+  static std::string failure(const std::string& path) {
+    try {
+      last_runtime_error(path);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "none";
   }
   TempDir dir_;
   const std::string path_ = dir_ / "log.json";
@@ -62,11 +71,11 @@ TEST_F(RuntimeLogTest, PassesOverWhatIsNoEntry) {
   }
 }
 
-TEST_F(RuntimeLogTest, WithoutAFileIsAnOutcome) {
-  EXPECT_EQ(last_runtime_error(path_), std::nullopt);
-  EXPECT_EQ(last_runtime_error(dir_.path()), std::nullopt);
+TEST_F(RuntimeLogTest, ThatCannotBeReadIsAnError) {
+  EXPECT_EQ(failure(path_), "open " + path_ + ": no such file or directory");
+  EXPECT_EQ(failure(dir_.path()), "open " + dir_.path() + ": not a regular file");
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
-  EXPECT_EQ(last_runtime_error(path_), std::nullopt);
+  EXPECT_EQ(failure(path_), "open " + path_ + ": not a regular file");
 }
 
 TEST_F(RuntimeLogTest, ReadsTheEndOfAHugeFile) {

@@ -8,7 +8,7 @@
 namespace thinshim {
 namespace {
 
-TEST(SparseJson, HasNoMemberThatSaysNothing) {
+TEST(SparseJson, HasNoEmptyMember) {
   const struct {
     const char* text;
     const char* sparse;
@@ -52,7 +52,7 @@ TEST(SparseJson, IsMadeOfAnObjectOnly) {
       ADD_FAILURE() << text;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Code::invalid_argument);
-      EXPECT_STREQ(error.what(), "it is no JSON object: invalid argument") << text;
+      EXPECT_STREQ(error.what(), "it is not a JSON object: invalid argument") << text;
     }
   }
   for (const char* text : {"", "{", "{]", R"({"a":})", R"({"a":[})", "{} x"})

@@ -16,7 +16,6 @@ using Group = std::optional<std::string>;
 constexpr const char* kGroupKey = "\"io.containerd.runc.v2.group\"";
 constexpr const char* kSandboxKey = "\"io.kubernetes.cri.sandbox-id\"";
 
-// A config.json of the test's own.
 class SpecTest : public testing::Test {
  protected:
   const std::string& config(const std::string& json) {
@@ -83,7 +82,7 @@ TEST_F(GroupTest, IsFoundWhereverTheAnnotationsStand) {
 
 TEST_F(GroupTest, StopsReadingBehindTheAnnotations) {
   EXPECT_EQ(group(std::string("{\"annotations\":{") + kGroupKey + ":\"g\"}, broken"), "g");
-  EXPECT_THROW(group("{\"annotations\":{\"a\":\"b\" broken"), Error) << "not yet behind them";
+  EXPECT_THROW(group("{\"annotations\":{\"a\":\"b\" broken"), Error) << "the error is in them";
 }
 
 TEST_F(GroupTest, RefusesAnnotationsThatAreNoStrings) {

@@ -42,7 +42,7 @@ class UnmountTest : public test::MountFixture {
   }
 };
 
-TEST_F(UnmountTest, TakesEverythingOffFromTheDeepestUp) {
+TEST_F(UnmountTest, UnmountsEverythingDeepestFirst) {
   mount_tmpfs("rootfs");
   mount_tmpfs("rootfs");
   mount_tmpfs("rootfs/a");
@@ -69,7 +69,7 @@ TEST_F(UnmountTest, FindsItsWayThroughLinksToTheDirectory) {
   EXPECT_EQ(new_mounts(), 0);
 }
 
-TEST_F(UnmountTest, LeavesAloneWhatALinkInPlaceOfTheTargetPointsTo) {
+TEST_F(UnmountTest, DoesNotFollowALinkAtTheTarget) {
   mount_tmpfs("elsewhere");
   ASSERT_EQ(symlink("elsewhere", (dir_ / "rootfs").c_str()), 0);
   unmount_recursive(dir_ / "rootfs");
@@ -89,7 +89,7 @@ TEST_F(UnmountTest, NothingToDoIsSuccess) {
   EXPECT_FALSE(unmount_once(dir_ / "full"));
 }
 
-TEST_F(UnmountTest, RefusesWhatWouldBeTheWholeMachine) {
+TEST_F(UnmountTest, RefusesTargetsWithoutAName) {
   for (const char* target : {"", "/", ".", "..", "/tmp/.."})
     EXPECT_THROW(unmount_recursive(target), Error) << target;
   EXPECT_EQ(new_mounts(), 0);
@@ -100,7 +100,7 @@ TEST_F(UnmountTest, WaitsForABusyMount) {
   Fd holder = open_file(dir_ / "rootfs", O_RDONLY);
   pid_t child = fork();
   if (child == 0) {
-    // Long enough for the first attempts to fail; the parent gives up after 2.5 s only.
+    // Long enough for the first attempts to fail; the parent retries for 2.5 s.
     usleep(100'000);
     _exit(0);
   }
@@ -110,7 +110,7 @@ TEST_F(UnmountTest, WaitsForABusyMount) {
   EXPECT_EQ(waitpid(child, nullptr, 0), child);
 }
 
-TEST_F(UnmountTest, GivesUpOnAMountThatStaysBusyUnlessItIsToDetach) {
+TEST_F(UnmountTest, FailsOnAMountThatStaysBusyWithoutDetach) {
   mount_tmpfs("rootfs");
   mount_tmpfs("rootfs/busy");
   Fd holder = open_file(dir_ / "rootfs/busy", O_RDONLY);

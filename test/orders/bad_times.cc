@@ -60,7 +60,7 @@ const std::vector<Bad>& bad_times() {
          tale.tell_exits();
          tale.ask(15, "Delete");
          tale.now = 180'000;
-         tale.refuse(15, Code::unknown, "it took too long");
+         tale.refuse(15, Code::unknown, "runtime timed out and was killed");
          tale.remove();
          tale.finish();
        }},

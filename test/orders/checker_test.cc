@@ -59,7 +59,7 @@ TEST(Checker, AllowsWhatHangsItsTime) {
     tale.die(Who::init, kInit);
     tale.now = 5'000;
     tale.end_call(2, "given up");
-    tale.refuse(4, Code::unknown, "it took too long and was killed");
+    tale.refuse(4, Code::unknown, "runtime timed out and was killed");
     tale.call(3, "kill", Who::init, "all");
     tale.now = 15'000;
     tale.end_call(3, "given up");

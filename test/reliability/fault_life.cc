@@ -120,13 +120,13 @@ void FaultLifeTest::expect_clear(Life& life, const std::string& what, const std:
   const std::string reason = life.fault ? errno_text(life.fault->errnum) : "";
   const bool closed = text == "ttrpc: closed" || text.rfind("connect to ", 0) == 0;
   bool is_clear = text.size() > reason.size() + 8 && text.find(' ') != std::string::npos;
-  for (const char* how : {"fork:", "make pipe:", "make a file in memory:", "duplicate fd:",
+  for (const char* how : {"fork:", "make pipe:", "memfd_create:", "duplicate fd:",
                           "open /dev/null:", "std::", "terminate"})
     is_clear = is_clear && text.rfind(how, 0) != 0;
   // A connection is lost where the kernel says that its peer is; what is too much for its memory
   // now is sent later.
   if (closed) is_clear = !life.fault || life.fault->errnum != ENOBUFS;
-  if (text.find("too long") != std::string::npos) is_clear = false;  // something has died
+  if (text.find("timed out") != std::string::npos) is_clear = false;  // something has died
   if (!is_clear) problem(life, what + " is refused with \"" + text + "\"");
 }
 

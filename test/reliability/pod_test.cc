@@ -409,7 +409,7 @@ TEST_F(Pod, WhoseRecordCannotBeReadIsNotCleanedUp) {
   std::ofstream(bundle("sandbox") / "web.member") << "nonsense";
   const Outcome outcome = cleanup("sandbox");
   EXPECT_EQ(outcome.exit_code, 1);
-  EXPECT_NE(outcome.err.find("this is no record of a container"), std::string::npos) << outcome;
+  EXPECT_NE(outcome.err.find("not a container record"), std::string::npos) << outcome;
   EXPECT_TRUE(eventually([&] { return !is_alive(inits.at(0)); }));
   EXPECT_TRUE(is_alive(inits.at(1)));
   EXPECT_TRUE(eventually([&] { return !is_alive(inits.at(2)); })) << "the rest is done";

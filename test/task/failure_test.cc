@@ -37,9 +37,9 @@ const Fault kFaults[] = {
          FakeRuntime::fail("the disk is on fire"),
      "", ": the disk is on fire"},
     {"FailsOnceItIsDone", "", FakeRuntime::fail("an afterthought"), ": an afterthought"},
-    {"DiesAtOnce", "kill -9 $$", "", ": signal 9"},
-    {"DiesHalfWay", "pid_file=/dev/null", "kill -9 $$", ": signal 9"},
-    {"WritesNoPid", "pid_file=/dev/null", "", "says success, and wrote no"},
+    {"DiesAtOnce", "kill -9 $$", "", ": killed by signal 9"},
+    {"DiesHalfWay", "pid_file=/dev/null", "kill -9 $$", ": killed by signal 9"},
+    {"WritesNoPid", "pid_file=/dev/null", "", "exited with 0 but did not write"},
     {"WritesThePidTooLate", "pid_text=; rm -f $pid_file", "(sleep 0.05; echo $pid > $pid_file) &",
      "not a process id"},
     {"WritesAnEmptyPid", "pid_text=", "", "not a process id"},
@@ -228,19 +228,24 @@ TEST_F(Failure, OfDeleteIsNotTakenForWantOfAContainerByItsWordsAlone) {
 TEST_F(Failure, OfAProgramThatIsNoRuntimeNamesIt) {
   make_bundle("c1");
   options.runc.set_binary_name("/bin/true");
-  EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
-                 "OCI runtime create failed: runtime \"/bin/true\" says success, and wrote no " +
-                     (directory / "c1/init.pid"));
+  EXPECT_REFUSED(
+      create_begin(create_request("c1")), unknown,
+      "OCI runtime create failed: runtime \"/bin/true\" exited with 0 but did not write " +
+          (directory / "c1/init.pid"));
   options.runc.set_binary_name("/bin/false");
   EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
-                 "OCI runtime create failed: runtime \"/bin/false\": exit status 1");
+                 "OCI runtime create failed: unable to retrieve OCI runtime error (open " +
+                     (directory / "c1/log.json") +
+                     ": no such file or directory): "
+                     "/bin/false did not terminate successfully: exit status 1");
   // Here what it prints is for us.
   options.runc.set_binary_name(runtime.binary());
   run("c1");
   runtime.before("pause", "echo 'Usage of containerd-shim: ...'; exit 2");
   EXPECT_REFUSED(pause_begin("c1"), unknown,
-                 "OCI runtime pause failed: runtime \"" + runtime.binary() +
-                     "\": exit status 2: Usage of containerd-shim: ...");
+                 "OCI runtime pause failed: " + runtime.binary() +
+                     " did not terminate successfully: exit status 2: "
+                     "Usage of containerd-shim: ...");
   end_container("c1");
 }
 
@@ -264,7 +269,8 @@ TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsToldInPart) {
   run("c1");
   runtime.before("kill", kFlood + "exit 3");
   Error error = refusal_of(kill_begin("c1", SIGKILL));
-  const std::string named = "runtime \"" + runtime.binary() + "\": exit status 3: xxx";
+  const std::string named =
+      runtime.binary() + " did not terminate successfully: exit status 3: xxx";
   EXPECT_EQ(std::string(error.what()).rfind("unknown error after kill: " + named, 0), 0u);
   EXPECT_LE(std::string(error.what()).size(), 66u << 10);
   runtime.before("kill", kFlood);
@@ -312,14 +318,16 @@ TEST_F(Failure, OfDeleteForWantOfAContainerIsNoneInCrunsWordsEither) {
 
 TEST_F(Failure, ToFindTheRuntimeIsTold) {
   make_bundle("c1");
+  const std::string without_log =
+      "OCI runtime create failed: unable to retrieve OCI runtime error (open " +
+      (directory / "c1/log.json") + ": no such file or directory): ";
   options.runc.set_binary_name("no-such-runtime-anywhere");
-  EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
-                 "OCI runtime create failed: exec: \"no-such-runtime-anywhere\": executable file "
-                 "not found in $PATH");
-  options.runc.set_binary_name("/no/such/runtime");
   EXPECT_REFUSED(
       create_begin(create_request("c1")), unknown,
-      "OCI runtime create failed: fork/exec /no/such/runtime: no such file or directory");
+      without_log + "exec: \"no-such-runtime-anywhere\": executable file not found in $PATH");
+  options.runc.set_binary_name("/no/such/runtime");
+  EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
+                 without_log + "fork/exec /no/such/runtime: no such file or directory");
   options.runc.set_binary_name(directory.path());
   Error error = refusal_of(create_begin(create_request("c1")));
   EXPECT_TRUE(contains(error, "permission denied")) << error.what();

@@ -61,8 +61,7 @@ TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
     until([&] { return std::filesystem::exists(hangs); });
     ::kill(pid, SIGKILL);
     EXPECT_EQ(wait(id), 137u);
-    EXPECT_REFUSED(starting, unknown,
-                   "OCI runtime exec failed: signal 9: it took too long and was killed");
+    EXPECT_REFUSED(starting, unknown, "OCI runtime exec failed: runtime timed out and was killed");
     EXPECT_EQ(sink.history_of(id).back(), "exit " + id + " 137");
     EXPECT_EQ(sink.history_of(id).size(), 4u) << "the exec never ran";
     until([] { return own_children().empty(); });
@@ -91,7 +90,7 @@ TEST_F(Patience, WithAHungVerbDoesNotHoldBackInitsExit) {
   auto removing = remove_begin("c1");
   remove("c2");
   end(removing);
-  const std::string killed = " failed: signal 9: it took too long and was killed";
+  const std::string killed = " failed: runtime timed out and was killed";
   EXPECT_REFUSED(starting, unknown, "OCI runtime start" + killed);
   EXPECT_REFUSED(pausing, unknown, "OCI runtime pause" + killed);
   EXPECT_EQ(sink.history_of("c1"), (Lines{"create c1", "exit c1 137", "delete c1 137"}));
@@ -287,8 +286,7 @@ TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
   until_called("start c3");
   kill("c3", SIGKILL);
   for (auto& call : {starting, through_runtime})
-    EXPECT_REFUSED(call, unknown,
-                   "OCI runtime start failed: signal 9: it took too long and was killed");
+    EXPECT_REFUSED(call, unknown, "OCI runtime start failed: runtime timed out and was killed");
   for (const char* id : {"c1", "c3"}) {
     EXPECT_EQ(wait(id), 137u);
     remove(id);
@@ -340,7 +338,7 @@ TEST_F(LimitOfDeletion, EndsARuntimeThatHangsThoughTheClientWaits) {
   EXPECT_EQ(wait("c1"), 137u);
   runtime.before("delete", "exec sleep 60");
   EXPECT_REFUSED(remove_begin("c1"), unknown,
-                 "failed to delete task: signal 9: it took too long and was killed");
+                 "failed to delete task: runtime timed out and was killed");
   runtime.behave();
   remove("c1");
 }
