@@ -81,14 +81,15 @@ Task<> Exits::watch_memory() {
   }
 }
 
-// A process may be killed for want of memory before its Start is over.
+// A process may be OOM-killed before its Start has returned. One limit for all of them together.
 Task<> Exits::starts_announced() {
   std::vector<std::shared_ptr<Process>> processes{setup_.init};
   for (const auto& [id, exec] : execs_) processes.push_back(exec);
-  for (const std::shared_ptr<Process>& process : processes) {
-    Task<> announcing = process->wait_announced();
-    co_await std::move(announcing);
-  }
+  TaskSet waits;
+  for (const auto& process : processes)
+    waits.spawn(process->wait_announced(), "wait for a start's event");
+  Task<> waiting = waits.wait_empty();
+  co_await std::move(waiting);
 }
 
 Task<> Exits::until_init_has_ended() {
