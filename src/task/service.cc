@@ -21,25 +21,13 @@ namespace {
 namespace types = containerd::v1::types;
 
 types::Status status_of(const Container& container, const Process& process) {
-  if (container.pausing() && process.published_state() == State::running &&
-      &process == container.process("").get())
-    return types::PAUSING;
-  switch (process.published_state()) {
-    case State::created:
-      return types::CREATED;
-    case State::running:
-      return types::RUNNING;
-    case State::paused:
-      return types::PAUSED;
-    case State::exited:
-    case State::stopped:
-    case State::deleted:
-      return types::STOPPED;
-  }
-  return types::UNKNOWN;
+  const bool is_init = &process == container.process("").get();
+  const State state = process.published_state();
+  if (is_init && state == State::running && container.pausing()) return types::PAUSING;
+  constexpr types::Status kStatuses[] = {types::CREATED, types::RUNNING, types::PAUSED,
+                                         types::STOPPED, types::STOPPED, types::STOPPED};
+  return kStatuses[static_cast<int>(state)];
 }
-
-constexpr Duration kUndoingAtTheEnd = std::chrono::seconds(2);
 
 // To be asked before anything new is begun.
 void require_memory() {
@@ -60,6 +48,11 @@ TaskService::TaskService(Reaper& reaper, EventSink& events, Settings settings)
       loggers_(reaper, settings_.containerd_namespace),
       readers_(std::make_shared<AbsentReaders>(reaper.loop())),
       records_(settings_.first_bundle),
+      creations_(reaper.loop(), {settings_.creation,
+                                 [this](auto container) {
+                                   return remove_process(std::make_shared<Event>(), container, "");
+                                 },
+                                 [this] { work_changes(); }}),
       lifetime_(reaper.loop(), settings_.lifetime) {}
 
 void TaskService::serve(Server& server) {
@@ -67,7 +60,7 @@ void TaskService::serve(Server& server) {
     const auto add = [&]<class Request, class Response>(
                          const char* method, Task<Response> (TaskService::*member)(Request)) {
       server.add<Request, Response>(name, method, [this, member](Request request) {
-        return when_created(member, std::move(request));
+        return creations_.call_after(*this, member, std::move(request));
       });
     };
     add("State", &TaskService::state);
@@ -95,26 +88,6 @@ std::shared_ptr<Container> TaskService::container(const std::string& id) const {
   auto entry = containers_.find(id);
   if (entry == containers_.end()) throw Error::not_found("container not created");
   return entry->second;
-}
-
-template <class Request, class Response>
-Task<Response> call_behind(Task<> wait, TaskService& service,
-                           Task<Response> (TaskService::*member)(Request), Request request) {
-  co_await std::move(wait);
-  Task<Response> calling = (service.*member)(std::move(request));
-  co_return co_await std::move(calling);
-}
-
-template <class Request, class Response>
-Task<Response> TaskService::when_created(Task<Response> (TaskService::*member)(Request),
-                                         Request request) {
-  auto creation = being_created_.find(request.id());
-  if (creation == being_created_.end()) return (this->*member)(std::move(request));
-  return call_behind(creation_over(creation->second.over), *this, member, std::move(request));
-}
-
-Task<> TaskService::creation_over(std::shared_ptr<Event> over) {
-  co_await TimedWait(reaper_.loop(), *over, settings_.creation);
 }
 
 template <class T, class... Arguments>
@@ -190,19 +163,19 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
        {&request.bundle(), &request.stdin(), &request.stdout(), &request.stderr(),
         &request.checkpoint(), &request.parent_checkpoint()})
     check_whole(*path, "create");
-  if (containers_.count(request.id()) != 0 ||
-      !being_created_.emplace(request.id(), Creation{}).second)
+  if (containers_.count(request.id()) != 0 || !creations_.begin(request.id()))
     throw Error::already_exists("container " + request.id());
-  work_changes();
   lifetime_.arrived(request.id());
   if (settings_.work_comes) settings_.work_comes();
   auto stop = std::make_shared<Event>();
-  auto given_up = [this, id = request.id(), stop] {
-    create_given_up(id);
-    operations_.spawn(stop_later(stop), "give up");
+  const std::string id = request.id();
+  auto given_up = [this, id, stop_later = abandoned(stop)] {
+    creations_.abandon(id);
+    stop_later();
   };
-  Task<pid_t> creating = complete(operations_, create_container(stop, std::move(request)), "create",
-                                  std::move(given_up));
+  Task<pid_t> creating =
+      complete(operations_, creations_.finish(id, make_container(stop, std::move(request))),
+               "create", std::move(given_up));
   pid_t pid = co_await std::move(creating);
   tidy_up();
   api::CreateTaskResponse response;
@@ -210,44 +183,24 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   co_return response;
 }
 
-Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskRequest request) {
-  const std::string id = request.id();
+Task<std::shared_ptr<Container>> TaskService::make_container(Process::Stop stop,
+                                                             api::CreateTaskRequest request) {
+  Task<Options> reading = settings_.read_options(request.options(), stop);
+  Options options = co_await std::move(reading);
+  std::shared_ptr<Container> made = set_up(request, std::move(options));
   std::exception_ptr failure;
-  std::shared_ptr<Container> made;
   try {
-    Task<Options> reading = settings_.read_options(request.options(), stop);
-    Options options = co_await std::move(reading);
-    made = set_up(request, std::move(options));
     Task<> creating = made->create(std::move(stop), std::move(request));
     co_await std::move(creating);
   } catch (...) {
     failure = std::current_exception();
   }
-  const bool exists = !failure;
-  if (exists) containers_[id] = made;
-  work_changes();
-  being_created_[id].over->set();
-  // Whoever asked for it does not know that it exists, and would not delete it. One that cannot be
-  // removed now is killed, and stays, to be deleted later.
-  if (exists && !being_created_[id].awaited) {
-    try {
-      Task<std::shared_ptr<Process>> removing = remove_process(std::make_shared<Event>(), made, "");
-      co_await std::move(removing);
-    } catch (const Error& error) {
-      log::error("failed to remove a container that its client gave up",
-                 {{"id", id}, {"error", error.what()}});
-      made->process("")->kill_at_once();
-    }
-    failure = std::make_exception_ptr(Error(Code::canceled, "the client has gone"));
+  if (!failure) {
+    containers_[made->id()] = made;
+    co_return made;
   }
-  being_created_.erase(id);
-  if (being_created_.empty()) none_being_created_.set();
-  if (failure) {
-    if (made && !exists && !made->is_left()) records_.remove(id);
-    work_changes();
-    std::rethrow_exception(failure);
-  }
-  co_return made->process("")->pid();
+  if (!made->is_left()) records_.remove(made->id());
+  std::rethrow_exception(failure);
 }
 
 Task<api::StartResponse> TaskService::start(api::StartRequest request) {
@@ -407,20 +360,7 @@ Task<wire::Empty> TaskService::shutdown(api::ShutdownRequest) {
   co_return wire::Empty();
 }
 
-// Nobody waits for it any more: where it is still under way, the runtime takes longer than its
-// client's patience.
-void TaskService::create_given_up(const std::string& id) {
-  auto create = being_created_.find(id);
-  if (create == being_created_.end()) return;
-  create->second.awaited = false;
-  work_changes();
-}
-
-bool TaskService::is_wanted() const {
-  return !containers_.empty() ||
-         std::any_of(being_created_.begin(), being_created_.end(),
-                     [](const auto& create) { return create.second.awaited; });
-}
+bool TaskService::is_wanted() const { return !containers_.empty() || creations_.are_awaited(); }
 
 bool TaskService::has_no_work() const { return !is_wanted() && !lifetime_.expects(); }
 
@@ -432,9 +372,8 @@ Task<wire::Empty> TaskService::expect(api::ConnectRequest request) {
 
 Task<> TaskService::creates_finished() {
   ending_.set();
-  none_being_created_.clear();
-  if (!being_created_.empty())
-    co_await TimedWait(reaper_.loop(), none_being_created_, kUndoingAtTheEnd);
+  Task<> finishing = creations_.wait_finished();
+  co_await std::move(finishing);
 }
 
 void TaskService::publish_exits() {
@@ -442,7 +381,7 @@ void TaskService::publish_exits() {
 }
 
 bool TaskService::is_forgotten() const {
-  return !containers_.empty() && being_created_.empty() && !lifetime_.expects() &&
+  return !containers_.empty() && creations_.count() == 0 && !lifetime_.expects() &&
          std::all_of(containers_.begin(), containers_.end(), [](const auto& entry) {
            const Container& container = *entry.second;
            return container.process("")->state() == State::stopped &&
@@ -452,7 +391,7 @@ bool TaskService::is_forgotten() const {
 
 void TaskService::work_changes() {
   using Work = Lifetime::Work;
-  const Work of_nobody = being_created_.empty() ? Work::none : Work::unwanted;
+  const Work of_nobody = creations_.count() == 0 ? Work::none : Work::unwanted;
   lifetime_.set_work(is_wanted() ? Work::wanted : of_nobody);
 }
 

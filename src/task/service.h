@@ -16,6 +16,7 @@
 
 #include "async/sync.h"
 #include "task/container.h"
+#include "task/creations.h"
 #include "task/group_records.h"
 #include "task/lifetime.h"
 #include "ttrpc/server.h"
@@ -67,7 +68,7 @@ class TaskService {
   void serve(Server& server);
   // The containers as a JSON array, of Container::describe(), and how many are being made.
   std::string describe() const;
-  std::size_t being_created() const { return being_created_.size(); }
+  std::size_t being_created() const { return creations_.count(); }
 
   // Whether there is no container, none is made for a client, and none is expected.
   bool has_no_work() const;
@@ -103,19 +104,11 @@ class TaskService {
   Task<wire::Empty> shutdown(api::ShutdownRequest request);
   Task<wire::Empty> expect(api::ConnectRequest request);
 
-  // A Create that is under way.
-  struct Creation {
-    bool awaited = true;  // whether its client waits for it
-    std::shared_ptr<Event> over = std::make_shared<Event>();
-  };
   // Throws Error not_found "container not created".
   std::shared_ptr<Container> container(const std::string& id) const;
-  // Calls `member`, where its container is just being created behind that.
-  template <class Request, class Response>
-  Task<Response> when_created(Task<Response> (TaskService::*member)(Request), Request request);
-  Task<> creation_over(std::shared_ptr<Event> over);
   std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request, Options read);
-  Task<pid_t> create_container(Process::Stop stop, api::CreateTaskRequest request);
+  Task<std::shared_ptr<Container>> make_container(Process::Stop stop,
+                                                  api::CreateTaskRequest request);
   Task<std::shared_ptr<Process>> remove_process(Process::Stop stop,
                                                 std::shared_ptr<Container> container,
                                                 std::string exec_id);
@@ -126,7 +119,6 @@ class TaskService {
                       Arguments... arguments);
   std::function<void()> abandoned(Process::Stop stop);
   Task<> stop_later(Process::Stop stop);
-  void create_given_up(const std::string& id);
   bool is_wanted() const;  // a container, or one that a client waits for
   void work_changes();
   void tidy_up();
@@ -139,9 +131,8 @@ class TaskService {
   std::shared_ptr<AbsentReaders> readers_;
   GroupRecords records_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
-  std::map<std::string, Creation> being_created_;
+  Creations creations_;
   Lifetime lifetime_;
-  Event none_being_created_;
   Event ending_;
   TaskSet operations_;
   TaskSet tidying_;
