@@ -126,7 +126,7 @@ Task<> Publisher::forward_all() {
   }
 }
 
-Task<> Publisher::keep_pace() {
+Task<> Publisher::throttle() {
   if (has_nothing_to_wait_for()) co_return;
   Mutex::Guard turn = co_await pace_.lock();
   if (has_nothing_to_wait_for()) co_return;

@@ -55,7 +55,7 @@ class Publisher : public EventSink {
   Publisher(Loop& loop, Settings settings);
 
   void publish(const char* topic, const google::protobuf::MessageLite& event) override;
-  Task<> keep_pace() override;
+  Task<> throttle() override;
 
   // Waits until every event is delivered, for at most `limit`, and only as long as containerd does
   // not answer with an error. What stays is told in the log.

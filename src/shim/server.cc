@@ -112,7 +112,7 @@ SkipReason Parts::make_task() {
   };
   settings.lifetime.idle_timeout = config_.task.idle_timeout;
   settings.lifetime.end = [this] { begin_to_leave(); };
-  settings.work_comes = [this] { leaving_.cancel(); };    // it has a farewell of its own
+  settings.on_create = [this] { leaving_.cancel(); };     // the service has deadlines of its own
   settings.deletion += config_.task.stdio.drain_timeout;  // for output, before the unmounting
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);

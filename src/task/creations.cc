@@ -32,7 +32,8 @@ Task<pid_t> Creations::finish(std::string id, Task<std::shared_ptr<Container>> m
   if (made && !creates_[id].awaited) {
     Task<> removing = remove(made);
     co_await std::move(removing);
-    failure = std::make_exception_ptr(Error(Code::canceled, "the client has gone"));
+    failure = std::make_exception_ptr(Error(
+        Code::canceled, "the client disconnected or its deadline passed before create completed"));
   }
   creates_.erase(id);
   if (creates_.empty()) finished_.set();
@@ -46,7 +47,7 @@ Task<> Creations::remove(std::shared_ptr<Container> container) {
     Task<std::shared_ptr<Process>> removing = settings_.remove(container);
     co_await std::move(removing);
   } catch (const Error& error) {
-    log::error("failed to remove a container that its client gave up",
+    log::error("failed to remove a container whose create was cancelled",
                {{"id", container->id()}, {"error", error.what()}});
     container->process("")->kill_at_once();
   }

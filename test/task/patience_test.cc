@@ -238,7 +238,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
        {"create c6", "exec c1", "start c2", "kill c3 9", "kill c4 9", "delete c5"})
     until_called(call);
   other->close();
-  pass(kPatience / 2);
+  pass(kGracePeriod / 2);
   EXPECT_EQ(mounts().size(), 1u) << "not at once";
   runtime.behave();
 
@@ -311,7 +311,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
   until_called("create c2");
   until_called("delete c1");
   auto again = remove_begin("c1");
-  pass(kPatience / 2);
+  pass(kGracePeriod / 2);
   EXPECT_EQ(mounts().size(), 1u) << "not at once";
   EXPECT_FALSE(again->done.is_set()) << "it waits for the first";
   runtime.behave();
@@ -401,7 +401,7 @@ TEST_F(LimitOfDeletion, CountsTheWaitForAVerbThatHangsOnALivingContainer) {
   auto updating = update_begin("c1", "{}");
   until_called("update c1");
   EXPECT_REFUSED(remove_begin("c1"), deadline_exceeded,
-                 "another operation on c1 did not end in time");
+                 "timed out waiting for another operation on c1");
   EXPECT_EQ(state("c1").status(), types::RUNNING);
   EXPECT_FALSE(updating->done.is_set()) << "it has its own limits";
   kill("c1", SIGKILL);
