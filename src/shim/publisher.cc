@@ -126,7 +126,7 @@ Task<> Publisher::forward_all() {
   }
 }
 
-Task<> Publisher::keep_pace() {
+Task<> Publisher::throttle() {
   if (!is_throttled()) co_return;
   Mutex::Guard turn = co_await throttled_.lock();
   if (!is_throttled()) co_return;

@@ -51,7 +51,7 @@ class Publisher : public EventSink {
   Publisher(Loop& loop, Settings settings);
 
   void publish(const char* topic, const google::protobuf::MessageLite& event) override;
-  Task<> keep_pace() override;
+  Task<> throttle() override;
 
   // Waits until every event is delivered; returns after `limit`, or when containerd answers with an
   // error. Logs how many were not delivered.

@@ -113,7 +113,7 @@ SkipReason Parts::make_task() {
   };
   settings.lifetime.idle_timeout = config_.task.idle_timeout;
   settings.lifetime.end = [this] { start_exit(); };
-  settings.work_comes = [this] { exiting_.cancel(); };    // the lifetime has new deadlines
+  settings.on_create = [this] { exiting_.cancel(); };     // the lifetime has new deadlines
   settings.deletion += config_.task.stdio.drain_timeout;  // for output, before the unmounting
   task_.emplace(*reaper_, *publisher_, std::move(settings));
   task_->serve(server_);

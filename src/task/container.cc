@@ -16,7 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 namespace events = containerd::events;
 
-// How long the exit of an init that is being deleted before it was started may take to arrive.
+// How long the exit of an init that was deleted before its start may take.
 constexpr Duration kLastExitLimit = 5s;
 
 InitProcess::Settings init_settings(const Container::Setup& setup, const ContainerSpec& spec) {
@@ -63,7 +63,7 @@ std::shared_ptr<Process> Container::process(const std::string& exec_id) const {
 }
 
 Task<> Container::create(Process::Stop stop, api::CreateTaskRequest request) {
-  Process::Turn turn = co_await init_->take_turn(std::move(stop));
+  Process::VerbLock lock = co_await init_->lock(std::move(stop));
   std::optional<InitProcess::Image> image;
   if (!request.checkpoint().empty())
     image = InitProcess::Image{request.checkpoint(), request.parent_checkpoint()};
@@ -80,23 +80,22 @@ Task<> Container::create(Process::Stop stop, api::CreateTaskRequest request) {
   event.set_checkpoint(request.checkpoint());
   event.set_pid(static_cast<std::uint32_t>(init_->pid()));
   events_.publish(kTopicCreate, event);
-  if (init_->made()) take_charge();
+  if (init_->made()) watch_init();
 }
 
-// The runtime has made init: its cgroup is known, and its end may come.
-void Container::take_charge() {
+void Container::watch_init() {
   try {
     cgroup_ = Cgroup::of_process(init_->pid());
   } catch (const Error& error) {
-    log::debug("the container's cgroup is not known", {{"id", id_}, {"error", error.what()}});
+    log::debug("failed to read the container's cgroup", {{"id", id_}, {"error", error.what()}});
   }
   exits_.watch_init(cgroup_);
 }
 
 Task<pid_t> Container::start(Process::Stop stop, std::string exec_id) {
   std::shared_ptr<Process> process = this->process(exec_id);
-  Process::Turn turn = co_await process->take_turn(std::move(stop));
-  Process::Announcement announcement(*process);
+  Process::VerbLock lock = co_await process->lock(std::move(stop));
+  Process::PendingEvent pending(*process);
   if (!exec_id.empty()) {
     Task<> running = start_exec(std::static_pointer_cast<ExecProcess>(process));
     co_await std::move(running);
@@ -105,7 +104,7 @@ Task<pid_t> Container::start(Process::Stop stop, std::string exec_id) {
   const bool restored = !init_->made();
   Task<> running = init_->start();
   co_await std::move(running);
-  if (restored) take_charge();
+  if (restored) watch_init();
   if (init_->exit()) throw refusal(State::stopped, Verb::start);
   init_->set_started();
   events::TaskStart event;
@@ -129,7 +128,7 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
     exits_.exec_is_over();
     std::rethrow_exception(failure);
   }
-  // A runtime that hung for so long was killed, but it may have been done by then.
+  // The exit did not wait for a runtime that hung so long (exits.h); it may have made the exec.
   const bool too_late = init_->exit().has_value();
   if (!too_late) {
     exec->set_started();
@@ -140,7 +139,7 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
     events_.publish(kTopicExecStarted, event);
   }
   exits_.watch_exec(exec, !too_late);
-  // It was not there yet when init's companions were killed.
+  // It did not exist yet when the other processes were killed.
   if (too_late || (init_->dead() && !spec_.own_pid_namespace)) exec->kill_at_once();
   if (too_late) throw init_is_not_running(id_);
 }
@@ -149,10 +148,10 @@ bool Container::is_frozen() const {
   return init_->published_state() == State::paused || init_->pausing() || cgroup_.is_frozen();
 }
 
-// Whether the kernel does with a signal for init what the runtime would do with it. The runtime
-// thaws who is to die: with cgroup v1 it would not die before, with v2 it would be paused for ever
-// to the runtime, which does not delete it then.
-bool Container::reaches_init(int signal) const {
+// Whether kill(2) does for init what the runtime would do. Not so for a frozen container: the
+// runtime thaws it for SIGKILL. With cgroup v1 it would not exit before; with v2 the runtime would
+// take it for paused, and refuse to delete it.
+bool Container::can_signal_init_directly(int signal) const {
   return init_->runtime().settings().direct_signals && init_->made() &&
          (signal != SIGKILL || !is_frozen());
 }
@@ -160,30 +159,30 @@ bool Container::reaches_init(int signal) const {
 Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
   std::shared_ptr<Process> process = this->process(request.exec_id());
   const int signal = static_cast<int>(request.signal());
-  if (signal == SIGKILL) process->hurry();
-  if (signal == SIGKILL && process == init_) exits_.kill_is_asked();
+  if (signal == SIGKILL) process->cancel_verbs_soon();
+  if (signal == SIGKILL && process == init_) exits_.set_kill_requested();
   Task<> sending = send_signal(process, std::move(stop), signal, request.all());
   try {
     co_await std::move(sending);
   } catch (const Error& error) {
-    if (signal == SIGKILL && error.code() == Code::not_found) tell_at_once(*process);
+    if (signal == SIGKILL && error.code() == Code::not_found) publish_exit_soon(*process);
     throw;
   }
 }
 
 Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop stop, int signal,
                               bool all) {
-  const bool is_direct = process == init_ && !all && reaches_init(signal);
+  const bool is_direct = process == init_ && !all && can_signal_init_directly(signal);
   if (is_direct && signal == SIGKILL) {
     init_->signal_directly(signal);
     co_return;
   }
-  // Of a start: a signal that comes during one must not reach the runtime's half-made process.
-  std::optional<Process::Turn> turn;
+  // A signal during a start must not reach the process while it is the runtime's own program still.
+  std::optional<Process::VerbLock> lock;
   if (!is_direct || init_->is_starting()) {
-    Task<Process::Turn> waiting = all ? process->take_turn(stop) : process->take_turn_alive(stop);
-    Process::Turn mine = co_await std::move(waiting);
-    turn.emplace(std::move(mine));
+    Task<Process::VerbLock> locking = all ? process->lock(stop) : process->lock_alive(stop);
+    Process::VerbLock mine = co_await std::move(locking);
+    lock.emplace(std::move(mine));
   }
   if (signal != SIGKILL) {
     Task<> waiting = process->wait_for_handlers(signal_delay_);
@@ -201,22 +200,22 @@ Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop st
   co_await std::move(killing);
 }
 
-// Who is told that there is nothing to kill may go on without waiting for the exit, to a deletion
-// for one (containerd's client, WithProcessKill).
-void Container::tell_at_once(Process& process) {
-  process.read_enough();
+// After "process already finished" a client may not wait for the exit, but delete at once
+// (containerd's client, WithProcessKill).
+void Container::publish_exit_soon(Process& process) {
+  process.skip_wait_read();
   if (&process != init_.get()) return;
-  for (const auto& [id, exec] : execs_) exec->read_enough();
+  for (const auto& [id, exec] : execs_) exec->skip_wait_read();
 }
 
 void Container::exec(const api::ExecProcessRequest& request) {
   const std::string& exec_id = request.exec_id();
   check_identifier(exec_id, "exec id");
   if (exec_id == "init")
-    throw Error::invalid_argument("exec id init: its pid file would be the container's own");
+    throw Error::invalid_argument(
+        "exec id \"init\" is reserved: its pid file would overwrite the container's");
   if (exec_id == id_)
-    throw Error::invalid_argument("exec id " + exec_id +
-                                  ": its exit would be taken for the container's");
+    throw Error::invalid_argument("exec id \"" + exec_id + "\" is the container's own id");
   for (const std::string* path : {&request.stdin(), &request.stdout(), &request.stderr()})
     check_no_nul(*path, "exec");
   if (execs_.count(exec_id) != 0) throw Error::already_exists("id " + exec_id);
@@ -238,10 +237,10 @@ void Container::exec(const api::ExecProcessRequest& request) {
 Task<std::shared_ptr<Process>> Container::remove(Process::Stop stop, std::string exec_id) {
   std::shared_ptr<Process> process = this->process(exec_id);
   TaskSet deaths;
-  deaths.spawn(process->hurry_when_dead(), "hurry the verb in the way of a deletion");
-  Process::Turn turn = co_await process->take_turn(stop);
-  turn.is_deletion();
-  if (process->state() == State::deleted) co_return process;  // by whom we waited for
+  deaths.spawn(process->cancel_verbs_when_dead(), "cancel verbs for a deletion");
+  Process::VerbLock lock = co_await process->lock(stop);
+  lock.set_deletion();
+  if (process->state() == State::deleted) co_return process;  // by an earlier Delete
   Task<> publishing = process->wait_published(stop);
   co_await std::move(publishing);
   if (exec_id.empty()) {
@@ -255,21 +254,20 @@ Task<std::shared_ptr<Process>> Container::remove(Process::Stop stop, std::string
 }
 
 Task<> Container::remove_init() {
-  exits_.kill_is_asked();
+  exits_.set_kill_requested();
   Task<> removing = init_->remove();
   co_await std::move(removing);
-  // One that was never started is killed by its removal: its exit comes before the news of the
-  // deletion.
-  bool told = !init_->made();
-  if (!told) told = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
-  if (!told) log::error("the exit of a deleted container has not arrived", {{"id", id_}});
+  // The removal kills an init that was never started: its exit is published before the deletion.
+  bool published = !init_->made();
+  if (!published) published = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
+  if (!published) log::error("deleted container: timed out waiting for its exit", {{"id", id_}});
   for (const auto& [id, exec] : execs_) {
-    exec->kill_at_once();  // the runtime may have hung that was to end them with init
+    exec->kill_at_once();  // where the runtime's kill --all has hung
     if (exec->published_state() == State::running) exits_.publish(*exec, exec->last_exit());
-    exec->let_go();  // those that were never started
+    exec->release_waiters();  // where it was never started
   }
-  if (!told) exits_.publish(*init_, init_->last_exit());
-  init_->let_go();  // one that was never restored
+  if (!published) exits_.publish(*init_, init_->last_exit());
+  init_->release_waiters();  // where it was never restored
   events::TaskDelete event;
   event.set_container_id(id_);
   event.set_pid(static_cast<std::uint32_t>(init_->pid()));
@@ -287,7 +285,7 @@ Task<> Container::remove_exec(std::shared_ptr<ExecProcess> exec) {
 std::vector<Container::Member> Container::members() const {
   std::map<pid_t, std::string> found;
   for (pid_t pid : cgroup_.pids()) found[pid];
-  if (found.count(::getpid()) != 0) found.clear();  // it is the shim's own
+  if (found.count(::getpid()) != 0) found.clear();  // the shim's own cgroup
   if (init_->made()) found[init_->pid()];
   for (const auto& [id, exec] : execs_)
     if (exec->state() == State::running) found[exec->pid()] = id;
@@ -309,8 +307,8 @@ std::pair<std::string, std::string> Container::stats() {
 }
 
 Task<> Container::pause(Process::Stop stop) {
-  Process::Turn turn = co_await init_->take_turn(std::move(stop));
-  Process::Announcement announcement(*init_);
+  Process::VerbLock lock = co_await init_->lock(std::move(stop));
+  Process::PendingEvent pending(*init_);
   Task<> pausing = init_->pause();
   co_await std::move(pausing);
   if (init_->exit()) throw refusal(State::stopped, Verb::pause);
@@ -320,8 +318,8 @@ Task<> Container::pause(Process::Stop stop) {
 }
 
 Task<> Container::resume(Process::Stop stop) {
-  Process::Turn turn = co_await init_->take_turn(std::move(stop));
-  Process::Announcement announcement(*init_);
+  Process::VerbLock lock = co_await init_->lock(std::move(stop));
+  Process::PendingEvent pending(*init_);
   Task<> resuming = init_->resume();
   co_await std::move(resuming);
   if (init_->exit()) throw refusal(State::stopped, Verb::resume);
@@ -331,14 +329,14 @@ Task<> Container::resume(Process::Stop stop) {
 }
 
 Task<> Container::update(Process::Stop stop, std::string resources) {
-  Process::Turn turn = co_await init_->take_turn(std::move(stop));
+  Process::VerbLock lock = co_await init_->lock(std::move(stop));
   Task<> updating = init_->update(std::move(resources));
   co_await std::move(updating);
 }
 
 Task<> Container::checkpoint(Process::Stop stop, std::string path, CheckpointOptions options) {
-  Process::Turn turn = co_await init_->take_turn(std::move(stop));
-  Process::Announcement announcement(*init_);
+  Process::VerbLock lock = co_await init_->lock(std::move(stop));
+  Process::PendingEvent pending(*init_);
   Runtime::Checkpoint settings;
   settings.image_path = path;
   settings.work_path = options.work_path();

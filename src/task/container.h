@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// One container: its init, its execs, and the promises about the order of their events.
+// One container: its init, its execs, and the order of their events.
 //
-// - A process's exit is told after its start, an exec's start after it was added, the deletion last
-//   of all. How exits come is said in exits.h.
-// - Once init is dead no exec is started any more. One that could not be started has no exit.
-// - An event of a verb comes before the exit, or not at all.
+// - A process's exit is published after its start, an exec's start after exec-added, the deletion
+//   last of all. exits.h says how exits are published.
+// - Once init is dead no exec is started. An exec that could not be started has no exit.
+// - The event of a verb is published before the exit, or not at all.
 //
-// The verbs must not stop half way: whoever calls them runs them to their end, holding the
-// container. By `stop` they can be made to end soon (process.h).
+// A verb must not be destroyed half way: its caller runs it to its end, and owns the container
+// meanwhile. To end it soon, set `stop` (process.h).
 #pragma once
 
 #include <memory>
@@ -44,7 +44,7 @@ class Container {
     Loggers* loggers = nullptr;
     Duration signal_delay{};  // Process::wait_for_handlers()
   };
-  // Reads config.json; throws Error where it cannot.
+  // Reads config.json; throws Error where that fails.
   Container(Reaper& reaper, EventSink& events, Setup setup);
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
@@ -53,8 +53,8 @@ class Container {
   const Bundle& bundle() const { return bundle_; }
   const ContainerSpec& spec() const { return spec_; }
   bool pausing() const { return init_->pausing(); }
-  // Whether something of a create that has failed may still be there.
-  bool is_left() const { return init_->is_left(); }
+  // Whether a failed create may have left something behind.
+  bool has_leftovers() const { return init_->has_leftovers(); }
   // Init where `exec_id` is empty. Throws Error not_found.
   std::shared_ptr<Process> process(const std::string& exec_id) const;
 
@@ -63,10 +63,9 @@ class Container {
   Task<pid_t> start(Process::Stop stop, std::string exec_id);
   Task<> kill(Process::Stop stop, api::KillRequest request);
   void exec(const api::ExecProcessRequest& request);
-  // Publishes the exits of those that are dead, without waiting for anything any more: for the
-  // shim's end.
+  // Publishes the exits of the dead processes, without waiting: for the shim's exit.
   void publish_exits() { exits_.publish_all(); }
-  // Returns the process, which then has its last state. A second call joins the first.
+  // Deletes the process and returns it, for its exit. A second call joins the first.
   Task<std::shared_ptr<Process>> remove(Process::Stop stop, std::string exec_id);
   Task<> pause(Process::Stop stop);
   Task<> resume(Process::Stop stop);
@@ -76,28 +75,28 @@ class Container {
 
   struct Member {
     pid_t pid;
-    std::string exec_id;  // empty for init and whatever the container started itself
+    std::string exec_id;  // empty for init, and for what the container started itself
   };
   // {"init": ..., "execs": [...]}, of Process::describe().
   std::string describe() const;
-  // What is in the container's cgroup; where it has none of its own, what is known without it. Init
-  // is among them when it is dead too: to containerd from 1.7 on, a shim whose container has nobody
-  // is one that never got its container, and when it comes back from a restart it ends such a shim
-  // before anybody has asked how the container ended (core/runtime/v2/shim_load.go).
+  // The processes in the container's cgroup; where it has none of its own, init and the execs. Init
+  // is among them when it is dead too: a restarted containerd (from 1.7 on) takes a shim whose
+  // container has no process for one that never got a container, and ends it before any client has
+  // read the exit (core/runtime/v2/shim_load.go).
   std::vector<Member> members() const;
   // Type and bytes of io.containerd.cgroups.v1.Metrics or v2.Metrics. Throws Error not_found where
   // the container has no cgroup of its own.
   std::pair<std::string, std::string> stats();
 
  private:
-  void take_charge();
+  void watch_init();
   Task<> start_exec(std::shared_ptr<ExecProcess> exec);
   Task<> remove_init();
   Task<> remove_exec(std::shared_ptr<ExecProcess> exec);
   Task<> send_signal(std::shared_ptr<Process> process, Process::Stop stop, int signal, bool all);
   bool is_frozen() const;
-  bool reaches_init(int signal) const;
-  void tell_at_once(Process& process);
+  bool can_signal_init_directly(int signal) const;
+  void publish_exit_soon(Process& process);
 
   Reaper& reaper_;
   EventSink& events_;

@@ -19,15 +19,15 @@ inline constexpr const char* kTopicPaused = "/tasks/paused";
 inline constexpr const char* kTopicResumed = "/tasks/resumed";
 inline constexpr const char* kTopicCheckpointed = "/tasks/checkpointed";
 
-// Takes events at once, never waits, never fails, and hands them on in the order in which they
-// came.
+// Publishes events in the order of the calls.
 class EventSink {
  public:
   virtual ~EventSink() = default;
+  // Never waits, never fails.
   virtual void publish(const char* topic, const google::protobuf::MessageLite& event) = 0;
-  // Before something is begun that has events: waits for a moment where many are on their way
-  // already.
-  virtual Task<> keep_pace() { co_return; }
+  // To be awaited before something that has events begins: waits for a moment where many events
+  // have not been sent yet.
+  virtual Task<> throttle() { co_return; }
 };
 
 }  // namespace thinshim

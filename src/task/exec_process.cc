@@ -26,14 +26,14 @@ Task<> ExecProcess::start() {
     failure = std::current_exception();
   }
   if (failure) {
-    let_go();
+    release_waiters();
     std::rethrow_exception(failure);
   }
 }
 
 Task<> ExecProcess::start_in_container() {
   Maker maker = [this](Runtime::Start start) {
-    // The process finds its terminal in that size, and not some time later.
+    // The terminal has its size from the start on.
     const bool sized = streams().terminal && terminal_size();
     std::string process = sized ? with_console_size(settings_.process, terminal_size()->first,
                                                     terminal_size()->second)
@@ -62,7 +62,7 @@ Task<> ExecProcess::remove() {
   co_await std::move(finishing);
   ::unlink(settings_.bundle.exec_pid(id()).c_str());
   state_ = State::deleted;
-  let_go();
+  release_waiters();
 }
 
 void ExecProcess::resize(unsigned width, unsigned height) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A further process in a container that runs.
+// A process that Exec adds to a container.
 #pragma once
 
 #include <string>
@@ -15,14 +15,14 @@ class ExecProcess : public Process {
   struct Settings {
     std::string container;
     Bundle bundle;
-    std::string process;  // the JSON of an OCI process, its terminal set as the streams say
+    std::string process;  // the JSON of an OCI process, with `terminal` as in the streams
     ProcessIo::Settings io;
   };
   ExecProcess(Reaper& reaper, Runtime& runtime, std::string id, Settings settings, Streams streams);
 
-  // Where it throws, those who wait for the exec are let go: there will be no exit.
+  // Where it throws there will be no exit, and all that wait for it are woken.
   Task<> start();
-  // Throws Error not_found where it is dead, failed_precondition where it never ran.
+  // Throws Error not_found where the process is dead, failed_precondition before its start.
   void kill(int signal) const;
   Task<> remove();
   void resize(unsigned width, unsigned height) override;

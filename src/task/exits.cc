@@ -16,9 +16,9 @@ namespace {
 using namespace std::chrono_literals;
 namespace events = containerd::events;
 
-// How long killing what is left of a shared pid namespace may hold back the news of init's exit.
+// How long killing the other processes of a shared pid namespace may hold init's exit back.
 constexpr Duration kKillAllLimit = 10s;
-// How long execs may hold it back: first whatever they do, then once they were given up or killed.
+// How long execs may hold it back: before they are cancelled or killed, and after that.
 constexpr Duration kExecsLimit = 5s;
 // 0001-01-01 in seconds since 1970.
 constexpr std::int64_t kGoZeroTime = -62135596800;
@@ -30,25 +30,27 @@ void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit) 
   timestamp->set_nanos(exit ? static_cast<std::int32_t>(exit->at.tv_nsec) : 0);
 }
 
-class Exits::Exiting {
+// Publishes the exit when it goes out of scope.
+class Exits::PendingExit {
  public:
-  Exiting(Exits& exits, std::shared_ptr<Process> process, const Exit& exit, bool announced = true)
+  PendingExit(Exits& exits, std::shared_ptr<Process> process, const Exit& exit,
+              bool announced = true)
       : exits_(exits), process_(std::move(process)), exit_(exit), announced_(announced) {}
-  ~Exiting() {
+  ~PendingExit() {
     if (announced_)
       exits_.publish(*process_, exit_);
     else if (!process_->exit())
       process_->set_exited(exit_);
     if (process_ != exits_.setup_.init) exits_.exec_is_over();
   }
-  Exiting(const Exiting&) = delete;
-  Exiting& operator=(const Exiting&) = delete;
+  PendingExit(const PendingExit&) = delete;
+  PendingExit& operator=(const PendingExit&) = delete;
 
  private:
   Exits& exits_;
   std::shared_ptr<Process> process_;
   Exit exit_;
-  bool announced_;  // whether clients know that it was started
+  bool announced_;  // its start was published
 };
 
 Exits::Exits(Reaper& reaper, EventSink& sink, const Execs& execs, Setup setup)
@@ -59,74 +61,74 @@ void Exits::watch_init(const Cgroup& cgroup) {
     oom_.emplace(reaper_.loop(), cgroup);
     watches_.spawn(watch_memory(), "watch the memory of " + setup_.id);
   } catch (const Error& error) {
-    log::debug("nobody watches the container's memory",
-               {{"id", setup_.id}, {"error", error.what()}});
+    log::debug("OOM events are not watched", {{"id", setup_.id}, {"error", error.what()}});
   }
-  watches_.spawn(until_init_has_ended(), "watch the init of " + setup_.id);
+  watches_.spawn(watch_init_exit(), "watch the init of " + setup_.id);
 }
 
 void Exits::watch_exec(std::shared_ptr<ExecProcess> exec, bool announced) {
-  watches_.spawn(until_exec_has_ended(exec, announced),
-                 "watch exec " + exec->id() + " of " + setup_.id);
+  watches_.spawn(watch_exec_exit(exec, announced), "watch exec " + exec->id() + " of " + setup_.id);
 }
 
 Task<> Exits::watch_memory() {
   for (;;) {
     Task<> waiting = oom_->next();
     co_await std::move(waiting);
-    oom_is_untold_ = true;
-    Task<> announcing = starts_announced();
-    co_await std::move(announcing);
-    if (std::exchange(oom_is_untold_, false)) publish_oom();
+    oom_pending_ = true;
+    Task<> publishing = wait_pending_events();
+    co_await std::move(publishing);
+    if (std::exchange(oom_pending_, false)) publish_oom();
   }
 }
 
-// A process may be killed for want of memory before its Start is over.
-Task<> Exits::starts_announced() {
+// A process may be OOM-killed before its Start has returned. One limit for all of them together.
+Task<> Exits::wait_pending_events() {
   std::vector<std::shared_ptr<Process>> processes{setup_.init};
   for (const auto& [id, exec] : execs_) processes.push_back(exec);
-  for (const std::shared_ptr<Process>& process : processes) {
-    Task<> announcing = process->wait_announced();
-    co_await std::move(announcing);
-  }
+  TaskSet waits;
+  for (const auto& process : processes)
+    waits.spawn(process->wait_pending_event(), "wait for a start's event");
+  Task<> waiting = waits.wait_empty();
+  co_await std::move(waiting);
 }
 
-Task<> Exits::until_init_has_ended() {
+Task<> Exits::watch_init_exit() {
   Exit exit = co_await setup_.init->wait_dead();
-  Exiting exiting(*this, setup_.init, exit);
-  record(exit);
+  PendingExit pending(*this, setup_.init, exit);
+  write_exit(exit);
   Task<> ending = end_execs();
   co_await std::move(ending);
-  Task<> announcing = setup_.init->wait_announced();
-  co_await std::move(announcing);
+  Task<> publishing = setup_.init->wait_pending_event();
+  co_await std::move(publishing);
   Task<> reading = setup_.init->wait_read();
   co_await std::move(reading);
 }
 
-// Init is dead. With a pid namespace of its own the kernel has killed all others by now.
+// Where init had a pid namespace of its own, the kernel has killed all others by now.
 Task<> Exits::end_execs() {
   if (!setup_.own_pid_namespace) {
     try {
       Task<> killing = setup_.init->kill_all();
       bool killed = co_await within(reaper_.loop(), kKillAllLimit, std::move(killing));
-      if (!killed)
-        log::error("killing a container's processes takes too long", {{"id", setup_.id}});
+      if (!killed) log::error("killing the container's processes timed out", {{"id", setup_.id}});
     } catch (const Error& error) {
       log::error("failed to kill init's children", {{"id", setup_.id}, {"error", error.what()}});
     }
     for (const auto& [id, exec] : execs_)
       if (exec->published_state() == State::running) exec->kill_at_once();
   }
-  bool over = co_await execs_end_within(kExecsLimit);
+  bool over = co_await wait_execs(kExecsLimit);
   if (over) co_return;
-  log::error("execs outlive their container", {{"id", setup_.id}});
-  for (const auto& [id, exec] : execs_) exec->give_up();
-  over = co_await execs_end_within(kExecsLimit);
+  log::error("execs still run after init exited; cancelling those that are being started",
+             {{"id", setup_.id}});
+  for (const auto& [id, exec] : execs_) exec->cancel_verb();
+  over = co_await wait_execs(kExecsLimit);
   if (!over)
-    log::error("execs that cannot be killed: their exits will be late", {{"id", setup_.id}});
+    log::error("execs cannot be killed; init's exit is published before theirs",
+               {{"id", setup_.id}});
 }
 
-Task<bool> Exits::execs_end_within(Duration limit) {
+Task<bool> Exits::wait_execs(Duration limit) {
   if (execs_in_flight_ == 0) co_return true;
   execs_over_.clear();
   co_return co_await TimedWait(reaper_.loop(), execs_over_, limit);
@@ -139,11 +141,11 @@ void Exits::publish_all() {
   if (setup_.init->state() == State::exited) publish(*setup_.init, setup_.init->last_exit());
 }
 
-Task<> Exits::until_exec_has_ended(std::shared_ptr<ExecProcess> exec, bool announced) {
+Task<> Exits::watch_exec_exit(std::shared_ptr<ExecProcess> exec, bool announced) {
   Exit exit = co_await exec->wait_dead();
-  Exiting exiting(*this, exec, exit, announced);
-  Task<> announcing = exec->wait_announced();
-  co_await std::move(announcing);
+  PendingExit pending(*this, exec, exit, announced);
+  Task<> publishing = exec->wait_pending_event();
+  co_await std::move(publishing);
   Task<> reading = exec->wait_read();
   co_await std::move(reading);
 }
@@ -152,20 +154,19 @@ void Exits::exec_is_over() {
   if (--execs_in_flight_ == 0) execs_over_.set();
 }
 
-// For `delete`, should the shim die before the container is deleted.
-void Exits::record(const Exit& exit) {
-  if (std::exchange(recorded_, true)) return;
+void Exits::write_exit(const Exit& exit) {
+  if (std::exchange(exit_written_, true)) return;
   try {
     setup_.bundle.write_exit(exit);
   } catch (const std::exception& error) {
-    log::error("failed to record an exit", {{"id", setup_.id}, {"error", error.what()}});
+    log::error("failed to write exit.json", {{"id", setup_.id}, {"error", error.what()}});
   }
 }
 
 void Exits::publish(Process& process, const Exit& exit) {
   if (process.exit()) return;  // a deletion did not wait for it
-  publish_last_oom(process, exit);
-  if (&process == setup_.init.get()) record(exit);
+  publish_oom_before(process, exit);
+  if (&process == setup_.init.get()) write_exit(exit);
   process.set_exited(exit);
   events::TaskExit event;
   event.set_container_id(setup_.id);
@@ -176,14 +177,14 @@ void Exits::publish(Process& process, const Exit& exit) {
   events_.publish(kTopicExit, event);
 }
 
-void Exits::publish_last_oom(const Process& process, const Exit& exit) {
+void Exits::publish_oom_before(const Process& process, const Exit& exit) {
   const bool is_unexplained =
-      &process == setup_.init.get() && exit.status == 128 + SIGKILL && !kill_is_asked_;
+      &process == setup_.init.get() && exit.status == 128 + SIGKILL && !kill_requested_;
   try {
     const bool is_new = oom_ && oom_->poll_last(is_unexplained);
-    if (std::exchange(oom_is_untold_, false) || is_new) publish_oom();
+    if (std::exchange(oom_pending_, false) || is_new) publish_oom();
   } catch (const std::exception& error) {
-    log::error("failed to ask for kills for want of memory",
+    log::error("failed to read the count of OOM kills",
                {{"id", setup_.id}, {"error", error.what()}});
   }
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a container's processes end: their deaths are waited for, and their exits published.
+// Waits for a container's processes to exit, and publishes their exits.
 //
-// - Each process that was started has exactly one exit. A watch publishes it when it ends, whatever
-//   has failed in it.
-// - Every exec's exit is told before init's: execs that run in a pid namespace that outlives init
-//   are killed with it, and one that is still being started then is given up after a while
-//   (containerd issues 9719, 9999, 10603). Nobody is waited for for long.
-// - What killed a process for want of memory is told before its exit, and after its start.
-// - Init's exit stands in the bundle as soon as it is known, for a shim that dies before it is
-// told.
-// - What a process has written is read before its exit is told, within limits (process.h).
+// - Each process that was started has exactly one exit. Its watch publishes it when it ends,
+//   whatever has failed in it.
+// - Every exec's exit is published before init's: execs in a pid namespace that outlives init are
+//   killed with it, and an exec that is still being started is cancelled (containerd issues 9719,
+//   9999, 10603). Each wait has a limit.
+// - An OOM kill is published before the exit that it caused, and after the start.
+// - Init's exit is written to exit.json in the bundle at once, for a `delete` after the shim has
+//   died.
+// - The output of a process is read before its exit is published, within limits (process.h).
 #pragma once
 
 #include <map>
@@ -43,48 +43,48 @@ class Exits {
   Exits(const Exits&) = delete;
   Exits& operator=(const Exits&) = delete;
 
-  // Init was made; its memory is watched where it has a cgroup.
+  // Once init was made. Its OOM kills are watched where it has a cgroup.
   void watch_init(const Cgroup& cgroup);
-  // An exec is being started, and holds init's exit back until it is over: with its exit, where it
-  // is watched, or without one. `announced` says whether clients know that it was started.
+  // An exec that is being started holds init's exit back until its own exit, where it is watched,
+  // or until exec_is_over(). `announced`: its start was published.
   void exec_begins() { ++execs_in_flight_; }
   void watch_exec(std::shared_ptr<ExecProcess> exec, bool announced);
   void exec_is_over();
-  // A client has asked for the SIGKILL of which init will die.
-  void kill_is_asked() { kill_is_asked_ = true; }
+  // A SIGKILL of init's is a client's, not the kernel's for lack of memory.
+  void set_kill_requested() { kill_requested_ = true; }
 
-  // Once for each process, whoever comes first.
+  // Only the first call for a process publishes.
   void publish(Process& process, const Exit& exit);
-  // Of those that are dead, without waiting for anything any more.
+  // Publishes the exits of the dead processes, without waiting.
   void publish_all();
 
  private:
-  class Exiting;
+  class PendingExit;
   Task<> watch_memory();
-  Task<> starts_announced();
-  Task<> until_init_has_ended();
-  Task<> until_exec_has_ended(std::shared_ptr<ExecProcess> exec, bool announced);
+  Task<> wait_pending_events();
+  Task<> watch_init_exit();
+  Task<> watch_exec_exit(std::shared_ptr<ExecProcess> exec, bool announced);
   Task<> end_execs();
-  Task<bool> execs_end_within(Duration limit);
-  void record(const Exit& exit);
+  Task<bool> wait_execs(Duration limit);
+  void write_exit(const Exit& exit);
   void publish_oom();
-  void publish_last_oom(const Process& process, const Exit& exit);
+  void publish_oom_before(const Process& process, const Exit& exit);
 
   Reaper& reaper_;
   EventSink& events_;
   const Execs& execs_;
   Setup setup_;
   std::optional<OomWatch> oom_;
-  // Execs that were started, or are being started, and whose exit has not been told.
+  // Execs that were started, or are being started, and whose exit has not been published.
   int execs_in_flight_ = 0;
-  bool recorded_ = false;  // init's exit
-  bool oom_is_untold_ = false;
-  bool kill_is_asked_ = false;
+  bool exit_written_ = false;  // init's
+  bool oom_pending_ = false;
+  bool kill_requested_ = false;
   Event execs_over_;
   TaskSet watches_;
 };
 
-// Of an exit; for one that has not happened, Go's zero time (year 1), as the stock shim writes it.
+// The time of an exit; without one, Go's zero time (year 1), as the stock shim writes it.
 void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit);
 
 }  // namespace thinshim

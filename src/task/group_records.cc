@@ -27,18 +27,20 @@ void GroupRecords::write(const GroupMember& member) const {
   try {
     member.write_to(first_bundle_);
   } catch (const Error& error) {
-    if (error.errnum() != ENOENT) throw error.in("record the container");
-  }  // where that bundle is gone, so is whoever would have been asked to clean up by it
+    // Without the first bundle there is no `delete` that reads the record.
+    if (error.errnum() != ENOENT) throw error.in("failed to write the container's record");
+  }
 }
 
-// What stays would have a later `delete` end whoever has its id by then.
+// A stale record would make a later `delete` kill another container of the same id.
 void GroupRecords::remove(const std::string& id) {
   if (first_bundle_.empty()) return;
   members_.erase(id);
   try {
     remove_member(first_bundle_, id);
   } catch (const Error& error) {
-    log::error("a deleted container stays recorded", {{"id", id}, {"error", error.what()}});
+    log::error("failed to remove the record of a deleted container",
+               {{"id", id}, {"error", error.what()}});
   }
 }
 

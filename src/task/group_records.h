@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The records that a shim keeps of its containers in its first bundle (oci/group_record.h): of each
-// but the one whose bundle that is, for as long as there may be something of it.
+// The records of a shim's containers in the bundle of its first one (oci/group_record.h), for a
+// `delete` after the shim has died. Each container but the first has one, from before its create
+// until nothing of it is left.
 #pragma once
 
 #include <map>
@@ -14,14 +15,14 @@ namespace thinshim {
 
 class GroupRecords {
  public:
-  // Nobody is recorded where `first_bundle` is empty.
+  // Writes nothing where `first_bundle` is empty.
   explicit GroupRecords(std::string first_bundle) : first_bundle_(std::move(first_bundle)) {}
 
-  // Before there can be anything of the container. For the first one, which may have been made anew
-  // with its bundle while others run, records those again. Throws Error.
+  // Called before anything of the container is created. For the first container, whose bundle may
+  // be a new one while others run, writes their records again. Throws Error.
   void add(const std::string& id, const Bundle& bundle, const Runtime::Settings& runtime,
            const ContainerSpec& spec);
-  // Once there is nothing of it any more. Failures are logged.
+  // Called once nothing of it is left. Logs failures.
   void remove(const std::string& id);
 
  private:

@@ -17,16 +17,17 @@
 namespace thinshim {
 namespace {
 
-// For a runtime that hangs, and for a file system.
-constexpr Duration kUndoing = std::chrono::minutes(1);
-constexpr Duration kAsking = std::chrono::seconds(10);  // of that, for whose the container is
+// How long undoing a create may take, where the runtime or a file system hangs, and of that the
+// runtime's `state`.
+constexpr Duration kUndoLimit = std::chrono::minutes(1);
+constexpr Duration kStateLimit = std::chrono::seconds(10);
 
 bool contains(const Error& error, const char* words) {
   return ::strcasestr(error.what(), words) != nullptr;
 }
 
-// The runtime says in words that there is nothing to kill. These are runc's, crun's and the
-// kernel's (containerd, cmd/containerd-shim-runc-v2/process/utils.go, checkKillError).
+// The texts by which runc, crun and the kernel say that there is nothing to kill (containerd,
+// cmd/containerd-shim-runc-v2/process/utils.go, checkKillError).
 Error kill_error(const Error& error) {
   if (contains(error, "os: process already finished") || contains(error, "container not running") ||
       contains(error, "no such process"))
@@ -50,7 +51,7 @@ Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
   const Runtime::Knows before = runtime_.knows(settings_.container);
   std::exception_ptr failure;
   try {
-    Task<> mounting = mount(std::move(rootfs));  // some may stand where it is given up
+    Task<> mounting = mount(std::move(rootfs));  // some are mounted where it is cancelled
     co_await std::move(mounting);
     Task<> creating = create_container();
     co_await std::move(creating);
@@ -68,7 +69,7 @@ Task<> InitProcess::create_container() {
   Task<> opening = open_io(settings_.io);
   co_await std::move(opening);
   Maker maker = [this](Runtime::Start start) {
-    asked_ = true;
+    create_called_ = true;
     Runtime::Create options{settings_.bundle.path(), settings_.bundle.runtime_log(),
                             settings_.no_pivot, settings_.no_new_keyring, std::move(start)};
     return runtime_.create(settings_.container, std::move(options));
@@ -77,8 +78,8 @@ Task<> InitProcess::create_container() {
   co_await std::move(making);
 }
 
-// crun says that it misses a file of its state, and so it would of another file.
-Task<bool> InitProcess::has_lost_it(Error error) {
+// The text is not enough: crun reports a missing state file like any missing file.
+Task<bool> InitProcess::is_unknown_to_runtime(Error error) {
   if (!contains(error, "does not exist") && !contains(error, "no such file or directory"))
     co_return false;
   if (runtime_.knows(settings_.container) == Runtime::Knows::no) co_return true;
@@ -91,48 +92,49 @@ Task<bool> InitProcess::has_lost_it(Error error) {
   }
 }
 
-// What was there before is another's, of which the runtime has told us; what came meanwhile may be.
-Task<std::optional<bool>> InitProcess::has_left_ours(Runtime::Knows before, Event* stop) {
+// A container that the runtime knew before is another's, and made create fail. One that has come
+// since may be another's too.
+Task<std::optional<bool>> InitProcess::is_created(Runtime::Knows before, Event* stop) {
   using Knows = Runtime::Knows;
-  if (!asked_ || before == Knows::yes || runtime_.knows(settings_.container) == Knows::no)
+  if (!create_called_ || before == Knows::yes || runtime_.knows(settings_.container) == Knows::no)
     co_return false;
-  // Which make() has removed before.
+  // make() has removed an older one.
   if (::access(settings_.bundle.init_pid().c_str(), F_OK) == 0) co_return true;
   try {
     Task<std::optional<Runtime::State>> asking = runtime_.state(settings_.container, stop);
     const std::optional<Runtime::State> state = co_await std::move(asking);
-    if (!state) co_return true;  // at most a half of one
+    if (!state) co_return true;  // at most half created
     if (!state->bundle.empty()) co_return is_same_file(state->bundle, settings_.bundle.path());
   } catch (const Error& error) {
-    log::debug("whose container a failed create has left", {{"error", error.what()}});
+    log::debug("failed to read the state after a failed create", {{"error", error.what()}});
   }
   if (before == Knows::no) co_return true;
   co_return std::nullopt;
 }
 
-// A runtime that was killed half way, or that made a container which we could not take over, leaves
-// something behind. Not even a verb that was given up leaves it there.
+// A runtime that was killed half way, or whose container could not be used, leaves something
+// behind. Runs also where the verb was cancelled, with limits of its own.
 Task<> InitProcess::undo_create(Runtime::Knows before) {
   Event over;
   Event asked;
   TaskSet limit;
-  limit.spawn(set_later(reaper_.loop(), kAsking, asked), "limit of asking for a container");
-  limit.spawn(set_later(reaper_.loop(), kUndoing, over), "limit of undoing a create");
-  Task<std::optional<bool>> asking = has_left_ours(before, &asked);
+  limit.spawn(set_later(reaper_.loop(), kStateLimit, asked), "limit of the runtime's state");
+  limit.spawn(set_later(reaper_.loop(), kUndoLimit, over), "limit of undoing a create");
+  Task<std::optional<bool>> asking = is_created(before, &asked);
   const std::optional<bool> is_ours = co_await std::move(asking);
-  left_ = !is_ours;
+  has_leftovers_ = !is_ours;
   try {
     Task<> removing = runtime_.remove(settings_.container, true, &over);
     if (is_ours.value_or(false)) co_await std::move(removing);
   } catch (const Error& error) {
-    left_ = runtime_.knows(settings_.container) != Runtime::Knows::no;
-    log::debug("cleaning up after a failed create", {{"error", error.what()}});
+    has_leftovers_ = runtime_.knows(settings_.container) != Runtime::Knows::no;
+    log::debug("failed to clean up after a failed create", {{"error", error.what()}});
   }
   try {
     Task<> unmounting = unmount(&over);
     co_await std::move(unmounting);
   } catch (const Error& error) {
-    left_ = true;
+    has_leftovers_ = true;
     log::warning("failed to cleanup rootfs mount",
                  {{"id", settings_.container}, {"error", error.what()}});
   }
@@ -161,7 +163,7 @@ Task<> InitProcess::start() {
 }
 
 Task<> InitProcess::restore() {
-  // As for the stock shim, whose logs of criu stay there.
+  // criu's logs stay there, as with the stock shim.
   const std::string work =
       settings_.criu_work.empty() ? settings_.bundle.work() : settings_.criu_work;
   Maker maker = [this, work](Runtime::Start start) {
@@ -170,8 +172,8 @@ Task<> InitProcess::restore() {
     if (work.empty()) options.work_path = settings_.bundle.criu_work();
     return runtime_.restore(settings_.container, std::move(options));
   };
-  // Not before: a client may give the container up between Create and Start, and wait for the end
-  // of its streams before it deletes it (Docker does).
+  // Not in create(): a client that deletes the container without a Start may wait for the end of
+  // its streams first (Docker does).
   Task<> opening = open_io(settings_.io);
   co_await std::move(opening);
   std::optional<Error> failure;
@@ -201,7 +203,7 @@ Task<> InitProcess::pause() {
   }
   pausing_ = false;
   if (failure) std::rethrow_exception(failure);
-  if (state_ == State::running) state_ = State::paused;  // it may have ended meanwhile
+  if (state_ == State::running) state_ = State::paused;  // it may have exited meanwhile
 }
 
 Task<> InitProcess::resume() {
@@ -235,8 +237,8 @@ Task<> InitProcess::checkpoint(Runtime::Checkpoint options) {
   if (failure) throw with_log(*failure, settings_.bundle);
 }
 
-// `work` is the directory that the client named for criu, which stays; `log` the file in there that
-// says what went wrong.
+// `work` is the directory that the client named for criu, and is kept; empty: the bundle's own,
+// which is removed. `log` is criu's log in it, after a failure.
 Task<> InitProcess::clean_up_after_criu(std::string work, std::string log) {
   const Bundle& bundle = settings_.bundle;
   try {
@@ -281,17 +283,17 @@ Task<> InitProcess::kill(int signal, bool all, bool thaw) {
     failure = error;
   }
   if (failure) {
-    Task<bool> asking = has_lost_it(*failure);
+    Task<bool> asking = is_unknown_to_runtime(*failure);
     const bool is_lost = co_await std::move(asking);
     throw is_lost ? Error::not_found("no such container") : kill_error(*failure);
   }
   if (!thaw) co_return;
-  // runc has done so by itself, crun has not.
+  // runc's kill has thawed it, crun's has not.
   Task<> thawing = runtime_.resume(settings_.container, stop());
   try {
     co_await std::move(thawing);
   } catch (const Error& error) {
-    log::debug("resuming what was killed", {{"error", error.what()}});
+    log::debug("failed to resume a killed container", {{"error", error.what()}});
   }
 }
 
@@ -313,9 +315,9 @@ Task<> InitProcess::remove() {
   } catch (const Error& error) {
     failure = error;
   }
-  // A checkpoint, for one, ends with the container removed by the runtime.
+  // The runtime has removed the container itself, after a checkpoint for one.
   if (failure) {
-    Task<bool> asking = has_lost_it(*failure);
+    Task<bool> asking = is_unknown_to_runtime(*failure);
     const bool is_lost = co_await std::move(asking);
     if (is_lost) failure.reset();
   }

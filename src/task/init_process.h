@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A container's first process: the verbs that go through the runtime by the container's id.
+// A container's first process: the verbs that call the runtime with the container's id.
 #pragma once
 
 #include <optional>
@@ -20,38 +20,39 @@ class InitProcess : public Process {
     bool no_pivot = false;
     bool no_new_keyring = false;
     ProcessIo::Settings io;
-    std::string criu_work;  // empty: as the bundle says
+    std::string criu_work;  // empty: the bundle's (oci/bundle.h)
   };
-  // The image of a process that is to be restored.
+  // The checkpoint to restore.
   struct Image {
     std::string path;
     std::string parent;
   };
   InitProcess(Reaper& reaper, Runtime runtime, Settings settings, Streams streams);
 
-  // Mounts the root file system, where there is something to mount, and has the runtime create the
-  // container; where there is an image to restore, start() does that, and opens the streams. Where
-  // it throws, nothing of that is left, unless that cannot be told or done: then is_left().
+  // Mounts the root file system, if any, and has the runtime create the container. With an image,
+  // start() opens the streams and restores it. Where it throws, everything was undone, unless
+  // has_leftovers().
   Task<> create(MountList rootfs, std::optional<Image> image);
-  bool is_left() const { return left_; }
+  bool has_leftovers() const { return has_leftovers_; }
   Task<> start();
   Task<> pause();
-  // While pause() is under way.
+  // Whether pause() is under way.
   bool pausing() const { return pausing_; }
   Task<> resume();
-  // `resources` is the JSON of OCI LinuxResources. Throws Error invalid_argument where it is none.
+  // `resources` is the JSON of OCI LinuxResources. Throws Error invalid_argument where it is not.
   Task<> update(std::string resources);
-  // Where it throws, criu's own log is in the bundle, and the error says where.
+  // Where it throws, criu's log was copied to the bundle, and the error names it.
   Task<> checkpoint(Runtime::Checkpoint options);
-  // Both throw Error not_found where the process, or the container, is gone. By the runtime, which
-  // then thaws what it has killed:
+  // Calls the runtime's `kill`, and its `resume` after that to `thaw` what it has killed. Throws
+  // Error not_found where the process, or the container, is gone.
   Task<> kill(int signal, bool all, bool thaw);
-  // Without it; at any time, also while another verb is under way.
+  // kill(2), with the same errors; at any time, also while another verb is under way.
   void signal_directly(int signal) const;
-  // Kills every process of the container, for one whose end the kernel does not see to.
+  // Has the runtime kill every process of the container: without a pid namespace of its own the
+  // kernel does not when init exits.
   Task<> kill_all();
-  // Removes what the runtime knows of the container, the streams and the root file system's mounts.
-  // May be called again where it failed.
+  // Has the runtime delete the container, ends the streams, and unmounts the root file system. May
+  // be called again where it failed.
   Task<> remove();
 
   Runtime& runtime() { return runtime_; }
@@ -61,21 +62,21 @@ class InitProcess : public Process {
   Task<> unmount(Event* stop);
   Task<> create_container();
   Task<> undo_create(Runtime::Knows before);
-  // Whether what a failed create has left with the runtime is this container's; what the runtime
-  // knew `before`. Nothing where it cannot be told.
-  Task<std::optional<bool>> has_left_ours(Runtime::Knows before, Event* stop);
-  // Whether the runtime has failed because it does not know the container any more: it says so, and
-  // it is so.
-  Task<bool> has_lost_it(Error error);
+  // Whether a failed create has left this container with the runtime, which knew one of its id
+  // `before` or not. Nothing where that is unknown.
+  Task<std::optional<bool>> is_created(Runtime::Knows before, Event* stop);
+  // Whether the runtime failed because it does not know the container any more: the error says so,
+  // and so does its `state`.
+  Task<bool> is_unknown_to_runtime(Error error);
   Task<> restore();
   Task<> clean_up_after_criu(std::string work, std::string log);
 
   Runtime runtime_;
   Settings settings_;
-  std::optional<Image> image_;  // as long as it is to be restored
+  std::optional<Image> image_;  // until it is restored
   bool pausing_ = false;
-  bool asked_ = false;  // whether the runtime was asked to create the container
-  bool left_ = false;
+  bool create_called_ = false;  // the runtime's
+  bool has_leftovers_ = false;
 };
 
 }  // namespace thinshim

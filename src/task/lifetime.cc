@@ -9,22 +9,22 @@
 namespace thinshim {
 namespace {
 
-constexpr std::size_t kMostExpected = 1024;
+constexpr std::size_t kMaxExpected = 1024;
 
 }  // namespace
 
 Lifetime::Lifetime(Loop& loop, Settings settings) : loop_(loop), settings_(std::move(settings)) {
-  idle_ = in(std::max(settings_.idle_timeout, settings_.expectation));
+  idle_deadline_ = after(std::max(settings_.idle_timeout, settings_.expect_timeout));
   watching_.spawn(watch(), "watch the shim's deadlines");
 }
 
-std::uint64_t Lifetime::in(Duration time) const {
+std::uint64_t Lifetime::after(Duration time) const {
   return loop_.now() + static_cast<std::uint64_t>(time.count());
 }
 
 void Lifetime::expect(const std::string& id) {
-  if (expected_.size() >= kMostExpected) return;
-  expected_[id] = in(settings_.expectation);
+  if (expected_.size() >= kMaxExpected) return;
+  expected_[id] = after(settings_.expect_timeout);
   update();
 }
 
@@ -34,21 +34,21 @@ void Lifetime::arrived(const std::string& id) {
 }
 
 void Lifetime::set_work(Work work) {
-  if (std::exchange(work_, work) != work) idle_.reset();
+  if (std::exchange(work_, work) != work) idle_deadline_.reset();
   update();
 }
 
-void Lifetime::ask_for_end() {
-  end_is_asked_ = true;
-  if (!is_wanted()) settings_.end();
+void Lifetime::request_shutdown() {
+  shutdown_requested_ = true;
+  if (!is_needed()) settings_.end();
 }
 
 void Lifetime::update() {
-  if (work_ == Work::none && !idle_) idle_ = in(settings_.idle_timeout);
-  if (is_wanted() || !end_is_asked_)
-    farewell_.reset();
-  else if (!farewell_)
-    farewell_ = in(settings_.farewell);
+  if (work_ == Work::none && !idle_deadline_) idle_deadline_ = after(settings_.idle_timeout);
+  if (is_needed() || !shutdown_requested_)
+    shutdown_deadline_.reset();
+  else if (!shutdown_deadline_)
+    shutdown_deadline_ = after(settings_.shutdown_delay);
   changed_.set();
 }
 
@@ -58,12 +58,12 @@ Lifetime::Deadline Lifetime::next() const {
     if (deadline && (!first || *deadline < *first)) first = deadline;
   };
   for (const auto& [id, until] : expected_) consider(until);
-  if (!expects()) consider(idle_);
-  consider(farewell_);
+  if (!expects()) consider(idle_deadline_);
+  consider(shutdown_deadline_);
   return first;
 }
 
-void Lifetime::end_what_is_over() {
+void Lifetime::handle_deadlines() {
   const std::uint64_t now = loop_.now();
   if (std::erase_if(expected_, [&](const auto& entry) { return entry.second <= now; }) > 0)
     update();
@@ -72,10 +72,10 @@ void Lifetime::end_what_is_over() {
     if (over) deadline.reset();
     return over;
   };
-  const bool is_idle_over = !expects() && is_over(idle_);
-  if (is_idle_over) log::info("there is no container any more, and nobody has asked for the end");
-  const bool is_farewell_over = is_over(farewell_);
-  if (is_idle_over || is_farewell_over) settings_.end();
+  const bool is_idle_over = !expects() && is_over(idle_deadline_);
+  if (is_idle_over) log::info("no container and no Shutdown within idle_timeout: exiting");
+  const bool is_shutdown_over = is_over(shutdown_deadline_);
+  if (is_idle_over || is_shutdown_over) settings_.end();
 }
 
 Task<> Lifetime::watch() {
@@ -91,7 +91,7 @@ Task<> Lifetime::watch() {
       const Duration left(static_cast<std::int64_t>(*deadline - now));
       co_await TimedWait(loop_, changed_, left);
     }
-    end_what_is_over();
+    handle_deadlines();
   }
 }
 

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long the shim stays when it has no container: three deadlines on the loop's clock, and one
-// place that waits for the next of them.
+// When a shim without containers exits: three deadlines on the loop's clock.
 //
-// - An expectation: `start` has sent a container here. Until its Create has come, for a while at
-//   most, the shim does not end.
-// - The idle time, since the last container went: nobody asks a shim for its end whose containerd
-//   was killed between `start` and Create, or whose last Delete's client has gone (containerd
-//   issues 6860, 11916). The first container, for which the shim was made, has as long as one that
-//   is expected, however short the idle time is.
-// - The farewell, since then too, where the end was asked for while there were containers: clients
-//   ask once (containerd issue 12344). But whoever took the last container away is about to ask for
-//   the end himself, and a connection that closes right behind an answer may cost a Go client the
-//   answer.
+// - An expected container: `start` has told the shim that a Create for it will come. The shim does
+//   not exit before that, for `expect_timeout` at most.
+// - The idle timeout, from the last container's deletion on, without a Shutdown: none comes where
+//   containerd was killed between `start` and Create, or where the client of the last Delete has
+//   disconnected (containerd issues 6860, 11916). A new shim waits at least `expect_timeout` for
+//   its first container.
+// - The shutdown delay, from then on too, where a Shutdown came while there were containers:
+// clients
+//   call it once (containerd issue 12344). The client of the last Delete is about to call it again,
+//   and a connection that is closed right after a response may cost a Go client the response.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +28,9 @@ class Lifetime {
  public:
   struct Settings {
     Duration idle_timeout = std::chrono::seconds(30);
-    Duration farewell = std::chrono::seconds(3);
-    Duration expectation = std::chrono::seconds(10);
-    // Called when nothing keeps the shim any more; again where it has not ended by the next time.
+    Duration shutdown_delay = std::chrono::seconds(3);
+    Duration expect_timeout = std::chrono::seconds(10);
+    // Called when the shim is to exit; again at the next deadline where it has not.
     std::function<void()> end;
   };
   Lifetime(Loop& loop, Settings settings);
@@ -39,32 +38,33 @@ class Lifetime {
   Lifetime& operator=(const Lifetime&) = delete;
 
   void expect(const std::string& id);
+  // Its Create has come.
   void arrived(const std::string& id);
   bool expects() const { return !expected_.empty(); }
 
-  // What the shim has to do. `unwanted` is what it undoes for clients that have gone: it is not
-  // idle then, but does not stay for it where the end was asked for.
-  enum class Work { none, unwanted, wanted };
+  // What the shim is doing. `undo`: it only undoes Creates whose clients are gone. It is not idle
+  // then, but exits after a Shutdown.
+  enum class Work { none, undo, containers };
   void set_work(Work work);
-  // Ends at once where nothing is wanted or expected, else once that is so.
-  void ask_for_end();
+  // Exits at once where there are no containers and none are expected, else once that is so.
+  void request_shutdown();
 
  private:
   using Deadline = std::optional<std::uint64_t>;  // milliseconds of the loop's clock
-  bool is_wanted() const { return work_ == Work::wanted || expects(); }
-  std::uint64_t in(Duration time) const;
+  bool is_needed() const { return work_ == Work::containers || expects(); }
+  std::uint64_t after(Duration time) const;
   void update();
-  void end_what_is_over();
+  void handle_deadlines();
   Deadline next() const;
   Task<> watch();
 
   Loop& loop_;
   Settings settings_;
   Work work_ = Work::none;
-  bool end_is_asked_ = false;
-  std::map<std::string, std::uint64_t> expected_;  // until when
-  Deadline idle_;
-  Deadline farewell_;
+  bool shutdown_requested_ = false;
+  std::map<std::string, std::uint64_t> expected_;  // deadlines
+  Deadline idle_deadline_;
+  Deadline shutdown_deadline_;
   Event changed_;
   TaskSet watching_;
 };

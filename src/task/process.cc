@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -14,23 +15,23 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long a verb goes on that something waits for which must not wait (SIGKILL).
-constexpr Duration kHurriedLimit = 10s;
+// How long a verb may go on that is in the way of a SIGKILL or a deletion.
+constexpr Duration kCancelDelay = 10s;
 
-// The process that the runtime has made, as it says.
+// The process that the runtime has made, by its pid file.
 Child adopt_from(Reaper& reaper, const std::string& pid_file) {
   try {
     std::optional<int> pid = read_pid_file(pid_file);
-    if (!pid) throw Error::unknown("the runtime wrote no " + pid_file);
+    if (!pid) throw Error::unknown("the runtime did not write " + pid_file);
     return reaper.adopt(*pid);
   } catch (const Error& error) {
-    // Whatever its class: the client is not to blame.
+    // Without the error's class: the request was correct.
     throw Error::unknown(std::string("failed to retrieve OCI runtime container pid: ") +
                          error.what());
   }
 }
 
-// What the runtime had made before it failed.
+// The process that the runtime had made before it failed.
 std::optional<Child> adopt_leftover(Reaper& reaper, const std::string& pid_file) {
   try {
     return adopt_from(reaper, pid_file);
@@ -39,11 +40,22 @@ std::optional<Child> adopt_leftover(Reaper& reaper, const std::string& pid_file)
   }
 }
 
-// What a process that was killed is given to end.
-constexpr Duration kDying = 2s;
-// How long an exit waits for the event of a verb that is under way: of a runtime that hangs.
-constexpr Duration kAnnouncementLimit = 5s;
-// How long an exit is not told while clients read: as long as they go on, and in all.
+// With the stock shim's words in front (process/init.go and exec.go, Create and Start). It opens
+// fifos only once the runtime has returned.
+Error with_context(const Error& error, bool terminal) {
+  const std::string_view text = error.what();
+  if (text.starts_with("failed to create OCI runtime console socket")) return error;
+  if (terminal) return error.in("failed to start console copy");
+  if (text.starts_with("containerd-shim: "))
+    return error.in("failed to start io pipe copy: unable to copy pipes");
+  return error.in("failed to create init process I/O");
+}
+
+// How long a killed process may take to exit.
+constexpr Duration kKilledLimit = 2s;
+// How long an exit waits for the event of a verb whose runtime hangs.
+constexpr Duration kPendingEventLimit = 5s;
+// How long an exit waits for clients that read: between two of their reads, and in all.
 constexpr Duration kReadPause = 200ms;
 constexpr Duration kReadLimit = 2s;
 
@@ -51,22 +63,29 @@ constexpr Duration kReadLimit = 2s;
 
 Process::Process(Reaper& reaper, std::string id, Streams streams)
     : reaper_(reaper), id_(std::move(id)), streams_(std::move(streams)) {
-  announced_.set();
+  no_event_pending_.set();
 }
 
 Task<> Process::open_io(ProcessIo::Settings settings) {
   settings.id = id_;
   drain_timeout_ = settings.options.drain_timeout;
-  auto io = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
-  Task<> starting = io->start_loggers(stop());
-  co_await std::move(starting);
+  std::optional<Error> failure;
+  std::unique_ptr<ProcessIo> io;
+  try {
+    io = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
+    Task<> starting = io->start_loggers(stop());
+    co_await std::move(starting);
+  } catch (const Error& error) {
+    failure = with_context(error, streams_.terminal);
+  }
+  if (failure) throw *failure;
   io_ = std::move(io);
   if (stdin_closed_) io_->close_stdin();
 }
 
 Task<> Process::make(std::string pid_file, Maker maker) {
   ended_.clear();  // an earlier attempt may have failed
-  // A pid from an earlier attempt must not be taken for this one's.
+  // The pid of an earlier attempt must not be taken for this one's.
   if (::unlink(pid_file.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + pid_file);
   Reaper::Hold hold = reaper_.hold();
   std::optional<Child> child;
@@ -86,7 +105,7 @@ Task<> Process::make(std::string pid_file, Maker maker) {
     if (!child) child = adopt_leftover(reaper_, pid_file);
     if (child) {
       child->kill();
-      co_await child->wait(kDying);
+      co_await child->wait(kKilledLimit);
     }
     io_.reset();
     std::rethrow_exception(failure);
@@ -95,32 +114,32 @@ Task<> Process::make(std::string pid_file, Maker maker) {
   child_ = std::move(child);
 }
 
-// Nor does it wait once `enough`, where there is one, is set.
-Task<Process::Turn> Process::take_turn(Stop stop, Event* enough) {
+// `cancelled`, where given, ends the wait too.
+Task<Process::VerbLock> Process::lock(Stop stop, Event* cancelled) {
   std::optional<Mutex::Guard> guard;
   Event over;
   TaskSet waiting;
-  waiting.spawn(lock_turn(guard, over), "wait for a turn");
-  if (!guard) waiting.spawn(propagate(*stop, over), "stop waiting for a turn");
-  if (!guard && enough) waiting.spawn(propagate(*enough, over), "stop waiting for a turn");
+  waiting.spawn(acquire(guard, over), "wait for the lock");
+  if (!guard) waiting.spawn(propagate(*stop, over), "stop waiting for the lock");
+  if (!guard && cancelled) waiting.spawn(propagate(*cancelled, over), "stop waiting for the lock");
   co_await over.wait();
   waiting.cancel();
-  if (!guard && enough && dead()) throw already_finished();
+  if (!guard && cancelled && dead()) throw already_finished();
   if (!guard)
-    throw Error(Code::deadline_exceeded, "another operation on " + id_ + " did not end in time");
+    throw Error(Code::deadline_exceeded, "timed out waiting for another operation on " + id_);
   stop_ = std::move(stop);
-  co_return Turn(*this, std::move(*guard));
+  co_return VerbLock(*this, std::move(*guard));
 }
 
-Task<Process::Turn> Process::take_turn_alive(Stop stop) {
+Task<Process::VerbLock> Process::lock_alive(Stop stop) {
   const auto is_finished = [this] { return dead() && state_ != State::deleted; };
   if (is_finished()) throw already_finished();
   Event died;
   TaskSet deaths;
-  deaths.spawn(set_when_dead(died), "stop waiting for a turn");
-  Turn turn = co_await take_turn(std::move(stop), &died);
+  deaths.spawn(set_when_dead(died), "stop waiting for the lock");
+  VerbLock mine = co_await lock(std::move(stop), &died);
   if (is_finished()) throw already_finished();
-  co_return turn;
+  co_return mine;
 }
 
 Task<> Process::set_when_dead(Event& event) {
@@ -129,30 +148,30 @@ Task<> Process::set_when_dead(Event& event) {
   event.set();
 }
 
-Task<> Process::lock_turn(std::optional<Mutex::Guard>& guard, Event& over) {
-  Mutex::Guard mine = co_await turns_.lock();
+Task<> Process::acquire(std::optional<Mutex::Guard>& guard, Event& over) {
+  Mutex::Guard mine = co_await verbs_.lock();
   guard.emplace(std::move(mine));
   over.set();
 }
 
-void Process::hurry() {
-  if (hurrying_.empty()) hurrying_.spawn(hurry_verbs(), "hurry");
+void Process::cancel_verbs_soon() {
+  if (cancelling_.empty()) cancelling_.spawn(cancel_late_verbs(), "cancel verbs");
 }
 
-// The next verb has its turn before this goes on.
-Task<> Process::hurry_verbs() {
+// After the yield the next verb has the lock.
+Task<> Process::cancel_late_verbs() {
   while (stop_) {
-    turn_over_.clear();
-    const bool over = co_await TimedWait(reaper_.loop(), turn_over_, kHurriedLimit);
-    if (!over && !deleting_) give_up();
+    unlocked_.clear();
+    const bool over = co_await TimedWait(reaper_.loop(), unlocked_, kCancelDelay);
+    if (!over && !deleting_) cancel_verb();
     co_await yield(reaper_.loop());
   }
 }
 
-Task<> Process::hurry_when_dead() {
+Task<> Process::cancel_verbs_when_dead() {
   if (!child_) co_return;
   co_await child_->wait();
-  hurry();
+  cancel_verbs_soon();
 }
 
 void Process::close_stdin() {
@@ -161,7 +180,7 @@ void Process::close_stdin() {
 }
 
 void Process::resize(unsigned width, unsigned height) {
-  size_ = {width, height};  // for a terminal that is still to come
+  size_ = {width, height};  // for a terminal that attach() receives later
   if (io_) io_->resize(width, height);
 }
 
@@ -171,10 +190,10 @@ Task<Exit> Process::wait_dead() {
   co_return child_->exit();
 }
 
-Task<> Process::wait_announced() {
+Task<> Process::wait_pending_event() {
   const Duration passed(died_ == 0 ? 0 : reaper_.loop().now() - died_);
-  co_await TimedWait(reaper_.loop(), announced_,
-                     std::max(Duration(0), kAnnouncementLimit - passed));
+  co_await TimedWait(reaper_.loop(), no_event_pending_,
+                     std::max(Duration(0), kPendingEventLimit - passed));
 }
 
 Task<> Process::wait_published(Stop stop) {
@@ -185,12 +204,12 @@ Task<> Process::wait_published(Stop stop) {
   waiting.spawn(propagate(*stop, over), "stop waiting for an exit");
   co_await over.wait();
   if (state() == State::exited)
-    throw Error(Code::deadline_exceeded, "the exit of " + id_ + " was not published in time");
+    throw Error(Code::deadline_exceeded, "timed out waiting for the exit of " + id_);
 }
 
 Task<> Process::wait_read() {
   io_->process_exited();
-  Task<> reading = io_->wait_until_read(kReadPause, kReadLimit, read_enough_);
+  Task<> reading = io_->wait_until_read(kReadPause, kReadLimit, skip_wait_read_);
   co_await std::move(reading);
 }
 
@@ -208,7 +227,7 @@ Task<> Process::wait_for_handlers(Duration delay) {
 
 void Process::set_exited(const Exit& exit) {
   exit_ = exit;
-  exit_recorded_ = reaper_.loop().now();
+  exit_published_ = reaper_.loop().now();
   if (state_ != State::deleted) state_ = State::stopped;
   ended_.set();
 }
@@ -233,14 +252,14 @@ std::string Process::describe() const {
   std::string json = R"({"id":")" + id_ + R"(","state":")" + name_of(state()) + R"(","pid":)" +
                      std::to_string(pid_);
   if (exit_) json += R"(,"exit_status":)" + std::to_string(exit_->status);
-  if (turns_.locked()) json += R"(,"busy":true)";
+  if (verbs_.locked()) json += R"(,"busy":true)";
   return json + "}";
 }
 
 Task<> Process::finish_io() {
   if (!io_) co_return;
-  std::uint64_t gone_by = exit_ ? reaper_.loop().now() - exit_recorded_ : 0;
-  Duration left = std::max(Duration(0), drain_timeout_ - Duration(gone_by));
+  std::uint64_t passed = exit_ ? reaper_.loop().now() - exit_published_ : 0;
+  Duration left = std::max(Duration(0), drain_timeout_ - Duration(passed));
   Task<> finishing = io_->finish(left, drain_timeout_);
   co_await std::move(finishing);
 }

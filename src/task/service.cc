@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <functional>
 #include <utility>
 
 #include "base/error.h"
@@ -21,27 +20,15 @@ namespace {
 namespace types = containerd::v1::types;
 
 types::Status status_of(const Container& container, const Process& process) {
-  if (container.pausing() && process.published_state() == State::running &&
-      &process == container.process("").get())
-    return types::PAUSING;
-  switch (process.published_state()) {
-    case State::created:
-      return types::CREATED;
-    case State::running:
-      return types::RUNNING;
-    case State::paused:
-      return types::PAUSED;
-    case State::exited:
-    case State::stopped:
-    case State::deleted:
-      return types::STOPPED;
-  }
-  return types::UNKNOWN;
+  const bool is_init = &process == container.process("").get();
+  const State state = process.published_state();
+  if (is_init && state == State::running && container.pausing()) return types::PAUSING;
+  constexpr types::Status kStatuses[] = {types::CREATED, types::RUNNING, types::PAUSED,
+                                         types::STOPPED, types::STOPPED, types::STOPPED};
+  return kStatuses[static_cast<int>(state)];
 }
 
-constexpr Duration kUndoingAtTheEnd = std::chrono::seconds(2);
-
-// To be asked before anything new is begun.
+// For requests that make something new.
 void require_memory() {
   if (!has_reserved_memory())
     throw Error(Code::resource_exhausted, "the shim is out of memory: resource exhausted");
@@ -60,6 +47,11 @@ TaskService::TaskService(Reaper& reaper, EventSink& events, Settings settings)
       loggers_(reaper, settings_.containerd_namespace),
       readers_(std::make_shared<FifoReaders>(reaper.loop())),
       records_(settings_.first_bundle),
+      creations_(reaper.loop(), {settings_.creation,
+                                 [this](auto container) {
+                                   return remove_process(std::make_shared<Event>(), container, "");
+                                 },
+                                 [this] { update_lifetime(); }}),
       lifetime_(reaper.loop(), settings_.lifetime) {}
 
 void TaskService::serve(Server& server) {
@@ -67,7 +59,7 @@ void TaskService::serve(Server& server) {
     const auto add = [&]<class Request, class Response>(
                          const char* method, Task<Response> (TaskService::*member)(Request)) {
       server.add<Request, Response>(name, method, [this, member](Request request) {
-        return when_created(member, std::move(request));
+        return creations_.call_after(*this, member, std::move(request));
       });
     };
     add("State", &TaskService::state);
@@ -97,49 +89,30 @@ std::shared_ptr<Container> TaskService::container(const std::string& id) const {
   return entry->second;
 }
 
-template <class Request, class Response>
-Task<Response> call_behind(Task<> wait, TaskService& service,
-                           Task<Response> (TaskService::*member)(Request), Request request) {
-  co_await std::move(wait);
-  Task<Response> calling = (service.*member)(std::move(request));
-  co_return co_await std::move(calling);
-}
-
-template <class Request, class Response>
-Task<Response> TaskService::when_created(Task<Response> (TaskService::*member)(Request),
-                                         Request request) {
-  auto creation = being_created_.find(request.id());
-  if (creation == being_created_.end()) return (this->*member)(std::move(request));
-  return call_behind(creation_over(creation->second.over), *this, member, std::move(request));
-}
-
-Task<> TaskService::creation_over(std::shared_ptr<Event> over) {
-  co_await TimedWait(reaper_.loop(), *over, settings_.creation);
-}
-
+// Owns the container until the verb has ended.
 template <class T, class... Arguments>
-Task<T> run_verb(std::shared_ptr<Container> container,
-                 Task<T> (Container::*verb)(Process::Stop, Arguments...), Process::Stop stop,
-                 Arguments... arguments) {
+Task<T> call_verb(std::shared_ptr<Container> container,
+                  Task<T> (Container::*verb)(Process::Stop, Arguments...), Process::Stop stop,
+                  Arguments... arguments) {
   Task<T> running = (container.get()->*verb)(std::move(stop), std::move(arguments)...);
   co_return co_await std::move(running);
 }
 
 template <class T, class... Arguments>
-Task<T> TaskService::see_through(std::shared_ptr<Container> container, const char* what,
-                                 Task<T> (Container::*verb)(Process::Stop, Arguments...),
-                                 Arguments... arguments) {
+Task<T> TaskService::run_verb(std::shared_ptr<Container> container, const char* what,
+                              Task<T> (Container::*verb)(Process::Stop, Arguments...),
+                              Arguments... arguments) {
   auto stop = std::make_shared<Event>();
-  Task<T> running = run_verb(std::move(container), verb, stop, std::move(arguments)...);
-  return run_to_completion(operations_, std::move(running), what, abandoned(stop));
+  Task<T> running = call_verb(std::move(container), verb, stop, std::move(arguments)...);
+  return run_to_completion(operations_, std::move(running), what, on_cancel(stop));
 }
 
-std::function<void()> TaskService::abandoned(Process::Stop stop) {
-  return [this, stop] { operations_.spawn(stop_later(stop), "give up"); };
+std::function<void()> TaskService::on_cancel(Process::Stop stop) {
+  return [this, stop] { operations_.spawn(stop_after_grace_period(stop), "cancel"); };
 }
 
-Task<> TaskService::stop_later(Process::Stop stop) {
-  co_await TimedWait(reaper_.loop(), ending_, settings_.patience);
+Task<> TaskService::stop_after_grace_period(Process::Stop stop) {
+  co_await TimedWait(reaper_.loop(), shutting_down_, settings_.grace_period);
   stop->set();
 }
 
@@ -160,7 +133,7 @@ Task<api::StateResponse> TaskService::state(api::StateRequest request) {
   co_return response;
 }
 
-// Writes what a later `delete`, of whatever shim, needs to know; creates nothing else.
+// Writes to the bundle what a later `delete` needs, of this shim or of another; makes nothing else.
 std::shared_ptr<Container> TaskService::set_up(const api::CreateTaskRequest& request,
                                                Options read) {
   Bundle bundle(request.bundle());
@@ -185,77 +158,55 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
   require_memory();
   check_identifier(request.id(), "container id");
   if (request.bundle().empty() || request.bundle().front() != '/')
-    throw Error::invalid_argument("bundle \"" + request.bundle() + "\" is no absolute path");
+    throw Error::invalid_argument("bundle \"" + request.bundle() + "\" is not an absolute path");
   for (const std::string* path :
        {&request.bundle(), &request.stdin(), &request.stdout(), &request.stderr(),
         &request.checkpoint(), &request.parent_checkpoint()})
     check_no_nul(*path, "create");
-  if (containers_.count(request.id()) != 0 ||
-      !being_created_.emplace(request.id(), Creation{}).second)
+  if (containers_.count(request.id()) != 0 || !creations_.begin(request.id()))
     throw Error::already_exists("container " + request.id());
-  work_changes();
   lifetime_.arrived(request.id());
-  if (settings_.work_comes) settings_.work_comes();
+  if (settings_.on_create) settings_.on_create();
   auto stop = std::make_shared<Event>();
-  auto given_up = [this, id = request.id(), stop] {
-    create_given_up(id);
-    operations_.spawn(stop_later(stop), "give up");
+  const std::string id = request.id();
+  auto cancelled = [this, id, stop_later = on_cancel(stop)] {
+    creations_.abandon(id);
+    stop_later();
   };
-  Task<pid_t> creating = run_to_completion(operations_, create_container(stop, std::move(request)),
-                                           "create", std::move(given_up));
+  Task<pid_t> creating = run_to_completion(
+      operations_, creations_.finish(id, make_container(stop, std::move(request))), "create",
+      std::move(cancelled));
   pid_t pid = co_await std::move(creating);
-  tidy_up();
+  release_memory();
   api::CreateTaskResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
   co_return response;
 }
 
-Task<pid_t> TaskService::create_container(Process::Stop stop, api::CreateTaskRequest request) {
-  const std::string id = request.id();
+Task<std::shared_ptr<Container>> TaskService::make_container(Process::Stop stop,
+                                                             api::CreateTaskRequest request) {
+  Task<Options> reading = settings_.read_options(request.options(), stop);
+  Options options = co_await std::move(reading);
+  std::shared_ptr<Container> made = set_up(request, std::move(options));
   std::exception_ptr failure;
-  std::shared_ptr<Container> made;
   try {
-    Task<Options> reading = settings_.read_options(request.options(), stop);
-    Options options = co_await std::move(reading);
-    made = set_up(request, std::move(options));
     Task<> creating = made->create(std::move(stop), std::move(request));
     co_await std::move(creating);
   } catch (...) {
     failure = std::current_exception();
   }
-  const bool exists = !failure;
-  if (exists) containers_[id] = made;
-  work_changes();
-  being_created_[id].over->set();
-  // Whoever asked for it does not know that it exists, and would not delete it. One that cannot be
-  // removed now is killed, and stays, to be deleted later.
-  if (exists && !being_created_[id].awaited) {
-    try {
-      Task<std::shared_ptr<Process>> removing = remove_process(std::make_shared<Event>(), made, "");
-      co_await std::move(removing);
-    } catch (const Error& error) {
-      log::error("failed to remove a container that its client gave up",
-                 {{"id", id}, {"error", error.what()}});
-      made->process("")->kill_at_once();
-    }
-    failure = std::make_exception_ptr(Error(Code::canceled, "the client has gone"));
-  }
-  being_created_.erase(id);
-  if (being_created_.empty()) none_being_created_.set();
-  if (failure) {
-    if (made && !exists && !made->is_left()) records_.remove(id);
-    work_changes();
-    std::rethrow_exception(failure);
-  }
-  co_return made->process("")->pid();
+  if (failure && !made->has_leftovers()) records_.remove(made->id());
+  if (failure) std::rethrow_exception(failure);
+  containers_[made->id()] = made;
+  co_return made;
 }
 
 Task<api::StartResponse> TaskService::start(api::StartRequest request) {
   require_memory();
-  Task<> keeping_pace = events_.keep_pace();
-  co_await std::move(keeping_pace);
+  Task<> throttling = events_.throttle();
+  co_await std::move(throttling);
   Task<pid_t> starting =
-      see_through(container(request.id()), "start", &Container::start, request.exec_id());
+      run_verb(container(request.id()), "start", &Container::start, request.exec_id());
   pid_t pid = co_await std::move(starting);
   api::StartResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
@@ -266,9 +217,9 @@ Task<api::DeleteResponse> TaskService::remove(api::DeleteRequest request) {
   auto stop = std::make_shared<Event>();
   Task<std::shared_ptr<Process>> removing = run_to_completion(
       operations_, remove_process(stop, container(request.id()), request.exec_id()), "delete",
-      abandoned(stop));
+      on_cancel(stop));
   std::shared_ptr<Process> process = co_await std::move(removing);
-  tidy_up();
+  release_memory();
   api::DeleteResponse response;
   response.set_pid(static_cast<std::uint32_t>(process->pid()));
   response.set_exit_status(exit_status(*process));
@@ -288,7 +239,7 @@ Task<std::shared_ptr<Process>> TaskService::remove_process(Process::Stop stop,
   if (whole && entry != containers_.end() && entry->second == container) {
     records_.remove(container->id());
     containers_.erase(entry);
-    work_changes();
+    update_lifetime();
   }
   co_return process;
 }
@@ -310,26 +261,26 @@ Task<api::PidsResponse> TaskService::pids(api::PidsRequest request) {
 
 Task<wire::Empty> TaskService::kill(api::KillRequest request) {
   std::shared_ptr<Container> owner = container(request.id());
-  Task<> killing = see_through(std::move(owner), "kill", &Container::kill, std::move(request));
+  Task<> killing = run_verb(std::move(owner), "kill", &Container::kill, std::move(request));
   co_await std::move(killing);
   co_return wire::Empty();
 }
 
 Task<wire::Empty> TaskService::pause(api::PauseRequest request) {
-  Task<> pausing = see_through(container(request.id()), "pause", &Container::pause);
+  Task<> pausing = run_verb(container(request.id()), "pause", &Container::pause);
   co_await std::move(pausing);
   co_return wire::Empty();
 }
 
 Task<wire::Empty> TaskService::resume(api::ResumeRequest request) {
-  Task<> resuming = see_through(container(request.id()), "resume", &Container::resume);
+  Task<> resuming = run_verb(container(request.id()), "resume", &Container::resume);
   co_await std::move(resuming);
   co_return wire::Empty();
 }
 
 Task<wire::Empty> TaskService::update(api::UpdateTaskRequest request) {
-  Task<> updating = see_through(container(request.id()), "update", &Container::update,
-                                request.resources().value());
+  Task<> updating =
+      run_verb(container(request.id()), "update", &Container::update, request.resources().value());
   co_await std::move(updating);
   co_return wire::Empty();
 }
@@ -338,13 +289,13 @@ Task<wire::Empty> TaskService::checkpoint(api::CheckpointTaskRequest request) {
   std::shared_ptr<Container> owner = container(request.id());
   CheckpointOptions options;
   if (!options.ParseFromString(request.options().value()))
-    throw Error::invalid_argument("the checkpoint's options cannot be understood");
+    throw Error::invalid_argument("cannot parse the checkpoint options");
   for (const std::string* text :
        {&request.path(), &options.work_path(), &options.parent_path(), &options.cgroups_mode()})
     check_no_nul(*text, "checkpoint");
   for (const std::string& name : options.empty_namespaces()) check_no_nul(name, "checkpoint");
-  Task<> writing = see_through(std::move(owner), "checkpoint", &Container::checkpoint,
-                               request.path(), std::move(options));
+  Task<> writing = run_verb(std::move(owner), "checkpoint", &Container::checkpoint, request.path(),
+                            std::move(options));
   co_await std::move(writing);
   co_return wire::Empty();
 }
@@ -378,7 +329,7 @@ Task<wire::Empty> TaskService::close_io(api::CloseIORequest request) {
 Task<api::WaitResponse> TaskService::wait(api::WaitRequest request) {
   std::shared_ptr<Container> owner = container(request.id());
   std::shared_ptr<Process> process = owner->process(request.exec_id());
-  owner.reset();  // a client that waits does not keep a deleted container
+  owner.reset();  // a Wait does not keep a deleted container
   co_await process->ended().wait();
   api::WaitResponse response;
   response.set_exit_status(exit_status(*process));
@@ -403,26 +354,13 @@ std::string TaskService::describe() const {
 }
 
 Task<wire::Empty> TaskService::shutdown(api::ShutdownRequest) {
-  lifetime_.ask_for_end();
+  lifetime_.request_shutdown();
   co_return wire::Empty();
 }
 
-// Nobody waits for it any more: where it is still under way, the runtime takes longer than its
-// client's patience.
-void TaskService::create_given_up(const std::string& id) {
-  auto create = being_created_.find(id);
-  if (create == being_created_.end()) return;
-  create->second.awaited = false;
-  work_changes();
+bool TaskService::has_containers() const {
+  return !containers_.empty() || creations_.are_awaited();
 }
-
-bool TaskService::is_wanted() const {
-  return !containers_.empty() ||
-         std::any_of(being_created_.begin(), being_created_.end(),
-                     [](const auto& create) { return create.second.awaited; });
-}
-
-bool TaskService::has_no_work() const { return !is_wanted() && !lifetime_.expects(); }
 
 Task<wire::Empty> TaskService::expect(api::ConnectRequest request) {
   check_identifier(request.id(), "container id");
@@ -431,10 +369,9 @@ Task<wire::Empty> TaskService::expect(api::ConnectRequest request) {
 }
 
 Task<> TaskService::creates_finished() {
-  ending_.set();
-  none_being_created_.clear();
-  if (!being_created_.empty())
-    co_await TimedWait(reaper_.loop(), none_being_created_, kUndoingAtTheEnd);
+  shutting_down_.set();
+  Task<> finishing = creations_.wait_finished();
+  co_await std::move(finishing);
 }
 
 void TaskService::publish_exits() {
@@ -442,7 +379,7 @@ void TaskService::publish_exits() {
 }
 
 bool TaskService::is_forgotten() const {
-  return !containers_.empty() && being_created_.empty() && !lifetime_.expects() &&
+  return !containers_.empty() && creations_.count() == 0 && !lifetime_.expects() &&
          std::all_of(containers_.begin(), containers_.end(), [](const auto& entry) {
            const Container& container = *entry.second;
            return container.process("")->state() == State::stopped &&
@@ -450,18 +387,18 @@ bool TaskService::is_forgotten() const {
          });
 }
 
-void TaskService::work_changes() {
+void TaskService::update_lifetime() {
   using Work = Lifetime::Work;
-  const Work of_nobody = being_created_.empty() ? Work::none : Work::unwanted;
-  lifetime_.set_work(is_wanted() ? Work::wanted : of_nobody);
+  const Work without_containers = creations_.count() == 0 ? Work::none : Work::undo;
+  lifetime_.set_work(has_containers() ? Work::containers : without_containers);
 }
 
-void TaskService::tidy_up() {
-  if (tidying_.empty()) tidying_.spawn(tidy_up_later(), "tidy up");
+void TaskService::release_memory() {
+  if (releasing_.empty()) releasing_.spawn(release_memory_later(), "release memory");
 }
 
-// Once the answer is out.
-Task<> TaskService::tidy_up_later() {
+// After the response was sent.
+Task<> TaskService::release_memory_later() {
   co_await yield(reaper_.loop());
   release_unused_memory();
   if (std::exchange(code_unmapped_, true)) co_return;

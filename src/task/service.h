@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Task API, containerd.task.v2.Task and containerd.task.v3.Task, whose messages are the same on
-// the wire (containerd, api/runtime/task): request in, a container's verb, response out.
+// The Task API: containerd.task.v2.Task and containerd.task.v3.Task, whose messages are the same on
+// the wire (containerd, api/runtime/task). Turns each request into a verb of a container.
 //
-// What changes a container runs to its end in the service's own set of tasks, even where the client
-// has gone meanwhile; for that the runtime has `patience`, then it is killed. A container that was
-// made too late for its client is removed again. What only asks is answered from memory at once,
-// but for a container that is just being created. Errors and texts are the stock shim's
-// (containerd, cmd/containerd-shim-runc-v2/task/service.go).
+// - A verb that changes a container runs to its end in the service's own tasks, even where its
+//   client has disconnected or its deadline has passed. The runtime may run on for the grace period
+//   then, and is killed after that. A Create is undone then (creations.h).
+// - A request that only reads is answered from memory at once, unless its container is being
+//   created.
+// - Error codes and texts are the stock shim's (containerd,
+//   cmd/containerd-shim-runc-v2/task/service.go).
 #pragma once
 
 #include <functional>
@@ -16,20 +18,22 @@
 
 #include "async/sync.h"
 #include "task/container.h"
+#include "task/creations.h"
 #include "task/group_records.h"
 #include "task/lifetime.h"
 #include "ttrpc/server.h"
 
 namespace thinshim {
 
-// What `start` tells the shim that it sends a container to, before it gives out the address:
-// Expect, with a ConnectRequest's id. It does not wait for an answer; a stock shim has none.
+// How `start`, before it prints the address of a running shim, tells that shim that a container
+// will come: Expect, with a ConnectRequest's id. It does not wait for the response; a stock shim
+// does not know the service.
 inline constexpr const char* kStartService = "thinshim.v1.Start";
 inline constexpr const char* kExpect = "Expect";
 
 class TaskService {
  public:
-  // What a request's options say, complete with what is configured.
+  // A request's options, with the configuration for what they do not set.
   struct Options {
     RuncOptions runc;
     StdioOptions stdio;
@@ -39,25 +43,25 @@ class TaskService {
   struct Settings {
     // Of containerd: part of the runtime's root directory.
     std::string containerd_namespace;
-    // The shim's own, for the bundles of containers that came without a `start`.
+    // The shim's own, written to every bundle: not each container has had a `start`.
     std::string address;
-    // The bundle of the shim's first container, which holds a record of each other one
-    // (oci/group_record.h); empty where nobody is to be recorded.
+    // The bundle of the shim's first container, with a record of each other one
+    // (oci/group_record.h); empty: no records.
     std::string first_bundle;
-    // Reads what came in Create, until the event is set. Throws Error.
+    // Reads the options of a Create; cancelled once the event is set. Throws Error.
     std::function<Task<Options>(wire::Any, Process::Stop)> read_options;
-    // How long a runtime may still take once its client has gone or run out of time.
-    Duration patience = std::chrono::seconds(10);
-    // How long a call for a container waits for a Create of it that is under way. Clients may ask
-    // for it before they have the answer (nerdctl, to close the input). containerd gives State 2 s.
+    // How long a runtime may run on after its client has disconnected or its deadline has passed.
+    Duration grace_period = std::chrono::seconds(10);
+    // How long a request for a container waits for a Create of it that is under way. nerdctl asks
+    // for it before it has the response, to close the input. containerd gives State 2 s.
     Duration creation = std::chrono::seconds(1);
     // How long a deletion may take, though its client waits: then the runtime, or the unmounting,
-    // is killed, and the next attempt begins anew.
+    // is killed, and a later Delete begins anew.
     Duration deletion = std::chrono::minutes(1);
-    // How long the shim stays without a container; its `end` is called when it is to go.
+    // When the shim exits without a container; calls its `end` then.
     Lifetime::Settings lifetime = {};
-    // Called when a container is asked for; may be missing.
-    std::function<void()> work_comes = {};
+    // Called at each Create; may be empty.
+    std::function<void()> on_create = {};
   };
   TaskService(Reaper& reaper, EventSink& events, Settings settings);
   TaskService(const TaskService&) = delete;
@@ -65,22 +69,21 @@ class TaskService {
 
   // Registers every method under both versions' names. The service must outlive the server.
   void serve(Server& server);
-  // The containers as a JSON array, of Container::describe(), and how many are being made.
+  // A JSON array of Container::describe().
   std::string describe() const;
-  std::size_t being_created() const { return being_created_.size(); }
+  std::size_t being_created() const { return creations_.count(); }
 
-  // Whether there is no container, none is made for a client, and none is expected.
-  bool has_no_work() const;
-  // Whether nobody can ask for anything here any more: every container is dead, and its bundle is
-  // gone, without which containerd does not know of it.
+  // Whether there is no container, no client waits for a Create, and no container is expected.
+  bool has_no_work() const { return !has_containers() && !lifetime_.expects(); }
+  // Whether containerd knows of no container here any more: each is dead, and its bundle is gone.
   bool is_forgotten() const;
 
-  // Waits until what is being made for clients that have gone is undone again, without patience now
-  // and for two seconds at most.
+  // For the shim's exit: ends the grace periods, and waits for Creates that are being undone, for
+  // two seconds at most.
   Task<> creates_finished();
-  // Publishes the exits of all that are dead by now.
+  // Publishes the exits of all dead processes.
   void publish_exits();
-  // Waits for the logging programs of containers that are gone, which is bounded.
+  // Waits for the loggers of deleted containers, which have limits of their own.
   Task<> loggers_finished() { return loggers_.finish(); }
 
  private:
@@ -103,34 +106,25 @@ class TaskService {
   Task<wire::Empty> shutdown(api::ShutdownRequest request);
   Task<wire::Empty> expect(api::ConnectRequest request);
 
-  // A Create that is under way.
-  struct Creation {
-    bool awaited = true;  // whether its client waits for it
-    std::shared_ptr<Event> over = std::make_shared<Event>();
-  };
   // Throws Error not_found "container not created".
   std::shared_ptr<Container> container(const std::string& id) const;
-  // Calls `member`, where its container is just being created behind that.
-  template <class Request, class Response>
-  Task<Response> when_created(Task<Response> (TaskService::*member)(Request), Request request);
-  Task<> creation_over(std::shared_ptr<Event> over);
   std::shared_ptr<Container> set_up(const api::CreateTaskRequest& request, Options read);
-  Task<pid_t> create_container(Process::Stop stop, api::CreateTaskRequest request);
+  Task<std::shared_ptr<Container>> make_container(Process::Stop stop,
+                                                  api::CreateTaskRequest request);
   Task<std::shared_ptr<Process>> remove_process(Process::Stop stop,
                                                 std::shared_ptr<Container> container,
                                                 std::string exec_id);
-  // Runs a verb to its end, but gives it up `patience` after its request has gone.
+  // Runs a verb to its end; kills its runtime the grace period after the request was cancelled.
   template <class T, class... Arguments>
-  Task<T> see_through(std::shared_ptr<Container> container, const char* what,
-                      Task<T> (Container::*verb)(Process::Stop, Arguments...),
-                      Arguments... arguments);
-  std::function<void()> abandoned(Process::Stop stop);
-  Task<> stop_later(Process::Stop stop);
-  void create_given_up(const std::string& id);
-  bool is_wanted() const;  // a container, or one that a client waits for
-  void work_changes();
-  void tidy_up();
-  Task<> tidy_up_later();
+  Task<T> run_verb(std::shared_ptr<Container> container, const char* what,
+                   Task<T> (Container::*verb)(Process::Stop, Arguments...), Arguments... arguments);
+  // What to do where a request is cancelled before its verb has ended.
+  std::function<void()> on_cancel(Process::Stop stop);
+  Task<> stop_after_grace_period(Process::Stop stop);
+  bool has_containers() const;  // or Creates whose clients wait
+  void update_lifetime();
+  void release_memory();
+  Task<> release_memory_later();
 
   Reaper& reaper_;
   EventSink& events_;
@@ -139,12 +133,11 @@ class TaskService {
   std::shared_ptr<FifoReaders> readers_;
   GroupRecords records_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
-  std::map<std::string, Creation> being_created_;
+  Creations creations_;
   Lifetime lifetime_;
-  Event none_being_created_;
-  Event ending_;
+  Event shutting_down_;
   TaskSet operations_;
-  TaskSet tidying_;
+  TaskSet releasing_;
   bool code_unmapped_ = false;
 };
 

@@ -21,7 +21,7 @@ std::string verb_of(Verb verb) {
 }  // namespace
 
 Error refusal(State state, Verb verb) {
-  if (state == State::exited) state = State::stopped;  // which clients have a word for
+  if (state == State::exited) state = State::stopped;  // exited is internal
   std::string refused = "cannot " + verb_of(verb);
   if (verb == Verb::exec) return Error::unknown(refused + " in a " + name_of(state) + " state");
   if (state == State::deleted) {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The states of a container process and what may be done in each: one table for init, one for
+// The states of a container process and the verbs that each allows: one table for init, one for
 // execs.
 //
-// A process that is dead is `exited` until its exit has been published: first its start must have
-// been told, its execs be gone, its output be read (task/container.h). Clients are still told the
-// state before. Kill finds it finished, Delete waits, nothing else can be begun in it.
+// A dead process is `exited` until its exit is published: after its start, after the exits of its
+// execs, and after its output was read (task/exits.h). Clients see the state before until then.
+// Kill says that it has finished, Delete waits, no other verb is allowed.
 //
-// The words of a refusal are those of the stock shim (containerd,
-// cmd/containerd-shim-runc-v2/process/init_state.go and exec_state.go), because people and programs
-// know them: "cannot delete a running process", "cannot exec in a paused state".
+// The texts of a refusal are the stock shim's (containerd,
+// cmd/containerd-shim-runc-v2/process/init_state.go and exec_state.go), because clients match on
+// them: "cannot delete a running process", "cannot exec in a paused state".
 #pragma once
 
 #include <optional>
@@ -27,8 +27,8 @@ enum class Verb {
   kill,
   remove,
   resize,
-  exit,     // the process dies
-  publish,  // its exit is told
+  exit,     // the process exits
+  publish,  // its exit is published
 };
 
 // "created", as containerd writes it.
@@ -79,7 +79,7 @@ inline constexpr Rule kExecRules[] = {
     {State::stopped, Verb::remove, State::deleted},
 };
 
-// Where a verb leads, or nothing where the state refuses it.
+// The state after the verb, or nothing where `from` does not allow it.
 template <std::size_t N>
 constexpr std::optional<State> next(const Rule (&rules)[N], State from, Verb verb) {
   for (const Rule& rule : rules)
@@ -87,7 +87,8 @@ constexpr std::optional<State> next(const Rule (&rules)[N], State from, Verb ver
   return std::nullopt;
 }
 
-// Why `verb` is refused in `state`: without a class, but for what is deleted already (not_found).
+// Why `verb` is refused in `state`: Error unknown, or not_found to delete or kill a deleted
+// process.
 Error refusal(State state, Verb verb);
 
 }  // namespace thinshim

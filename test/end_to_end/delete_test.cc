@@ -490,7 +490,7 @@ TEST_F(Delete, OfAnExitThatCannotBeRecordedIsNotHeldUp) {
   fs::create_directory(bundle("c1") / "exit.json");
   run(*shim, "c1");
   EXPECT_EQ(shim->wait("c1"), 7u);
-  EXPECT_NE(log_of("c1").find("failed to record an exit"), std::string::npos);
+  EXPECT_NE(log_of("c1").find("failed to write exit.json"), std::string::npos);
   shim->remove("c1");
   EXPECT_EQ(history().back(), "delete c1 7");
   end_shim(*shim);

@@ -69,7 +69,7 @@ TEST_F(LoggerOfShim, ThatIsNotInTheConfigurationIsRefused) {
   const std::string section = "    binary_logger: {allow: [\"/usr/local/bin/*\"]}\n";
   const std::string uri = logger("touch $dir/ran");
   EXPECT_REFUSED_BY(*shim, shim->create_begin(request(uri, section)), permission_denied,
-                    "the logger " + directory_.string() +
+                    "failed to create init process I/O: the logger " + directory_.string() +
                         "/logger is not in binary_logger.allow: permission denied");
   EXPECT_EQ(written("ran"), "no file");
   const std::string other =

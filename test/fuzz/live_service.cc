@@ -89,9 +89,9 @@ TaskService::Settings LiveService::service_settings(Settings settings) {
   TaskService::Settings made;
   made.containerd_namespace = "fuzz";
   made.address = "unix:///fuzz";
-  made.patience = 5ms;
-  made.lifetime.farewell = 1ms;
-  made.lifetime.expectation = 5ms;
+  made.grace_period = 5ms;
+  made.lifetime.shutdown_delay = 1ms;
+  made.lifetime.expect_timeout = 5ms;
   made.lifetime.end = [] {};
   made.read_options = [this, settings](const wire::Any& request, const auto&) {
     touched_ = true;

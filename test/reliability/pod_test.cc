@@ -264,7 +264,8 @@ TEST_F(Pod, MakesNoContainerThatCannotBeRecorded) {
   auto shim = start_sandbox();
   fs::create_directory(bundle("sandbox") / "web.member");
   const Error refused = shim->refusal_of(shim->create_begin(create_request("web")));
-  EXPECT_NE(std::string(refused.what()).find("record the container: rename "), std::string::npos)
+  EXPECT_NE(std::string(refused.what()).find("failed to write the container's record: rename "),
+            std::string::npos)
       << refused.what();
   fs::remove(bundle("sandbox") / "web.member");
   fs::rename(bundle("sandbox"), directory_ / "elsewhere");

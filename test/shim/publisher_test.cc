@@ -136,7 +136,7 @@ class PublisherTest : public testing::Test {
   }
 
   // Whether a start would have to wait.
-  bool holds_up() { return !loop.run(within(loop, 0ms, publisher->keep_pace())); }
+  bool holds_up() { return !loop.run(within(loop, 0ms, publisher->throttle())); }
 
   static std::string read_available(int fd) {
     char text[65536];
@@ -384,10 +384,10 @@ TEST_F(PublisherTest, ThrottlesEachStartForTwoMillisecondsAtMost) {
   EXPECT_FALSE(holds_up()) << "with a few";
   exits(64, 100);
   EXPECT_TRUE(holds_up());
-  loop.run(publisher->keep_pace());
+  loop.run(publisher->throttle());
   EXPECT_EQ(publisher->queued(), 100u) << "and nobody has taken one";
   TaskSet starts;
-  for (int n = 0; n < 1000; ++n) starts.spawn(publisher->keep_pace(), "start");
+  for (int n = 0; n < 1000; ++n) starts.spawn(publisher->throttle(), "start");
   containerd->down();
   until([&] { return !holds_up(); });
   EXPECT_TRUE(loop.run(within(loop, 1s, starts.wait_empty()))) << "those who wait do not any more";

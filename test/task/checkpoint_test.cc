@@ -211,7 +211,7 @@ TEST_F(Checkpoint, OptionsThatCannotBeReadAreRefused) {
   request.set_id("c1");
   request.mutable_options()->set_value("\xff");
   EXPECT_REFUSED(begin<Empty>("Checkpoint", request), invalid_argument,
-                 "the checkpoint's options cannot be understood: invalid argument");
+                 "cannot parse the checkpoint options: invalid argument");
   end_container("c1");
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a shim without containers stays.
+// When a shim without containers exits.
 #include "task/lifetime.h"
 
 #include <gtest/gtest.h>
@@ -18,14 +18,14 @@ class LifetimeTest : public testing::Test {
     lifetime.reset();
     EXPECT_EQ(loop.close(), 0);
   }
-  void begin(Duration idle, Duration farewell, Duration expectation) {
+  void begin(Duration idle, Duration shutdown_delay, Duration expect_timeout) {
     begun = loop.now();
-    lifetime.emplace(loop, Lifetime::Settings{idle, farewell, expectation, [this] {
+    lifetime.emplace(loop, Lifetime::Settings{idle, shutdown_delay, expect_timeout, [this] {
                                                 ++ends;
                                                 ended.set();
                                               }});
   }
-  // How long after the beginning the end came, in milliseconds; -1 where it does not.
+  // Milliseconds from begin() to the end; -1 where it does not come.
   std::int64_t end_within(Duration limit) {
     const bool comes = loop.run(wait(limit));
     return comes ? static_cast<std::int64_t>(loop.now() - begun) : -1;
@@ -39,24 +39,24 @@ class LifetimeTest : public testing::Test {
   std::optional<Lifetime> lifetime;
 };
 
-TEST_F(LifetimeTest, EndsAfterItsIdleTime) {
+TEST_F(LifetimeTest, EndsAfterItsIdleTimeout) {
   begin(50ms, 1h, 10ms);
   EXPECT_GE(end_within(30s), 50);
   EXPECT_EQ(ends, 1);
 }
 
-TEST_F(LifetimeTest, GivesTheFirstContainerTimeHoweverShortTheIdleTimeIs) {
+TEST_F(LifetimeTest, WaitsForTheFirstContainerHoweverShortTheIdleTimeoutIs) {
   begin(10ms, 1h, 300ms);
   EXPECT_GE(end_within(30s), 300);
 }
 
-TEST_F(LifetimeTest, EndsAtOnceWhereTheFirstContainerIsNotWantedAnyMore) {
+TEST_F(LifetimeTest, EndsAtOnceOnAShutdownBeforeTheFirstContainer) {
   begin(1h, 1h, 1h);
-  lifetime->ask_for_end();
+  lifetime->request_shutdown();
   EXPECT_EQ(ends, 1);
 }
 
-TEST_F(LifetimeTest, WaitsForAnExpectedContainerHoweverShortTheIdleTimeIs) {
+TEST_F(LifetimeTest, WaitsForAnExpectedContainerHoweverShortTheIdleTimeoutIs) {
   begin(10ms, 1h, 300ms);
   end_within(20ms);
   begun = loop.now();
@@ -68,44 +68,44 @@ TEST_F(LifetimeTest, WaitsForAnExpectedContainerHoweverShortTheIdleTimeIs) {
 TEST_F(LifetimeTest, IsCountedFromTheLastContainer) {
   begin(50ms, 1h, 10ms);
   lifetime->expect("c1");
-  lifetime->set_work(Work::wanted);
+  lifetime->set_work(Work::containers);
   lifetime->arrived("c1");
   EXPECT_EQ(end_within(200ms), -1);
   begun = loop.now();
-  lifetime->set_work(Work::unwanted);
+  lifetime->set_work(Work::undo);
   EXPECT_EQ(end_within(200ms), -1) << "it undoes something";
   begun = loop.now();
   lifetime->set_work(Work::none);
   EXPECT_GE(end_within(30s), 50);
 }
 
-TEST_F(LifetimeTest, EndsAtOnceWhereThatIsAskedForAndNothingIsWanted) {
+TEST_F(LifetimeTest, EndsAtOnceOnAShutdownWithoutContainers) {
   begin(1h, 1h, 1h);
-  lifetime->set_work(Work::unwanted);
-  lifetime->ask_for_end();
+  lifetime->set_work(Work::undo);
+  lifetime->request_shutdown();
   EXPECT_EQ(ends, 1);
 }
 
-TEST_F(LifetimeTest, EndsAFarewellAfterTheLastContainerWhereThatWasAskedForBefore) {
+TEST_F(LifetimeTest, EndsTheShutdownDelayAfterTheLastContainerWhereTheShutdownCameBefore) {
   begin(1h, 50ms, 1h);
-  lifetime->set_work(Work::wanted);
-  lifetime->ask_for_end();
+  lifetime->set_work(Work::containers);
+  lifetime->request_shutdown();
   EXPECT_EQ(end_within(200ms), -1);
   begun = loop.now();
   lifetime->set_work(Work::none);
   EXPECT_GE(end_within(30s), 50);
 }
 
-TEST_F(LifetimeTest, ForgetsNoFarewellForAnExpectationThatIsNotMet) {
+TEST_F(LifetimeTest, EndsOnAShutdownWhereTheExpectedContainerDoesNotCome) {
   begin(1h, 50ms, 200ms);
   lifetime->expect("c1");
-  lifetime->ask_for_end();
+  lifetime->request_shutdown();
   EXPECT_EQ(ends, 0);
   EXPECT_GE(end_within(30s), 250);
 }
 
-// `start` came in between: the shim stayed for its container, which never came.
-TEST_F(LifetimeTest, EndsLaterWhereItCouldNotEndTheFirstTime) {
+// `start` came in between: the shim waited for its container, which never came.
+TEST_F(LifetimeTest, EndsLaterWhereItWasNotEndedTheFirstTime) {
   begin(20ms, 1h, 50ms);
   EXPECT_GE(end_within(30s), 20);
   lifetime->expect("c1");

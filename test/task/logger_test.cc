@@ -108,7 +108,8 @@ TEST_F(TaskLogger, ThatIsNotReadyFailsCreateWhichLeavesNothing) {
   const std::string path = directory / "fails";
   write_file(path, "#!/bin/sh\nexit 4\n", 0755);
   EXPECT_REFUSED(create_begin(request("binary-v2://" + path)), unknown,
-                 "the logger " + path + " did not call ready: it exited with status 4");
+                 "failed to create init process I/O: the logger " + path +
+                     " did not call ready: exited with status 4");
   const Lines called = runtime.calls();
   EXPECT_EQ(std::count(called.begin(), called.end(), "create c1"), 0) << "no container was made";
   EXPECT_EQ(sink.history(), Lines());
@@ -121,14 +122,15 @@ TEST_F(TaskLogger, ThatIsNotAllowedFailsCreateAndTheStartOfAnExec) {
     return path == directory / "logger-ok";
   };
   const std::string forbidden = "binary://" + (directory / "other");
-  const std::string text =
-      "the logger " + (directory / "other") + " is not in binary_logger.allow: permission denied";
+  const std::string text = "failed to create init process I/O: the logger " +
+                           (directory / "other") +
+                           " is not in binary_logger.allow: permission denied";
   EXPECT_REFUSED(create_begin(request(forbidden)), permission_denied, text);
   run_with(logger("ok"), "exec sleep 60");
   end(exec_with("e1", forbidden, "true"));
   auto waiting = wait_begin("c1", "e1");
   EXPECT_REFUSED(start_begin("c1", "e1"), permission_denied, text);
-  EXPECT_EQ(end(waiting).exit_status(), 0u) << "who waits for it is let go";
+  EXPECT_EQ(end(waiting).exit_status(), 0u) << "the Wait returns";
   remove("c1", "e1");
   end_container("c1");
 }

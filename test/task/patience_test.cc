@@ -3,17 +3,43 @@
 // the same time.
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "base/file.h"
+#include "cgroup/cgroup.h"
+#include "support/eventually.h"
 #include "task/task_fixture.h"
 
 namespace thinshim::test {
 namespace {
 
-class Patience : public TaskTest {};
+class Patience : public TaskTest {
+ protected:
+  // A group of 16 MiB, which is gone again after the test.
+  std::string make_memory_group() {
+    const bool unified = cgroup_version() == CgroupVersion::v2;
+    if (unified) write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory", 0);
+    memory_group_ = (unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory") +
+                    std::string("/thinshim-task-test-") + std::to_string(::getpid());
+    std::filesystem::create_directory(memory_group_);
+    write_file(memory_group_ + (unified ? "/memory.max" : "/memory.limit_in_bytes"), "16777216", 0);
+    if (std::filesystem::exists(memory_group_ + "/memory.swap.max"))
+      write_file(memory_group_ + "/memory.swap.max", "0", 0);
+    return memory_group_;
+  }
+  void TearDown() override {
+    TaskTest::TearDown();
+    EXPECT_TRUE(memory_group_.empty() ||
+                eventually([&] { return ::rmdir(memory_group_.c_str()) == 0; }));
+  }
+
+ private:
+  std::string memory_group_;
+};
 
 // Three containers: `shared` has a runtime that hangs when init's companions shall be killed, the
 // terminals of an exec in `c0` and of `c1` never come.
@@ -68,6 +94,30 @@ TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
     remove(id, "e1");
     remove(id);
   }
+}
+
+// An OOM kill is published behind the starts that are under way, which all have the same five
+// seconds.
+TEST_F(Patience, WithHungExecsDelaysAnOomEventByOneLimit) {
+  runtime.after("create", "echo $pid > " + make_memory_group() + "/cgroup.procs");
+  runtime.set_program("c1", "until [ -e " + (directory / "eat") +
+                                " ]; do sleep 0.01; done; tail /dev/zero & exec sleep 60");
+  run("c1");
+  runtime.before("exec", "exec sleep 60");
+  std::vector<CallPtr<api::StartResponse>> starting;
+  for (const char* id : {"e1", "e2", "e3", "e4"}) {
+    exec("c1", id, "true");
+    starting.push_back(start_begin("c1", id));
+  }
+  until_called("exec c1", 4);
+  const std::uint64_t began = loop.now();
+  std::ofstream(directory / "eat") << "now";
+  until([&] { return sink.count(kTopicOom) > 0; });
+  EXPECT_LT(loop.now() - began, 9000u);
+  for (pid_t child : own_children()) ::kill(child, SIGKILL);
+  for (auto& call : starting) refusal_of(call);
+  EXPECT_EQ(wait("c1"), 137u);
+  remove("c1");
 }
 
 // A start and a pause whose runtime hangs when init dies. SIGKILL finds nothing to kill, and Delete
@@ -187,7 +237,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
        {"create c6", "exec c1", "start c2", "kill c3 9", "kill c4 9", "delete c5"})
     until_called(call);
   other->close();
-  pass(kPatience / 2);
+  pass(kGracePeriod / 2);
   EXPECT_EQ(mounts().size(), 1u) << "not at once";
   runtime.behave();
 
@@ -260,7 +310,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
   until_called("create c2");
   until_called("delete c1");
   auto again = remove_begin("c1");
-  pass(kPatience / 2);
+  pass(kGracePeriod / 2);
   EXPECT_EQ(mounts().size(), 1u) << "not at once";
   EXPECT_FALSE(again->done.is_set()) << "it waits for the first";
   runtime.behave();
@@ -349,7 +399,7 @@ TEST_F(LimitOfDeletion, CountsTheWaitForAVerbThatHangsOnALivingContainer) {
   auto updating = update_begin("c1", "{}");
   until_called("update c1");
   EXPECT_REFUSED(remove_begin("c1"), deadline_exceeded,
-                 "another operation on c1 did not end in time");
+                 "timed out waiting for another operation on c1");
   EXPECT_EQ(state("c1").status(), types::RUNNING);
   EXPECT_FALSE(updating->done.is_set()) << "it has its own limits";
   kill("c1", SIGKILL);

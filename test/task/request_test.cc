@@ -91,7 +91,7 @@ TEST_F(Request, WithoutABundleIsRefused) {
     request.set_bundle(bundle);
     Error error = refusal_of(create_begin(request));
     EXPECT_EQ(error.code(), Code::invalid_argument) << bundle;
-    EXPECT_TRUE(contains(error, "is no absolute path")) << error.what();
+    EXPECT_TRUE(contains(error, "is not an absolute path")) << error.what();
   }
   request.set_bundle(directory / "file");
   std::ofstream(request.bundle()) << "not a directory";
@@ -214,7 +214,7 @@ TEST_F(Request, ToShutDownThatIsRememberedDoesNotEndAContainerThatCameSince) {
   shutdown();
   end_container("c1");
   run("c2");
-  pass(2 * kFarewell);
+  pass(2 * kShutdownDelay);
   EXPECT_EQ(shutdowns, 0);
   end_container("c2");
   until([&] { return shutdowns == 1; });
@@ -247,7 +247,7 @@ TEST_F(Request, ToShutDownWaitsForAContainerThatIsExpected) {
   shutdown();
   EXPECT_EQ(shutdowns, 0);
   run("c1");
-  pass(kExpectation);
+  pass(kExpectTimeout);
   EXPECT_EQ(shutdowns, 0);
   end_container("c1");
   until([&] { return shutdowns == 1; });
@@ -260,7 +260,7 @@ TEST_F(Request, ToShutDownWaitsOnlySoLongForAContainerThatDoesNotCome) {
   await(client.call<Empty>(kStartService, kExpect, request, 0ms));
   shutdown();
   until([&] { return shutdowns == 1; });
-  EXPECT_GE(std::chrono::milliseconds(loop.now() - began), kExpectation);
+  EXPECT_GE(std::chrono::milliseconds(loop.now() - began), kExpectTimeout);
 }
 
 // The runtime hangs, containerd gives up, and its `delete` cleans up once the shim is gone.

@@ -77,12 +77,14 @@ TEST_F(DirectSignal, DuringAStartWaitsForIt) {
   remove("c1");
 }
 
-TEST_F(DirectSignal, ThatKillsWaitsForNoHandlers) {
+TEST_F(DirectSignal, ThatKillsOrComesBeforeTheStartWaitsForNoHandlers) {
   options.signal_delay = 1h;
-  run("c1");
-  kill("c1", SIGKILL);
-  EXPECT_EQ(wait("c1"), 137u);
-  remove("c1");
+  for (const bool started : {true, false}) {
+    started ? run("c1") : create("c1");
+    kill("c1", started ? SIGKILL : SIGTERM);
+    EXPECT_EQ(wait("c1"), started ? 137u : 143u);
+    remove("c1");
+  }
 }
 
 TEST_F(DirectSignal, ToAProcessThatDiesBeforeItsHandlersAreThereIsRefused) {
@@ -93,14 +95,6 @@ TEST_F(DirectSignal, ToAProcessThatDiesBeforeItsHandlersAreThereIsRefused) {
   EXPECT_FALSE(killing->done.is_set());
   ::kill(pid, SIGKILL);
   EXPECT_REFUSED(killing, not_found, "process already finished: not found");
-  remove("c1");
-}
-
-TEST_F(DirectSignal, ToAProcessThatWasNotStartedWaitsForNothing) {
-  options.signal_delay = 1h;
-  create("c1");
-  kill("c1", SIGTERM);
-  EXPECT_EQ(wait("c1"), 143u);
   remove("c1");
 }
 

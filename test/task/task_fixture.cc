@@ -59,9 +59,9 @@ TaskTest::TaskTest(Duration deletion) : TaskCalls(loop, socket), options(default
   settings.containerd_namespace = kNamespace;
   settings.address = "unix://" + socket;
   settings.read_options = [this](const wire::Any&, const auto&) { return at_once(options); };
-  settings.patience = kPatience;
-  settings.lifetime.farewell = kFarewell;
-  settings.lifetime.expectation = kExpectation;
+  settings.grace_period = kGracePeriod;
+  settings.lifetime.shutdown_delay = kShutdownDelay;
+  settings.lifetime.expect_timeout = kExpectTimeout;
   settings.lifetime.end = [this] { ++shutdowns; };
   settings.deletion = deletion;
   service_under_test.emplace(*reaper, sink, std::move(settings));

@@ -68,12 +68,12 @@ struct TaskTestGround {
 
 class TaskTest : public testing::Test, protected TaskTestGround, protected TaskCalls {
  protected:
-  // How long a runtime may take without its client.
-  static constexpr std::chrono::milliseconds kPatience = 3s;
-  // How long the shim stays after its last container, where it was asked to go before.
-  static constexpr std::chrono::milliseconds kFarewell = 1s;
-  // How long it waits for a container that `start` has sent.
-  static constexpr std::chrono::milliseconds kExpectation = 600ms;
+  // How long a runtime may run on without its client.
+  static constexpr std::chrono::milliseconds kGracePeriod = 3s;
+  // How long the shim stays after its last container, where a Shutdown came before.
+  static constexpr std::chrono::milliseconds kShutdownDelay = 1s;
+  // How long it waits for a container that `start` has announced.
+  static constexpr std::chrono::milliseconds kExpectTimeout = 600ms;
 
   explicit TaskTest(Duration deletion = std::chrono::minutes(1));
   void TearDown() override;
