@@ -109,7 +109,7 @@ TEST_F(TaskLogger, ThatIsNotReadyFailsCreateWhichLeavesNothing) {
   write_file(path, "#!/bin/sh\nexit 4\n", 0755);
   EXPECT_REFUSED(create_begin(request("binary-v2://" + path)), unknown,
                  "failed to create init process I/O: the logger " + path +
-                     " did not call ready: exited with status 4");
+                     " did not call ready: it exited with status 4");
   const Lines called = runtime.calls();
   EXPECT_EQ(std::count(called.begin(), called.end(), "create c1"), 0) << "no container was made";
   EXPECT_EQ(sink.history(), Lines());
