@@ -46,7 +46,7 @@ std::string failure_of(const std::string& binary, const Output& output) {
   const std::string failure = escaped(binary) + " did not terminate successfully: " +
                               (signal > 0 ? "killed by signal " + std::to_string(signal)
                                           : "exit status " + std::to_string(output.exit.status));
-  const std::string text = trimmed(output.text + output.complaints);
+  const std::string text = trimmed(output.text + output.stderr_text);
   return text.empty() ? failure : failure + ": " + text;
 }
 
