@@ -136,7 +136,7 @@ Logger Loggers::launch(const Start& start, Fd ready) {
 }
 
 Task<Logger> Loggers::start(Start start, Event* stop) {
-  Pipe ready = make_pipe(0, "failed to start the logger: pipe2");
+  Pipe ready = make_pipe(0, "failed to start logger: pipe2");
   set_nonblocking(ready.read.get(), true);
   std::optional<Watch> watch;
   watch.emplace(reaper_.loop(), ready.read.get());
