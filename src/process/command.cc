@@ -71,7 +71,7 @@ std::vector<std::string> inherited_environment(const std::vector<std::string>& w
 // The memory that the child uses until execve(2), and the result.
 class ProgramStart {
  public:
-  explicit ProgramStart(const Command& command);
+  explicit ProgramStart(Command command);
   pid_t begin();
   // Whether the child has called execve(2) successfully, or has exited.
   bool is_finished() const { return launch_.in_use == 0; }
@@ -82,43 +82,38 @@ class ProgramStart {
  private:
   Error failure_of(int errnum) const;
 
-  const std::string program_;
-  std::vector<std::string> paths_;
-  std::vector<std::string> arguments_;
-  std::vector<std::string> environment_;
-  std::string directory_;
-  std::vector<int> sources_;
-  std::vector<int> parked_;
-  std::vector<char*> path_pointers_;
-  std::vector<char*> argv_;
-  std::vector<char*> envp_;
-  std::unique_ptr<char[]> stack_;
+  struct Memory {
+    explicit Memory(Command given) : command(std::move(given)), paths(paths_of(command.program)) {}
+    Command command;
+    std::vector<std::string> paths;
+    std::vector<int> parked;
+    std::vector<char*> path_pointers;
+    std::vector<char*> argv;
+    std::vector<char*> envp;
+    char stack[kLaunchStack];
+  };
+  std::unique_ptr<Memory> memory_;
   Launch launch_{};
   std::optional<Error> failure_;
 };
 
-ProgramStart::ProgramStart(const Command& command)
-    : program_(command.program),
-      paths_(paths_of(command.program)),
-      arguments_(command.arguments),
-      environment_(command.environment),
-      directory_(command.directory),
-      sources_(command.fds),
-      stack_(new char[kLaunchStack]) {
-  arguments_.insert(arguments_.begin(), command.name.empty() ? command.program : command.name);
-  if (sources_.size() < 3) sources_.resize(3, -1);
-  parked_.resize(sources_.size());
-  path_pointers_ = pointers(paths_);
-  argv_ = pointers(arguments_);
-  envp_ = pointers(environment_);
-  launch_.paths = path_pointers_.data();
+ProgramStart::ProgramStart(Command given) : memory_(new Memory(std::move(given))) {
+  Command& command = memory_->command;
+  if (command.name.empty()) command.name = command.program;
+  if (command.fds.size() < 3) command.fds.resize(3, -1);
+  memory_->parked.resize(command.fds.size());
+  memory_->path_pointers = pointers(memory_->paths);
+  memory_->argv = pointers(command.arguments);
+  memory_->argv.insert(memory_->argv.begin(), command.name.data());
+  memory_->envp = pointers(command.environment);
+  launch_.paths = memory_->path_pointers.data();
   launch_.is_search = is_searched(command.program);
-  launch_.argv = argv_.data();
-  launch_.envp = envp_.data();
-  launch_.directory = directory_.empty() ? nullptr : directory_.c_str();
-  launch_.sources = sources_.data();
-  launch_.parked = parked_.data();
-  launch_.count = static_cast<int>(sources_.size());
+  launch_.argv = memory_->argv.data();
+  launch_.envp = memory_->envp.data();
+  launch_.directory = command.directory.empty() ? nullptr : command.directory.c_str();
+  launch_.sources = command.fds.data();
+  launch_.parked = memory_->parked.data();
+  launch_.count = static_cast<int>(command.fds.size());
   launch_.highest = highest_to_close();
   launch_.open_files = open_files_limit_of_programs();
   launch_.death_signal = command.death_signal;
@@ -129,30 +124,28 @@ ProgramStart::ProgramStart(const Command& command)
 
 pid_t ProgramStart::begin() {
   Fd null;
-  for (int& source : sources_) {
+  for (int& source : memory_->command.fds) {
     if (source >= 0) continue;
     if (!null) null = open_file("/dev/null", O_RDWR);
     source = null.get();
   }
-  const pid_t pid = begin_launch(launch_, stack_.get());
+  const pid_t pid = begin_launch(launch_, memory_->stack);
   if (pid < 0) throw failure_of(errno);
   return pid;
 }
 
 Error ProgramStart::failure_of(int errnum) const {
   if (launch_.is_missing)
-    return {Code::unknown, "exec: \"" + program_ + "\": executable file not found in $PATH",
+    return {Code::unknown,
+            "exec: \"" + memory_->command.program + "\": executable file not found in $PATH",
             ENOENT};
-  const std::string path = launch_.failed_path ? launch_.failed_path : program_;
+  const std::string path = launch_.failed_path ? launch_.failed_path : memory_->command.program;
   return {Code::unknown, "fork/exec " + path + ": " + errno_text(errnum), errnum};
 }
 
 void ProgramStart::finish() {
   if (launch_.failure != 0) failure_ = failure_of(launch_.failure);
-  stack_.reset();
-  paths_ = arguments_ = environment_ = {};
-  path_pointers_ = argv_ = envp_ = {};
-  sources_ = parked_ = {};
+  memory_.reset();
 }
 
 namespace {
@@ -186,9 +179,9 @@ void StartedProgram::check() const {
   if (start_->failure()) throw *start_->failure();
 }
 
-StartedProgram start_command(const Command& command) {
+StartedProgram start_command(Command command) {
   free_finished_starts();
-  auto start = std::make_shared<ProgramStart>(command);
+  auto start = std::make_shared<ProgramStart>(std::move(command));
   PendingStarts& pending = pending_starts();
   if (pending.starts.empty())
     pending.huge_pages_disabled = ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1;

@@ -59,7 +59,7 @@ class StartedProgram {
 
 // Starts the program. For the Reaper only, which owns all children. Throws Error
 // "fork/exec PATH: reason" if clone(2) fails (out of memory, for example).
-StartedProgram start_command(const Command& command);
+StartedProgram start_command(Command command);
 
 // Frees the memory of starts whose execve(2) has succeeded or failed. When none is left, disables
 // transparent huge pages again if they were disabled before: programs would inherit that.

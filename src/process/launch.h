@@ -51,7 +51,7 @@ struct Launch {
 // The child's name (/proc/PID/comm) before execve(2). Its command line is that of this process.
 inline constexpr const char* kLaunchName = "thinshim-exec";
 
-inline constexpr std::size_t kLaunchStack = 16 << 10;  // bytes
+inline constexpr std::size_t kLaunchStack = 4 << 10;  // bytes
 
 // Returns the child's pid, or -1 with errno set. If a call fails, the child exits with status 127.
 pid_t begin_launch(Launch& launch, char* stack);

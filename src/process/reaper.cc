@@ -114,15 +114,15 @@ Reaper::Reaper(Loop& loop) : loop_(loop), signals_(loop, {SIGCHLD}) {
 
 Reaper::~Reaper() = default;
 
-Child Reaper::start(const Command& command) {
-  StartedProgram program = start_command(command);
+Child Reaper::start(Command command) {
+  StartedProgram program = start_command(std::move(command));
   Child child = take(program.pid());
   child.state_->program.emplace(std::move(program));
   return child;
 }
 
-Child Reaper::start_in_turn(const Command& command, Mutex::Guard turn) {
-  Child child = start(command);
+Child Reaper::start_in_turn(Command command, Mutex::Guard turn) {
+  Child child = start(std::move(command));
   tasks_.spawn(pass_turn_on(std::move(turn)), "pass the turn on");
   return child;
 }

@@ -88,12 +88,12 @@ class Reaper {
   Loop& loop() { return loop_; }
 
   // Starts a program; does not wait for execve(2). Throws Error if clone(2) fails.
-  Child start(const Command& command);
+  Child start(Command command);
   // Limits starts to one per iteration of the loop, in order:
   // `Mutex::Guard turn = co_await reaper.turn();`, then start_in_turn(). A start takes as long as a
   // hundred other callbacks, which run between two starts.
   Mutex::Locking turn() { return turn_.lock(); }
-  Child start_in_turn(const Command& command, Mutex::Guard turn);
+  Child start_in_turn(Command command, Mutex::Guard turn);
   // Makes a child known that the caller has just forked.
   Child take(pid_t pid);
 

@@ -140,7 +140,7 @@ Task<Output> run(Reaper& reaper, Command command, Event* stop, Stderr where) {
   if (command.fds[2] < 0)
     command.fds[2] = stderr_pipe.write ? stderr_pipe.write.get() : pipe.write.get();
   Mutex::Guard turn = co_await reaper.turn();
-  Child child = reaper.start_in_turn(command, std::move(turn));
+  Child child = reaper.start_in_turn(std::move(command), std::move(turn));
   pipe.write.reset();
   stderr_pipe.write.reset();
 

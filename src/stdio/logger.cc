@@ -127,7 +127,7 @@ Logger Loggers::launch(const Start& start, Fd ready) {
   }
   command.fds = {-1, -1, -1, start.out, start.err, ready.get()};
   try {
-    Logger logger(*this, std::make_shared<Logger::State>(reaper_.start(command), start));
+    Logger logger(*this, std::make_shared<Logger::State>(reaper_.start(std::move(command)), start));
     watching_.spawn(watch(logger.state_), "watch the logger " + start.uri.path);
     return logger;
   } catch (const Error& error) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runtimes behind a program that runs them as its child.
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
