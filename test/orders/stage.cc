@@ -237,6 +237,10 @@ std::string Stage::perform_delete(const Call& call) {
     return "cannot delete container c that is not stopped: running";
   const bool can_kill = setting_.signals == Signals::arrive;
   if (lives(Who::init) && !can_kill) return "container init still running";
+  // As runc: a cgroup with processes in it cannot be removed.
+  const bool has_exec =
+      std::any_of(std::begin(kExecs), std::end(kExecs), [this](Who who) { return lives(who); });
+  if (has_exec && !can_kill) return "unable to remove container's cgroup: device or resource busy";
   // As runc: who is left in a shared pid namespace ends with the container.
   if (can_kill && (call.force || !setting_.own_pid_namespace))
     end_all();
