@@ -97,8 +97,11 @@ void kill_descendants(pid_t helper) {
   ::_exit(1);
 }
 
+// Nothing where there is no such directory. Throws Error.
 Fd open_parent(const std::string& rootfs) {
-  return try_open(directory_of(rootfs), O_RDONLY | O_DIRECTORY);
+  Fd parent = try_open(directory_of(rootfs), O_RDONLY | O_DIRECTORY);
+  if (!parent && errno != ENOENT) throw_errno("open " + directory_of(rootfs));
+  return parent;
 }
 
 }  // namespace
@@ -118,24 +121,22 @@ int run_mount_helper(const Command& command) {
 
 Fd lock_mounting(const std::string& rootfs) {
   Fd parent = open_parent(rootfs);
-  if (!parent && errno != ENOENT) throw_errno("open " + directory_of(rootfs));
   // A file system without locks: wait_for_mounting() returns at once.
   if (parent) ::flock(parent.get(), LOCK_SH);
   return parent;
 }
 
-bool wait_for_mounting(const std::string& rootfs) {
+void wait_for_mounting(const std::string& rootfs) {
   const Fd parent = open_parent(rootfs);
-  if (!parent) return errno == ENOENT;
+  if (!parent) return;
   useconds_t waited = 0;
   for (useconds_t pause = 1000; ::flock(parent.get(), LOCK_EX | LOCK_NB) != 0;) {
-    if (errno != EWOULDBLOCK && errno != EINTR) return true;
-    if (waited >= kLockTimeout) return false;
+    if (errno != EWOULDBLOCK && errno != EINTR) return;
+    if (waited >= kLockTimeout) throw Error::unknown("timed out waiting for a mount on " + rootfs);
     ::usleep(pause);
     waited += pause;
     pause = std::min(2 * pause, kMaxPause);
   }
-  return true;
 }
 
 }  // namespace thinshim

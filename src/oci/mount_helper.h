@@ -25,8 +25,8 @@ int run_mount_helper(const Command& command);
 // be opened.
 Fd lock_mounting(const std::string& rootfs);
 
-// Waits up to 2.5 s until no process holds the lock. False on timeout: a process that hangs in
-// mount(2) keeps its lock, even when killed.
-bool wait_for_mounting(const std::string& rootfs);
+// Waits up to 2.5 s until no process holds the lock. Throws Error on timeout (a process that hangs
+// in mount(2) keeps its lock, even when killed), and where the directory cannot be opened.
+void wait_for_mounting(const std::string& rootfs);
 
 }  // namespace thinshim

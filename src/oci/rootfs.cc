@@ -268,10 +268,15 @@ void mount_all(const MountList& mounts, const std::string& rootfs) {
 }
 
 void unmount_all(const std::string& rootfs) {
-  const bool is_done = wait_for_mounting(rootfs);
+  std::optional<Error> failure;
+  try {
+    wait_for_mounting(rootfs);
+  } catch (const Error& error) {
+    failure = error;  // what is mounted by now comes off all the same
+  }
   remove_mapped_layers(layers_prefix(rootfs));
   unmount_recursive(rootfs);
-  if (!is_done) throw Error::unknown("timed out waiting for a mount on " + rootfs);
+  if (failure) throw *failure;
 }
 
 }  // namespace thinshim

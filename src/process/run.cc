@@ -139,17 +139,17 @@ Task<Output> run(Reaper& reaper, Command command, Event* stop, Stderr where) {
   if (command.fds[1] < 0) command.fds[1] = pipe.write.get();
   if (command.fds[2] < 0)
     command.fds[2] = stderr_pipe.write ? stderr_pipe.write.get() : pipe.write.get();
-  Mutex::Guard turn = co_await reaper.turn();
-  Child child = reaper.start_in_turn(std::move(command), std::move(turn));
-  pipe.write.reset();
-  stderr_pipe.write.reset();
-
+  // Before the start: once it runs, the program must not be lost because something else fails.
   Output output;
   Collector stdout_collector(reaper.loop(), pipe.read, output.text);
   std::optional<Collector> stderr_collector;
   if (stderr_pipe.read)
     stderr_collector.emplace(reaper.loop(), stderr_pipe.read, output.stderr_text);
+  Mutex::Guard turn = co_await reaper.turn();
+  Child child = reaper.start_in_turn(std::move(command), std::move(turn));
   ChildGuard guard(reaper.loop(), child);
+  pipe.write.reset();
+  stderr_pipe.write.reset();
   Task<> waiting = guard.wait(stop);
   co_await std::move(waiting);
   stdout_collector.finish();
