@@ -45,12 +45,13 @@ class Creations {
   // Whether the client of any of them waits.
   bool are_awaited() const;
   // Calls `member`, after the Create of the request's container where one is under way.
-  template <class Service, class Request, class Response>
-  Task<Response> call_after(Service& service, Task<Response> (Service::*member)(Request),
-                            Request request) {
+  template <class Service, class Response, class Request, class... More>
+  Task<Response> call_after(Service& service, Task<Response> (Service::*member)(Request, More...),
+                            Request request, More... more) {
     auto create = creates_.find(request.id());
-    if (create == creates_.end()) return (service.*member)(std::move(request));
-    return call_after(wait_settled(create->second.settled), service, member, std::move(request));
+    if (create == creates_.end()) return (service.*member)(std::move(request), std::move(more)...);
+    return call_after(wait_settled(create->second.settled), service, member, std::move(request),
+                      std::move(more)...);
   }
   // Waits until none is under way, for two seconds at most.
   Task<> wait_finished();
@@ -61,11 +62,12 @@ class Creations {
     // Set once the container exists or never will.
     std::shared_ptr<Event> settled = std::make_shared<Event>();
   };
-  template <class Service, class Request, class Response>
+  template <class Service, class Response, class Request, class... More>
   static Task<Response> call_after(Task<> wait, Service& service,
-                                   Task<Response> (Service::*member)(Request), Request request) {
+                                   Task<Response> (Service::*member)(Request, More...),
+                                   Request request, More... more) {
     co_await std::move(wait);
-    Task<Response> calling = (service.*member)(std::move(request));
+    Task<Response> calling = (service.*member)(std::move(request), std::move(more)...);
     co_return co_await std::move(calling);
   }
   Task<> wait_settled(std::shared_ptr<Event> settled);

@@ -20,15 +20,8 @@ namespace events = containerd::events;
 constexpr Duration kKillAllLimit = 10s;
 // How long execs may hold it back: before they are cancelled or killed, and after that.
 constexpr Duration kExecsLimit = 5s;
-// 0001-01-01 in seconds since 1970.
-constexpr std::int64_t kGoZeroTime = -62135596800;
 
 }  // namespace
-
-void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit) {
-  timestamp->set_seconds(exit ? exit->at.tv_sec : kGoZeroTime);
-  timestamp->set_nanos(exit ? static_cast<std::int32_t>(exit->at.tv_nsec) : 0);
-}
 
 // Publishes the exit when it goes out of scope.
 class Exits::PendingExit {

@@ -84,7 +84,4 @@ class Exits {
   TaskSet watches_;
 };
 
-// The time of an exit; without one, Go's zero time (year 1), as the stock shim writes it.
-void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit);
-
 }  // namespace thinshim

@@ -9,12 +9,16 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "task.pb.h"
 
 namespace thinshim {
 namespace {
 
 using namespace std::chrono_literals;
 
+// 0001-01-01 in seconds since 1970.
+constexpr std::int64_t kGoZeroTime = -62135596800;
 // How long a verb may go on that is in the way of a SIGKILL or a deletion.
 constexpr Duration kCancelDelay = 10s;
 
@@ -61,9 +65,18 @@ constexpr Duration kReadLimit = 2s;
 
 }  // namespace
 
+void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit) {
+  timestamp->set_seconds(exit ? exit->at.tv_sec : kGoZeroTime);
+  timestamp->set_nanos(exit ? static_cast<std::int32_t>(exit->at.tv_nsec) : 0);
+}
+
 Process::Process(Reaper& reaper, std::string id, Streams streams)
     : reaper_(reaper), id_(std::move(id)), streams_(std::move(streams)) {
   no_event_pending_.set();
+}
+
+Process::~Process() {
+  for (const Reply& reply : waits_) answer_wait(reply);
 }
 
 Task<> Process::open_io(ProcessIo::Settings settings) {
@@ -229,7 +242,30 @@ void Process::set_exited(const Exit& exit) {
   exit_ = exit;
   exit_published_ = reaper_.loop().now();
   if (state_ != State::deleted) state_ = State::stopped;
+  release_waiters();
+}
+
+void Process::release_waiters() {
   ended_.set();
+  for (const Reply& reply : std::exchange(waits_, {})) answer_wait(reply);
+}
+
+void Process::answer_when_ended(Reply reply) {
+  if (ended_.is_set()) return answer_wait(reply);
+  if (waits_.size() == waits_.capacity())
+    std::erase_if(waits_, [](const Reply& wait) { return !wait.is_awaited(); });
+  waits_.push_back(std::move(reply));
+}
+
+void Process::answer_wait(const Reply& reply) const {
+  try {
+    containerd::task::v3::WaitResponse response;
+    response.set_exit_status(static_cast<std::uint32_t>(exit_ ? exit_->status : 0));
+    set_timestamp(response.mutable_exited_at(), exit_);
+    reply.send(response);
+  } catch (const std::exception& error) {  // out of memory
+    log::error("failed to answer Wait", {{"id", id_}, {"error", error.what()}});
+  }
 }
 
 void Process::signal(int number) const {

@@ -7,19 +7,23 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "async/sync.h"
 #include "oci/runtime.h"
 #include "process/reaper.h"
 #include "stdio/process_io.h"
 #include "task/state.h"
+#include "ttrpc/reply.h"
+#include "wire.pb.h"
 
 namespace thinshim {
 
 class Process {
  public:
   Process(Reaper& reaper, std::string id, Streams streams);
-  virtual ~Process() = default;
+  virtual ~Process();
 
   const std::string& id() const { return id_; }
   const Streams& streams() const { return streams_; }
@@ -33,8 +37,10 @@ class Process {
   pid_t pid() const { return pid_; }
   // Nothing before set_exited().
   const std::optional<Exit>& exit() const { return exit_; }
-  // Set once the exit is published, and where there will be none: the process could not be started,
-  // or was deleted before its start.
+  // Answers a Wait once the exit is published, or once there will be none: the process could not be
+  // started, or was deleted before its start.
+  void answer_when_ended(Reply reply);
+  // The same for callers in the shim.
   Event& ended() { return ended_; }
 
   void close_stdin();
@@ -81,8 +87,8 @@ class Process {
   Task<> wait_for_handlers(Duration delay);
   // Records the exit, and wakes all that wait for it.
   void set_exited(const Exit& exit);
-  // Wakes them where there will be no exit.
-  void release_waiters() { ended_.set(); }
+  // Wakes and answers them where there will be no exit.
+  void release_waiters();
   // The exit, published or not; of a process that has not exited, though it was killed: SIGKILL,
   // now.
   Exit last_exit() const;
@@ -160,6 +166,7 @@ class Process {
 
  private:
   Task<> cancel_late_verbs();
+  void answer_wait(const Reply& reply) const;
   Task<VerbLock> lock(Stop stop, Event* cancelled);
   Task<> set_when_dead(Event& event);
   Task<> acquire(std::optional<Mutex::Guard>& guard, Event& over);
@@ -178,6 +185,7 @@ class Process {
   bool stdin_closed_ = false;
   std::optional<std::pair<unsigned, unsigned>> size_;  // of the terminal, if it was ever set
   Event ended_;
+  std::vector<Reply> waits_;  // also of clients that have disconnected, until it is full
   Event skip_wait_read_;
   Event no_event_pending_;
   Mutex verbs_;
@@ -186,5 +194,8 @@ class Process {
   bool deleting_ = false;
   TaskSet cancelling_;
 };
+
+// The time of an exit; without one, Go's zero time (year 1), as the stock shim writes it.
+void set_timestamp(wire::Timestamp* timestamp, const std::optional<Exit>& exit);
 
 }  // namespace thinshim

@@ -75,7 +75,10 @@ void TaskService::serve(Server& server) {
     add("Exec", &TaskService::exec);
     add("ResizePty", &TaskService::resize_pty);
     add("CloseIO", &TaskService::close_io);
-    add("Wait", &TaskService::wait);
+    server.add_late(name, "Wait", [this](std::string payload, Reply reply) {
+      return creations_.call_after(*this, &TaskService::wait,
+                                   parse_message<api::WaitRequest>(payload), std::move(reply));
+    });
     server.add(name, "Create", *this, &TaskService::create);
     server.add(name, "Connect", *this, &TaskService::connect);
     server.add(name, "Shutdown", *this, &TaskService::shutdown);
@@ -326,15 +329,9 @@ Task<wire::Empty> TaskService::close_io(api::CloseIORequest request) {
   co_return wire::Empty();
 }
 
-Task<api::WaitResponse> TaskService::wait(api::WaitRequest request) {
-  std::shared_ptr<Container> owner = container(request.id());
-  std::shared_ptr<Process> process = owner->process(request.exec_id());
-  owner.reset();  // a Wait does not keep a deleted container
-  co_await process->ended().wait();
-  api::WaitResponse response;
-  response.set_exit_status(exit_status(*process));
-  set_timestamp(response.mutable_exited_at(), process->exit());
-  co_return response;
+Task<> TaskService::wait(api::WaitRequest request, Reply reply) {
+  container(request.id())->process(request.exec_id())->answer_when_ended(std::move(reply));
+  co_return;
 }
 
 Task<api::ConnectResponse> TaskService::connect(api::ConnectRequest request) {

@@ -101,7 +101,7 @@ class TaskService {
   Task<wire::Empty> exec(api::ExecProcessRequest request);
   Task<wire::Empty> resize_pty(api::ResizePtyRequest request);
   Task<wire::Empty> close_io(api::CloseIORequest request);
-  Task<api::WaitResponse> wait(api::WaitRequest request);
+  Task<> wait(api::WaitRequest request, Reply reply);
   Task<api::ConnectResponse> connect(api::ConnectRequest request);
   Task<wire::Empty> shutdown(api::ShutdownRequest request);
   Task<wire::Empty> expect(api::ConnectRequest request);

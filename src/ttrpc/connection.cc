@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ttrpc/connection.h"
 
+#include <optional>
 #include <utility>
 
 #include "ttrpc.pb.h"
@@ -17,6 +18,8 @@ constexpr std::size_t kSmallReply = 1 << 10;
 Duration from_nanoseconds(std::int64_t nanoseconds) {
   return Duration(nanoseconds / 1'000'000 + (nanoseconds % 1'000'000 != 0) + 1);
 }
+
+Error deadline_exceeded() { return {Code::deadline_exceeded, "context deadline exceeded"}; }
 
 }  // namespace
 
@@ -41,59 +44,71 @@ void Connection::finish() {
 
 void Connection::on_frame(Frame frame) {
   const FrameHeader& header = frame.header;
-  if (frame.oversized()) return refuse(header.stream, message_too_long(header.length));
+  const auto refuse_frame = [&](const Error& reason) {
+    send_status(header.stream, to_status(reason));
+  };
+  if (frame.oversized()) return refuse_frame(message_too_long(header.length));
   if (header.stream % 2 == 0)
-    return refuse(header.stream,
-                  {Code::invalid_argument, "StreamID must be odd for client initiated streams"});
+    return refuse_frame(
+        {Code::invalid_argument, "StreamID must be odd for client initiated streams"});
   if (header.type == FrameType::data)
-    return refuse(header.stream, {Code::invalid_argument, "StreamID is no longer active"});
+    return refuse_frame({Code::invalid_argument, "StreamID is no longer active"});
   if (header.type != FrameType::request) return;
   if (header.stream <= last_stream_)
-    return refuse(header.stream,
-                  {Code::invalid_argument, "StreamID cannot be re-used and must increment"});
+    return refuse_frame({Code::invalid_argument, "StreamID cannot be re-used and must increment"});
   last_stream_ = header.stream;
+  if (in_flight_.size() >= kMaxInFlight || in_flight_bytes_ + frame.data.size() > kMaxInFlightBytes)
+    return refuse_frame({Code::resource_exhausted,
+                         "too many requests in flight on this connection (" +
+                             std::to_string(in_flight_.size()) + "): resource exhausted"});
   on_request(header.stream, frame.data);
 }
 
 void Connection::on_request(std::uint32_t stream, const std::string& data) {
-  if (in_flight_ >= kMaxInFlight || in_flight_bytes_ + data.size() > kMaxInFlightBytes)
-    return refuse(stream, {Code::resource_exhausted,
-                           "too many requests in flight on this connection (" +
-                               std::to_string(in_flight_) + "): resource exhausted"});
   try {
+    in_flight_.emplace(stream, static_cast<std::uint32_t>(data.size()));
+    in_flight_bytes_ += data.size();
     ::ttrpc::Request request;
     if (!request.ParseFromString(data))
       throw Error(Code::invalid_argument,
                   "unmarshal request error: proto: cannot parse invalid wire-format data");
-    requests_.spawn(answer(stream, data.size(), call(request)), "ttrpc");
+    begin(stream, request);
   } catch (...) {
-    refuse(stream, std::current_exception());
+    refuse(stream, to_status(std::current_exception()));
   }
 }
 
-Task<std::string> Connection::call(::ttrpc::Request& request) {
+void Connection::begin(std::uint32_t stream, ::ttrpc::Request& request) {
   auto service = services_.find(request.service());
   if (service == services_.end()) throw Error(Code::unimplemented, "service " + request.service());
   auto method = service->second.find(request.method());
   if (method == service->second.end())
     throw Error(Code::unimplemented, "method " + request.method());
-  const std::int64_t timeout = request.timeout_nano();
-  if (timeout < 0) throw Error(Code::deadline_exceeded, "context deadline exceeded");
-  Task<std::string> work = method->second(std::move(*request.mutable_payload()));
-  if (timeout == 0) return work;
-  return bounded(std::move(work), from_nanoseconds(timeout));
+  if (request.timeout_nano() < 0) throw deadline_exceeded();
+  std::string& payload = *request.mutable_payload();
+  std::optional<Duration> limit;
+  if (request.timeout_nano() > 0) limit = from_nanoseconds(request.timeout_nano());
+  if (const auto* handler = std::get_if<Handler>(&method->second)) {
+    Task<std::string> work = (*handler)(std::move(payload));
+    Task<> answering =
+        limit ? answer(stream, bounded(std::move(work), *limit)) : answer(stream, std::move(work));
+    requests_.spawn(std::move(answering), "ttrpc");
+  } else {
+    Reply reply(weak_from_this(), stream);
+    Task<> work = std::get<LateHandler>(method->second)(std::move(payload), std::move(reply));
+    requests_.spawn(answer_later(stream, std::move(work)), "ttrpc");
+    if (limit && is_in_flight(stream)) requests_.spawn(expire(stream, *limit), "ttrpc deadline");
+  }
 }
 
 Task<std::string> Connection::bounded(Task<std::string> work, Duration limit) {
   Task<std::optional<std::string>> limited = within(loop_, limit, std::move(work));
   std::optional<std::string> payload = co_await std::move(limited);
-  if (!payload) throw Error(Code::deadline_exceeded, "context deadline exceeded");
+  if (!payload) throw deadline_exceeded();
   co_return std::move(*payload);
 }
 
-Task<> Connection::answer(std::uint32_t stream, std::size_t size, Task<std::string> work) {
-  ++in_flight_;
-  in_flight_bytes_ += size;
+Task<> Connection::answer(std::uint32_t stream, Task<std::string> work) {
   std::string payload;
   std::exception_ptr failure;
   try {
@@ -101,39 +116,61 @@ Task<> Connection::answer(std::uint32_t stream, std::size_t size, Task<std::stri
   } catch (...) {
     failure = std::current_exception();
   }
-  --in_flight_;
-  in_flight_bytes_ -= size;
   if (failure)
-    refuse(stream, failure);
+    refuse(stream, to_status(failure));
   else
     reply(stream, std::move(payload));
 }
 
+// The work ends when its Reply is kept elsewhere, or has been used.
+Task<> Connection::answer_later(std::uint32_t stream, Task<> work) {
+  std::exception_ptr failure;
+  try {
+    co_await std::move(work);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) refuse(stream, to_status(failure));
+}
+
+Task<> Connection::expire(std::uint32_t stream, Duration limit) {
+  co_await sleep(loop_, limit);
+  refuse(stream, to_status(deadline_exceeded()));
+}
+
+bool Connection::take_out(std::uint32_t stream) {
+  auto request = in_flight_.find(stream);
+  if (request == in_flight_.end()) return false;
+  in_flight_bytes_ -= request->second;
+  in_flight_.erase(request);
+  return true;
+}
+
 void Connection::reply(std::uint32_t stream, std::string payload) {
+  if (!take_out(stream)) return;
   ::ttrpc::Response response;
   response.set_payload(std::move(payload));
   send(stream, response);
 }
 
-void Connection::refuse(std::uint32_t stream, const Error& reason) {
-  ::ttrpc::Response response;
-  *response.mutable_status() = to_status(reason);
-  send(stream, response);
+void Connection::refuse(std::uint32_t stream, const wire::Status& status) {
+  if (take_out(stream)) send_status(stream, status);
 }
 
-void Connection::refuse(std::uint32_t stream, std::exception_ptr reason) {
+void Connection::send_status(std::uint32_t stream, const wire::Status& status) {
   ::ttrpc::Response response;
-  *response.mutable_status() = to_status(reason);
+  *response.mutable_status() = status;
   send(stream, response);
 }
 
 void Connection::send(std::uint32_t stream, const ::ttrpc::Response& response) {
   const std::size_t size = response.ByteSizeLong();
-  if (size > kMaxFrameData) return refuse(stream, message_too_long(size));
+  if (size > kMaxFrameData) return send_status(stream, to_status(message_too_long(size)));
   if (size > kSmallReply && channel_.unsent() + size > kMaxUnsent)
-    return refuse(stream, {Code::resource_exhausted,
+    return send_status(
+        stream, to_status({Code::resource_exhausted,
                            "too many unread replies on this connection (" +
-                               std::to_string(channel_.unsent()) + " bytes): resource exhausted"});
+                               std::to_string(channel_.unsent()) + " bytes): resource exhausted"}));
   channel_.send(stream, FrameType::response, response);
 }
 

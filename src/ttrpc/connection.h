@@ -19,12 +19,16 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <variant>
 
 #include "async/loop.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "ttrpc/channel.h"
+#include "ttrpc/reply.h"
+#include "wire.pb.h"
 
 namespace ttrpc {
 class Request;
@@ -37,15 +41,20 @@ namespace thinshim {
 // when the peer disconnects or the deadline passes: work that must complete has to be owned by
 // another object, and only be awaited here.
 using Handler = std::function<Task<std::string>(std::string payload)>;
+// The same for a method that answers by `reply`, at any time. If the handler throws, that is the
+// answer.
+using LateHandler = std::function<Task<>(std::string payload, Reply reply)>;
+using AnyHandler = std::variant<Handler, LateHandler>;
 // Service name, method name.
-using Services = std::map<std::string, std::map<std::string, Handler>>;
+using Services = std::map<std::string, std::map<std::string, AnyHandler>>;
 
 inline constexpr std::size_t kPauseAbove = 1u << 20;
 inline constexpr std::size_t kMaxUnsent = 16u << 20;
 inline constexpr std::size_t kMaxInFlight = 16384;
 inline constexpr std::size_t kMaxInFlightBytes = 32u << 20;
 
-class Connection {
+// Owned by shared_ptr: replies refer to it.
+class Connection : public std::enable_shared_from_this<Connection> {
  public:
   // `services` must outlive the connection and not change.
   Connection(Loop& loop, Fd socket, const Services& services);
@@ -56,27 +65,32 @@ class Connection {
   // Stops reading requests.
   void finish();
 
-  std::size_t in_flight() const { return in_flight_; }
+  std::size_t in_flight() const { return in_flight_.size(); }
+  bool is_in_flight(std::uint32_t stream) const { return in_flight_.count(stream) != 0; }
+  // Answer a request that is in flight; no effect on others.
+  void reply(std::uint32_t stream, std::string payload);
+  void refuse(std::uint32_t stream, const wire::Status& status);
   // Bytes held: unsent replies and an incomplete request.
   std::size_t buffered() const { return channel_.buffered(); }
 
  private:
   void on_frame(Frame frame);
   void on_request(std::uint32_t stream, const std::string& data);
-  Task<std::string> call(::ttrpc::Request& request);
+  void begin(std::uint32_t stream, ::ttrpc::Request& request);
   Task<std::string> bounded(Task<std::string> work, Duration limit);
-  Task<> answer(std::uint32_t stream, std::size_t size, Task<std::string> work);
-  void reply(std::uint32_t stream, std::string payload);
-  void refuse(std::uint32_t stream, const Error& reason);
-  void refuse(std::uint32_t stream, std::exception_ptr reason);
+  Task<> answer(std::uint32_t stream, Task<std::string> work);
+  Task<> answer_later(std::uint32_t stream, Task<> work);
+  Task<> expire(std::uint32_t stream, Duration limit);
+  bool take_out(std::uint32_t stream);
+  void send_status(std::uint32_t stream, const wire::Status& status);
   void send(std::uint32_t stream, const ::ttrpc::Response& response);
 
   Loop& loop_;
   const Services& services_;
   Channel channel_;
   bool finishing_ = false;
-  std::uint32_t last_stream_ = 0;  // the highest of all requests
-  std::size_t in_flight_ = 0;
+  std::uint32_t last_stream_ = 0;                     // the highest of all requests
+  std::map<std::uint32_t, std::uint32_t> in_flight_;  // stream, bytes of the request
   std::size_t in_flight_bytes_ = 0;
   TaskSet requests_;
 };

@@ -51,6 +51,14 @@ struct Listening {
 }  // namespace
 
 void Server::add(const std::string& service, const std::string& method, Handler handler) {
+  add_any(service, method, std::move(handler));
+}
+
+void Server::add_late(const std::string& service, const std::string& method, LateHandler handler) {
+  add_any(service, method, std::move(handler));
+}
+
+void Server::add_any(const std::string& service, const std::string& method, AnyHandler handler) {
   if (!services_[service].emplace(method, std::move(handler)).second)
     throw std::logic_error("ttrpc: " + service + "/" + method + " added twice");
 }
@@ -81,17 +89,18 @@ Task<> Server::serve(Fd listener) {
 void Server::adopt(Fd peer) {
   if (closed_ || !is_same_user(peer.get())) return;
   try {
-    connections_.emplace_back(loop_, std::move(peer), services_);
+    // Not make_shared(): a Reply that outlives the connection would keep its memory.
+    connections_.emplace_back(new Connection(loop_, std::move(peer), services_));
     tasks_.spawn(run(std::prev(connections_.end())), "ttrpc connection");
   } catch (const Error& failure) {
     log::error("ttrpc: failed to serve a connection", {{"error", failure.what()}});
   }
 }
 
-Task<> Server::run(std::list<Connection>::iterator connection) {
+Task<> Server::run(Connections::iterator connection) {
   std::exception_ptr failure;
   try {
-    co_await connection->run();
+    co_await (*connection)->run();
   } catch (...) {
     failure = std::current_exception();
   }
@@ -113,7 +122,7 @@ void Server::stop_accepting() {
 
 Task<> Server::drain(Duration limit) {
   stop_accepting();
-  for (Connection& connection : connections_) connection.finish();
+  for (const auto& connection : connections_) connection->finish();
   Task<> everyone = tasks_.wait_empty();
   co_await within(loop_, limit, std::move(everyone));
   close();
@@ -127,13 +136,13 @@ void Server::close() {
 
 std::size_t Server::requests_in_flight() const {
   std::size_t sum = 0;
-  for (const Connection& connection : connections_) sum += connection.in_flight();
+  for (const auto& connection : connections_) sum += connection->in_flight();
   return sum;
 }
 
 std::size_t Server::buffered() const {
   std::size_t sum = 0;
-  for (const Connection& connection : connections_) sum += connection.buffered();
+  for (const auto& connection : connections_) sum += connection->buffered();
   return sum;
 }
 

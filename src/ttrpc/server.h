@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <functional>
 #include <list>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -25,6 +26,8 @@ class Server {
 
   // All methods must be added before the first peer is served. A duplicate throws std::logic_error.
   void add(const std::string& service, const std::string& method, Handler handler);
+  // The same for a method that is answered by its Reply.
+  void add_late(const std::string& service, const std::string& method, LateHandler handler);
   // The same for protobuf messages.
   template <class Request, class Response>
   void add(const std::string& service, const std::string& method,
@@ -60,14 +63,16 @@ class Server {
   std::size_t buffered() const;
 
  private:
-  Task<> run(std::list<Connection>::iterator connection);
+  using Connections = std::list<std::shared_ptr<Connection>>;
+  Task<> run(Connections::iterator connection);
+  void add_any(const std::string& service, const std::string& method, AnyHandler handler);
   void stop_accepting();
 
   Loop& loop_;
   Services services_;
   int listener_ = -1;  // owned by serve()
   bool closed_ = false;
-  std::list<Connection> connections_;
+  Connections connections_;
   std::function<void()> on_last_disconnect_;
   TaskSet tasks_;
 };

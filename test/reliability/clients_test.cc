@@ -105,7 +105,7 @@ TEST_F(Clients, ThatAskForWhatIsUnknownAndNeverReadCostABoundedAmount) {
 }
 
 // Each request waits for ever.
-TEST_F(Clients, ThatWaitAndNeverReadCostABoundedAmount) { flood(1, "Wait", 64 << 10); }
+TEST_F(Clients, ThatWaitAndNeverReadCostABoundedAmount) { flood(1, "Wait", 4 << 10); }
 
 TEST_F(Clients, ThatTalkNonsenseEndNobodyElse) {
   auto shim = run_fast("c1");
