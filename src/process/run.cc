@@ -150,8 +150,7 @@ Task<Output> run(Reaper& reaper, Command command, Event* stop, Stderr where) {
   ChildGuard guard(reaper.loop(), child);
   pipe.write.reset();
   stderr_pipe.write.reset();
-  Task<> waiting = guard.wait(stop);
-  co_await std::move(waiting);
+  co_await guard.wait(stop);
   stdout_collector.finish();
   if (stderr_collector) stderr_collector->finish();
   child.check_started();
@@ -169,8 +168,7 @@ Task<> run_forked(Reaper& reaper, std::string what, std::function<void()> work, 
   Child child = reaper.take(pid);
   pipe.write.reset();
   ChildGuard guard(reaper.loop(), child);
-  Task<> waiting = guard.wait(stop);
-  co_await std::move(waiting);
+  co_await guard.wait(stop);
   std::string message;
   set_nonblocking(pipe.read.get(), true);
   collect(pipe.read.get(), message);

@@ -44,8 +44,7 @@ Runtime runtime_of(Reaper& reaper, const GroupMember& container, const Deletion&
 Task<bool> is_known(Runtime runtime, std::string id) {
   const Knows known = runtime.knows(id);
   if (known != Knows::unknown) co_return known == Knows::yes;
-  Task<std::optional<Runtime::State>> asking = runtime.state(id);
-  const std::optional<Runtime::State> state = co_await std::move(asking);
+  const std::optional<Runtime::State> state = co_await runtime.state(id);
   co_return state.has_value();
 }
 
@@ -53,8 +52,7 @@ Task<bool> is_known(Runtime runtime, std::string id) {
 // whose `state` fails is believed.
 Task<bool> is_removed(Runtime runtime, std::string id) {
   try {
-    Task<bool> asking = is_known(std::move(runtime), std::move(id));
-    const bool known = co_await std::move(asking);
+    const bool known = co_await is_known(std::move(runtime), std::move(id));
     co_return !known;
   } catch (const Error&) {
     co_return true;
@@ -69,22 +67,19 @@ Task<> remove_from(Loop& loop, Runtime runtime, std::string id) {
   constexpr Duration kPause = std::chrono::milliseconds(25);
   std::optional<Error> failure;
   try {
-    Task<> removing = runtime.remove(id, true);
-    co_await std::move(removing);
+    co_await runtime.remove(id, true);
   } catch (const Error& error) {
     failure = error;
   }
   if (!failure) {
-    Task<bool> looking = is_removed(runtime, id);
-    const bool removed = co_await std::move(looking);
+    const bool removed = co_await is_removed(runtime, id);
     if (removed) co_return;
     failure = Error::failed_precondition("container " + id + " still exists in the runtime");
   }
   for (const Clock::time_point end = Clock::now() + kRetryTime;;) {
     bool is_left = true;
     try {
-      Task<bool> asking = is_known(runtime, id);
-      is_left = co_await std::move(asking);
+      is_left = co_await is_known(runtime, id);
     } catch (const Error& error) {
       warn("failed to get the state of the runc container", error.what());
     }
@@ -98,8 +93,7 @@ Task<> attempt_to_remove_from(Loop& loop, Runtime runtime, GroupMember container
                               Deletion& deletion) {
   try {
     if (is_id_reused(container, deletion)) co_return;
-    Task<> removing = remove_from(loop, std::move(runtime), container.id);
-    co_await std::move(removing);
+    co_await remove_from(loop, std::move(runtime), container.id);
   } catch (const Error& error) {
     warn("failed to remove runc container", error.what());
     deletion.complete = false;
@@ -237,9 +231,7 @@ void Cleaning::remove_from_runtime(const Leftover& one) {
 
 Task<> Cleaning::wait_removed(Clock::time_point end) {
   const auto left = std::chrono::duration_cast<Duration>(end - Clock::now());
-  Task<bool> waiting =
-      within(deletion_.executor().loop, std::max(Duration(0), left), removing_.wait_empty());
-  co_await std::move(waiting);
+  co_await within(deletion_.executor().loop, std::max(Duration(0), left), removing_.wait_empty());
 }
 
 void Cleaning::remove_rest(const Leftover& one) {

@@ -49,8 +49,7 @@ Task<Config> load_config_in_fork(Reaper& reaper, std::string path, Event* stop, 
   const std::string what = "config file " + quoted(path);
   std::exception_ptr failure;
   try {
-    Task<> reading = run_forked(reaper, what, work, &over);
-    co_await std::move(reading);
+    co_await run_forked(reaper, what, work, &over);
   } catch (const Error&) {
     failure = std::current_exception();
   }

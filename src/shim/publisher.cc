@@ -108,8 +108,7 @@ Task<> Publisher::forward_all() {
     }
     const Item item = take_first();
     for (Duration pause = kFirstPause;;) {
-      Task<Outcome> forwarding = forward(item.request);
-      const Outcome outcome = co_await std::move(forwarding);
+      const Outcome outcome = co_await forward(item.request);
       unanswered_since_.reset();
       if (outcome != std::exchange(last_, outcome)) pause = kFirstPause;
       if (outcome == Outcome::refused)
@@ -142,9 +141,8 @@ Task<Publisher::Outcome> Publisher::forward(std::string request) {
   Outcome outcome = Outcome::refused;
   unanswered_since_ = loop_.now();
   try {
-    Task<std::string> calling = client_.call("containerd.services.events.ttrpc.v1.Events",
-                                             "Forward", std::move(request), settings_.answer_limit);
-    co_await std::move(calling);
+    co_await client_.call("containerd.services.events.ttrpc.v1.Events", "Forward",
+                          std::move(request), settings_.answer_limit);
     co_return Outcome::done;
   } catch (const std::exception& error) {  // of any kind: the queue must not stop
     const Error* failure = dynamic_cast<const Error*>(&error);

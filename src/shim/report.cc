@@ -35,8 +35,7 @@ void Reporter::request() {
 
 Task<> Reporter::write_all() {
   while (std::exchange(requested_, false)) {
-    Task<bool> writing = write_lines(report_lines(text_(), log::kLongestLine));
-    const bool written = co_await std::move(writing);
+    const bool written = co_await write_lines(report_lines(text_(), log::kLongestLine));
     if (!written) log::warning("report truncated: the log was not read for 2s");
   }
 }

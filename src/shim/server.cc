@@ -124,8 +124,7 @@ SkipReason Parts::make_task() {
 Task<TaskService::Options> Parts::read_options(wire::Any request, std::shared_ptr<Event> stop) {
   std::string path = config_path_of(request);
   if (path.empty()) co_return task_options(resolve_options(request, config_));
-  Task<Config> loading = load_config_in_fork(*reaper_, std::move(path), stop.get());
-  const Config config = co_await std::move(loading);
+  const Config config = co_await load_config_in_fork(*reaper_, std::move(path), stop.get());
   co_return task_options(resolve_options(request, config));
 }
 
@@ -166,8 +165,7 @@ void Parts::run(Fd listener) {
 // If the listener fails, the shim exits: containerd notices that, and cleans up.
 Task<> Parts::serve(Fd listener) {
   try {
-    Task<> serving = server_.serve(std::move(listener));
-    co_await std::move(serving);
+    co_await server_.serve(std::move(listener));
   } catch (const std::exception&) {
     shutdown_->request();
     throw;
@@ -196,8 +194,7 @@ Task<std::optional<SocketLock>> Parts::lock_socket() {
 // releases the socket's lock. So this takes the lock and reads all pending requests; then either a
 // container was announced, or the socket is removed before the next `start` looks for it.
 Task<> Parts::exit_if(std::function<bool()> is_unused) {
-  Task<std::optional<SocketLock>> locking = lock_socket();
-  std::optional<SocketLock> lock = co_await std::move(locking);
+  std::optional<SocketLock> lock = co_await lock_socket();
   for (int quiet = 0, round = 0; quiet < kQuietRounds && round < kMaxRounds; ++round) {
     co_await yield(loop_);
     quiet = server_.has_pending_peer() ? 0 : quiet + 1;

@@ -34,8 +34,7 @@ Task<> Shutdown::run() {
     Callback last = std::move(callbacks_.back());
     callbacks_.pop_back();
     try {
-      Task<> running = last.run();
-      co_await std::move(running);
+      co_await last.run();
     } catch (const std::exception& failure) {
       log::error("failed to " + last.what, {{"error", failure.what()}});
     }

@@ -172,8 +172,7 @@ Task<> ProcessIo::start_loggers(Event* stop) {
     if (!plan.out) plan.out = make_stream_pipe().read;
     if (!plan.err) plan.err = make_stream_pipe().read;
     Loggers::Start start{plan.uri, settings_.id, settings_.name, plan.out.get(), plan.err.get()};
-    Task<Logger> starting = settings_.loggers->start(std::move(start), stop);
-    Logger logger = co_await std::move(starting);
+    Logger logger = co_await settings_.loggers->start(std::move(start), stop);
     loggers_.push_back({plan.target, std::move(logger)});
   }
   planned_loggers_.clear();
@@ -218,16 +217,14 @@ Pump::End ProcessIo::process_end(const Fd& pipe) {
 }
 
 Task<> ProcessIo::attach_terminal() {
-  Task<Fd> receiving = console_socket_->receive(kTerminalTimeout);
-  terminal_ = co_await std::move(receiving);
+  terminal_ = co_await console_socket_->receive(kTerminalTimeout);
   console_socket_.reset();
   terminal_peer_ = open_terminal_peer(terminal_.get());
   terminal_watch_.emplace(loop_, terminal_.get());
 }
 
 Task<> ProcessIo::copy_output(Stream& stream) {
-  Task<> copying = stream.pump->run();
-  co_await std::move(copying);
+  co_await stream.pump->run();
   end_output(stream);
 }
 
@@ -266,18 +263,15 @@ void ProcessIo::end_loggers_without_output() {
 }
 
 Task<> ProcessIo::wait_for_reader(Stream& stream) {
-  Task<> waiting = settings_.options.readers->wait_for(stream.sink);
-  co_await std::move(waiting);
+  co_await settings_.options.readers->wait_for(stream.sink);
   stream.sink.reset();
 }
 
 Task<> ProcessIo::copy_input() {
-  Task<> copying = input_->pump->run();
-  co_await std::move(copying);
+  co_await input_->pump->run();
   input_->pump.reset();
   if (terminal_) {
-    Task<> ending = end_terminal_input();
-    co_await std::move(ending);
+    co_await end_terminal_input();
   }
   input_.reset();
 }
@@ -312,16 +306,14 @@ void ProcessIo::process_exited() {
 Task<> ProcessIo::drain_terminal() {
   for (Stream& output : outputs_) {
     if (!output.pump) continue;
-    Task<> draining = output.pump->drain();
-    co_await std::move(draining);
+    co_await output.pump->drain();
     end_output(output);
   }
 }
 
 Task<> ProcessIo::wait_for_loggers() {
   for (RunningLogger& running : loggers_) {
-    Task<> waiting = running.logger.wait_exit();
-    co_await std::move(waiting);
+    co_await running.logger.wait_exit();
   }
 }
 

@@ -67,8 +67,7 @@ Task<> Container::create(Process::Stop stop, api::CreateTaskRequest request) {
   std::optional<InitProcess::Image> image;
   if (!request.checkpoint().empty())
     image = InitProcess::Image{request.checkpoint(), request.parent_checkpoint()};
-  Task<> creating = init_->create(request.rootfs(), std::move(image));
-  co_await std::move(creating);
+  co_await init_->create(request.rootfs(), std::move(image));
   events::TaskCreate event;
   event.set_container_id(id_);
   event.set_bundle(bundle_.path());
@@ -97,13 +96,11 @@ Task<pid_t> Container::start(Process::Stop stop, std::string exec_id) {
   Process::VerbLock lock = co_await process->lock(std::move(stop));
   Process::PendingEvent pending(*process);
   if (!exec_id.empty()) {
-    Task<> running = start_exec(std::static_pointer_cast<ExecProcess>(process));
-    co_await std::move(running);
+    co_await start_exec(std::static_pointer_cast<ExecProcess>(process));
     co_return process->pid();
   }
   const bool restored = !init_->made();
-  Task<> running = init_->start();
-  co_await std::move(running);
+  co_await init_->start();
   if (restored) watch_init();
   if (init_->exit()) throw refusal(State::stopped, Verb::start);
   init_->set_started();
@@ -119,8 +116,7 @@ Task<> Container::start_exec(std::shared_ptr<ExecProcess> exec) {
   exits_.exec_begins();
   std::exception_ptr failure;
   try {
-    Task<> running = exec->start();
-    co_await std::move(running);
+    co_await exec->start();
   } catch (...) {
     failure = std::current_exception();
   }
@@ -185,8 +181,7 @@ Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop st
     lock.emplace(std::move(mine));
   }
   if (signal != SIGKILL) {
-    Task<> waiting = process->wait_for_handlers(signal_delay_);
-    co_await std::move(waiting);
+    co_await process->wait_for_handlers(signal_delay_);
   }
   if (is_direct) {
     init_->signal_directly(signal);
@@ -241,22 +236,18 @@ Task<std::shared_ptr<Process>> Container::remove(Process::Stop stop, std::string
   Process::VerbLock lock = co_await process->lock(stop);
   lock.set_deletion();
   if (process->state() == State::deleted) co_return process;  // by an earlier Delete
-  Task<> publishing = process->wait_published(stop);
-  co_await std::move(publishing);
+  co_await process->wait_published(stop);
   if (exec_id.empty()) {
-    Task<> removing = remove_init();
-    co_await std::move(removing);
+    co_await remove_init();
   } else {
-    Task<> removing = remove_exec(std::static_pointer_cast<ExecProcess>(process));
-    co_await std::move(removing);
+    co_await remove_exec(std::static_pointer_cast<ExecProcess>(process));
   }
   co_return process;
 }
 
 Task<> Container::remove_init() {
   exits_.set_kill_requested();
-  Task<> removing = init_->remove();
-  co_await std::move(removing);
+  co_await init_->remove();
   // The removal kills an init that was never started: its exit is published before the deletion.
   bool published = !init_->made();
   if (!published) published = co_await TimedWait(reaper_.loop(), init_->ended(), kLastExitLimit);
@@ -277,8 +268,7 @@ Task<> Container::remove_init() {
 }
 
 Task<> Container::remove_exec(std::shared_ptr<ExecProcess> exec) {
-  Task<> removing = exec->remove();
-  co_await std::move(removing);
+  co_await exec->remove();
   execs_.erase(exec->id());
 }
 
@@ -309,8 +299,7 @@ std::pair<std::string, std::string> Container::stats() {
 Task<> Container::pause(Process::Stop stop) {
   Process::VerbLock lock = co_await init_->lock(std::move(stop));
   Process::PendingEvent pending(*init_);
-  Task<> pausing = init_->pause();
-  co_await std::move(pausing);
+  co_await init_->pause();
   if (init_->exit()) throw refusal(State::stopped, Verb::pause);
   events::TaskPaused event;
   event.set_container_id(id_);
@@ -320,8 +309,7 @@ Task<> Container::pause(Process::Stop stop) {
 Task<> Container::resume(Process::Stop stop) {
   Process::VerbLock lock = co_await init_->lock(std::move(stop));
   Process::PendingEvent pending(*init_);
-  Task<> resuming = init_->resume();
-  co_await std::move(resuming);
+  co_await init_->resume();
   if (init_->exit()) throw refusal(State::stopped, Verb::resume);
   events::TaskResumed event;
   event.set_container_id(id_);
@@ -330,8 +318,7 @@ Task<> Container::resume(Process::Stop stop) {
 
 Task<> Container::update(Process::Stop stop, std::string resources) {
   Process::VerbLock lock = co_await init_->lock(std::move(stop));
-  Task<> updating = init_->update(std::move(resources));
-  co_await std::move(updating);
+  co_await init_->update(std::move(resources));
 }
 
 Task<> Container::checkpoint(Process::Stop stop, std::string path, CheckpointOptions options) {
@@ -349,8 +336,7 @@ Task<> Container::checkpoint(Process::Stop stop, std::string path, CheckpointOpt
   settings.external_unix_sockets = options.external_unix_sockets();
   settings.terminal = options.terminal();
   settings.file_locks = options.file_locks();
-  Task<> writing = init_->checkpoint(std::move(settings));
-  co_await std::move(writing);
+  co_await init_->checkpoint(std::move(settings));
   if (init_->exit()) co_return;  // too late for the event
   events::TaskCheckpointed event;
   event.set_container_id(id_);

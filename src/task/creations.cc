@@ -30,8 +30,7 @@ Task<pid_t> Creations::finish(std::string id, Task<std::shared_ptr<Container>> m
   settings_.changed();
   creates_[id].settled->set();
   if (made && !creates_[id].awaited) {
-    Task<> removing = remove(made);
-    co_await std::move(removing);
+    co_await remove(made);
     failure = std::make_exception_ptr(Error(
         Code::canceled, "the client disconnected or its deadline passed before create completed"));
   }
@@ -44,8 +43,7 @@ Task<pid_t> Creations::finish(std::string id, Task<std::shared_ptr<Container>> m
 
 Task<> Creations::remove(std::shared_ptr<Container> container) {
   try {
-    Task<std::shared_ptr<Process>> removing = settings_.remove(container);
-    co_await std::move(removing);
+    co_await settings_.remove(container);
   } catch (const Error& error) {
     log::error("failed to remove a container whose create was cancelled",
                {{"id", container->id()}, {"error", error.what()}});

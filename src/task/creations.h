@@ -67,8 +67,7 @@ class Creations {
                                    Task<Response> (Service::*member)(Request, More...),
                                    Request request, More... more) {
     co_await std::move(wait);
-    Task<Response> calling = (service.*member)(std::move(request), std::move(more)...);
-    co_return co_await std::move(calling);
+    co_return co_await (service.*member)(std::move(request), std::move(more)...);
   }
   Task<> wait_settled(std::shared_ptr<Event> settled);
   Task<> remove(std::shared_ptr<Container> container);

@@ -20,8 +20,7 @@ Task<> ExecProcess::start() {
   require(kExecRules, Verb::start);
   std::exception_ptr failure;
   try {
-    Task<> running = start_in_container();
-    co_await std::move(running);
+    co_await start_in_container();
   } catch (...) {
     failure = std::current_exception();
   }
@@ -40,10 +39,8 @@ Task<> ExecProcess::start_in_container() {
                                 : settings_.process;
     return runtime_.exec(settings_.container, std::move(process), std::move(start));
   };
-  Task<> opening = open_io(settings_.io);
-  co_await std::move(opening);
-  Task<> making = make(settings_.bundle.exec_pid(id()), std::move(maker));
-  co_await std::move(making);
+  co_await open_io(settings_.io);
+  co_await make(settings_.bundle.exec_pid(id()), std::move(maker));
 }
 
 void ExecProcess::kill(int number) const {
@@ -58,8 +55,7 @@ void ExecProcess::kill(int number) const {
 
 Task<> ExecProcess::remove() {
   require(kExecRules, Verb::remove);
-  Task<> finishing = finish_io();
-  co_await std::move(finishing);
+  co_await finish_io();
   ::unlink(settings_.bundle.exec_pid(id()).c_str());
   state_ = State::deleted;
   release_waiters();

@@ -65,11 +65,9 @@ void Exits::watch_exec(std::shared_ptr<ExecProcess> exec, bool announced) {
 
 Task<> Exits::watch_memory() {
   for (;;) {
-    Task<> waiting = oom_->next();
-    co_await std::move(waiting);
+    co_await oom_->next();
     oom_pending_ = true;
-    Task<> publishing = wait_pending_events();
-    co_await std::move(publishing);
+    co_await wait_pending_events();
     if (std::exchange(oom_pending_, false)) publish_oom();
   }
 }
@@ -81,20 +79,16 @@ Task<> Exits::wait_pending_events() {
   TaskSet waits;
   for (const auto& process : processes)
     waits.spawn(process->wait_pending_event(), "wait for a start's event");
-  Task<> waiting = waits.wait_empty();
-  co_await std::move(waiting);
+  co_await waits.wait_empty();
 }
 
 Task<> Exits::watch_init_exit() {
   Exit exit = co_await setup_.init->wait_dead();
   PendingExit pending(*this, setup_.init, exit);
   write_exit(exit);
-  Task<> ending = end_execs();
-  co_await std::move(ending);
-  Task<> publishing = setup_.init->wait_pending_event();
-  co_await std::move(publishing);
-  Task<> reading = setup_.init->wait_read();
-  co_await std::move(reading);
+  co_await end_execs();
+  co_await setup_.init->wait_pending_event();
+  co_await setup_.init->wait_read();
 }
 
 // Where init had a pid namespace of its own, the kernel has killed all others by now.
@@ -137,10 +131,8 @@ void Exits::publish_all() {
 Task<> Exits::watch_exec_exit(std::shared_ptr<ExecProcess> exec, bool announced) {
   Exit exit = co_await exec->wait_dead();
   PendingExit pending(*this, exec, exit, announced);
-  Task<> publishing = exec->wait_pending_event();
-  co_await std::move(publishing);
-  Task<> reading = exec->wait_read();
-  co_await std::move(reading);
+  co_await exec->wait_pending_event();
+  co_await exec->wait_read();
 }
 
 void Exits::exec_is_over() {

@@ -51,31 +51,26 @@ Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
   const Runtime::Knows before = runtime_.knows(settings_.container);
   std::exception_ptr failure;
   try {
-    Task<> mounting = mount(std::move(rootfs));  // some are mounted where it is cancelled
-    co_await std::move(mounting);
-    Task<> creating = create_container();
-    co_await std::move(creating);
+    co_await mount(std::move(rootfs));  // some are mounted where it is cancelled
+    co_await create_container();
   } catch (...) {
     failure = std::current_exception();
   }
   if (!failure) co_return;
-  Task<> undoing = undo_create(before);
-  co_await std::move(undoing);
+  co_await undo_create(before);
   std::rethrow_exception(failure);
 }
 
 Task<> InitProcess::create_container() {
   if (image_) co_return;
-  Task<> opening = open_io(settings_.io);
-  co_await std::move(opening);
+  co_await open_io(settings_.io);
   Maker maker = [this](Runtime::Start start) {
     create_called_ = true;
     Runtime::Create options{settings_.bundle.path(), settings_.bundle.runtime_log(),
                             settings_.no_pivot, settings_.no_new_keyring, std::move(start)};
     return runtime_.create(settings_.container, std::move(options));
   };
-  Task<> making = make(settings_.bundle.init_pid(), std::move(maker));
-  co_await std::move(making);
+  co_await make(settings_.bundle.init_pid(), std::move(maker));
 }
 
 // The text is not enough: crun reports a missing state file like any missing file.
@@ -84,8 +79,8 @@ Task<bool> InitProcess::is_unknown_to_runtime(Error error) {
     co_return false;
   if (runtime_.knows(settings_.container) == Runtime::Knows::no) co_return true;
   try {
-    Task<std::optional<Runtime::State>> asking = runtime_.state(settings_.container, stop());
-    const std::optional<Runtime::State> state = co_await std::move(asking);
+    const std::optional<Runtime::State> state =
+        co_await runtime_.state(settings_.container, stop());
     co_return !state;
   } catch (const Error&) {
     co_return false;
@@ -101,8 +96,7 @@ Task<std::optional<bool>> InitProcess::is_created(Runtime::Knows before, Event* 
   // make() has removed an older one.
   if (::access(settings_.bundle.init_pid().c_str(), F_OK) == 0) co_return true;
   try {
-    Task<std::optional<Runtime::State>> asking = runtime_.state(settings_.container, stop);
-    const std::optional<Runtime::State> state = co_await std::move(asking);
+    const std::optional<Runtime::State> state = co_await runtime_.state(settings_.container, stop);
     if (!state) co_return true;  // at most half created
     if (!state->bundle.empty()) co_return is_same_file(state->bundle, settings_.bundle.path());
   } catch (const Error& error) {
@@ -120,8 +114,7 @@ Task<> InitProcess::undo_create(Runtime::Knows before) {
   TaskSet limit;
   limit.spawn(set_later(reaper_.loop(), kStateLimit, asked), "limit of the runtime's state");
   limit.spawn(set_later(reaper_.loop(), kUndoLimit, over), "limit of undoing a create");
-  Task<std::optional<bool>> asking = is_created(before, &asked);
-  const std::optional<bool> is_ours = co_await std::move(asking);
+  const std::optional<bool> is_ours = co_await is_created(before, &asked);
   has_leftovers_ = !is_ours;
   try {
     Task<> removing = runtime_.remove(settings_.container, true, &over);
@@ -131,8 +124,7 @@ Task<> InitProcess::undo_create(Runtime::Knows before) {
     log::debug("failed to clean up after a failed create", {{"error", error.what()}});
   }
   try {
-    Task<> unmounting = unmount(&over);
-    co_await std::move(unmounting);
+    co_await unmount(&over);
   } catch (const Error& error) {
     has_leftovers_ = true;
     log::warning("failed to cleanup rootfs mount",
@@ -174,12 +166,10 @@ Task<> InitProcess::restore() {
   };
   // Not in create(): a client that deletes the container without a Start may wait for the end of
   // its streams first (Docker does).
-  Task<> opening = open_io(settings_.io);
-  co_await std::move(opening);
+  co_await open_io(settings_.io);
   std::optional<Error> failure;
   try {
-    Task<> making = make(settings_.bundle.init_pid(), std::move(maker));
-    co_await std::move(making);
+    co_await make(settings_.bundle.init_pid(), std::move(maker));
   } catch (const Error& error) {
     failure = error;
   }
@@ -196,8 +186,7 @@ Task<> InitProcess::pause() {
   pausing_ = true;
   std::exception_ptr failure;
   try {
-    Task<> running = runtime_.pause(settings_.container, stop());
-    co_await std::move(running);
+    co_await runtime_.pause(settings_.container, stop());
   } catch (...) {
     failure = std::current_exception();
   }
@@ -208,8 +197,7 @@ Task<> InitProcess::pause() {
 
 Task<> InitProcess::resume() {
   require(kInitRules, Verb::resume);
-  Task<> running = runtime_.resume(settings_.container, stop());
-  co_await std::move(running);
+  co_await runtime_.resume(settings_.container, stop());
   if (state_ == State::paused) state_ = State::running;
 }
 
@@ -217,8 +205,7 @@ Task<> InitProcess::update(std::string resources) {
   require(kInitRules, Verb::update);
   check_json_object(resources, "resources");
   resources = sparse_json(resources, "resources", {.maps = {"unified", "rdma"}});
-  Task<> running = runtime_.update(settings_.container, std::move(resources), stop());
-  co_await std::move(running);
+  co_await runtime_.update(settings_.container, std::move(resources), stop());
 }
 
 Task<> InitProcess::checkpoint(Runtime::Checkpoint options) {
@@ -227,8 +214,7 @@ Task<> InitProcess::checkpoint(Runtime::Checkpoint options) {
   if (work.empty()) options.work_path = settings_.bundle.criu_work();
   std::optional<Error> failure;
   try {
-    Task<> running = runtime_.checkpoint(settings_.container, std::move(options), stop());
-    co_await std::move(running);
+    co_await runtime_.checkpoint(settings_.container, std::move(options), stop());
   } catch (const Error& error) {
     failure = error;
   }
@@ -283,8 +269,7 @@ Task<> InitProcess::kill(int signal, bool all, bool thaw) {
     failure = error;
   }
   if (failure) {
-    Task<bool> asking = is_unknown_to_runtime(*failure);
-    const bool is_lost = co_await std::move(asking);
+    const bool is_lost = co_await is_unknown_to_runtime(*failure);
     throw is_lost ? Error::not_found("no such container") : kill_error(*failure);
   }
   if (!thaw) co_return;
@@ -310,22 +295,18 @@ Task<> InitProcess::remove() {
   require(kInitRules, Verb::remove);
   std::optional<Error> failure;
   try {
-    Task<> removing = runtime_.remove(settings_.container, false, stop());
-    co_await std::move(removing);
+    co_await runtime_.remove(settings_.container, false, stop());
   } catch (const Error& error) {
     failure = error;
   }
   // The runtime has removed the container itself, after a checkpoint for one.
   if (failure) {
-    Task<bool> asking = is_unknown_to_runtime(*failure);
-    const bool is_lost = co_await std::move(asking);
+    const bool is_lost = co_await is_unknown_to_runtime(*failure);
     if (is_lost) failure.reset();
   }
-  Task<> finishing = finish_io();
-  co_await std::move(finishing);
+  co_await finish_io();
   try {
-    Task<> unmounting = unmount(stop());
-    co_await std::move(unmounting);
+    co_await unmount(stop());
   } catch (const Error& error) {
     if (!failure) failure = error.in("failed rootfs umount");
   }

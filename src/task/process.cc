@@ -86,8 +86,7 @@ Task<> Process::open_io(ProcessIo::Settings settings) {
   std::unique_ptr<ProcessIo> io;
   try {
     io = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
-    Task<> starting = io->start_loggers(stop());
-    co_await std::move(starting);
+    co_await io->start_loggers(stop());
   } catch (const Error& error) {
     failure = with_context(error, streams_.terminal);
   }
@@ -108,8 +107,7 @@ Task<> Process::make(std::string pid_file, Maker maker) {
         maker(Runtime::Start{io_->runtime_fds(), io_->console_socket(), pid_file, stop()});
     co_await std::move(making);
     child = adopt_from(reaper_, pid_file);
-    Task<> attaching = io_->attach();
-    co_await std::move(attaching);
+    co_await io_->attach();
     if (size_) io_->resize(size_->first, size_->second);
   } catch (...) {
     failure = std::current_exception();
@@ -222,8 +220,7 @@ Task<> Process::wait_published(Stop stop) {
 
 Task<> Process::wait_read() {
   io_->process_exited();
-  Task<> reading = io_->wait_until_read(kReadPause, kReadLimit, skip_wait_read_);
-  co_await std::move(reading);
+  co_await io_->wait_until_read(kReadPause, kReadLimit, skip_wait_read_);
 }
 
 void Process::set_started() {
@@ -296,8 +293,7 @@ Task<> Process::finish_io() {
   if (!io_) co_return;
   std::uint64_t passed = exit_ ? reaper_.loop().now() - exit_published_ : 0;
   Duration left = std::max(Duration(0), drain_timeout_ - Duration(passed));
-  Task<> finishing = io_->finish(left, drain_timeout_);
-  co_await std::move(finishing);
+  co_await io_->finish(left, drain_timeout_);
 }
 
 }  // namespace thinshim

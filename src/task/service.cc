@@ -97,8 +97,7 @@ template <class T, class... Arguments>
 Task<T> call_verb(std::shared_ptr<Container> container,
                   Task<T> (Container::*verb)(Process::Stop, Arguments...), Process::Stop stop,
                   Arguments... arguments) {
-  Task<T> running = (container.get()->*verb)(std::move(stop), std::move(arguments)...);
-  co_return co_await std::move(running);
+  co_return co_await (container.get()->*verb)(std::move(stop), std::move(arguments)...);
 }
 
 template <class T, class... Arguments>
@@ -176,10 +175,9 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
     creations_.abandon(id);
     stop_later();
   };
-  Task<pid_t> creating = run_to_completion(
+  pid_t pid = co_await run_to_completion(
       operations_, creations_.finish(id, make_container(stop, std::move(request))), "create",
       std::move(cancelled));
-  pid_t pid = co_await std::move(creating);
   release_memory();
   api::CreateTaskResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
@@ -188,13 +186,11 @@ Task<api::CreateTaskResponse> TaskService::create(api::CreateTaskRequest request
 
 Task<std::shared_ptr<Container>> TaskService::make_container(Process::Stop stop,
                                                              api::CreateTaskRequest request) {
-  Task<Options> reading = settings_.read_options(request.options(), stop);
-  Options options = co_await std::move(reading);
+  Options options = co_await settings_.read_options(request.options(), stop);
   std::shared_ptr<Container> made = set_up(request, std::move(options));
   std::exception_ptr failure;
   try {
-    Task<> creating = made->create(std::move(stop), std::move(request));
-    co_await std::move(creating);
+    co_await made->create(std::move(stop), std::move(request));
   } catch (...) {
     failure = std::current_exception();
   }
@@ -206,11 +202,9 @@ Task<std::shared_ptr<Container>> TaskService::make_container(Process::Stop stop,
 
 Task<api::StartResponse> TaskService::start(api::StartRequest request) {
   require_memory();
-  Task<> throttling = events_.throttle();
-  co_await std::move(throttling);
-  Task<pid_t> starting =
-      run_verb(container(request.id()), "start", &Container::start, request.exec_id());
-  pid_t pid = co_await std::move(starting);
+  co_await events_.throttle();
+  pid_t pid =
+      co_await run_verb(container(request.id()), "start", &Container::start, request.exec_id());
   api::StartResponse response;
   response.set_pid(static_cast<std::uint32_t>(pid));
   co_return response;
@@ -218,10 +212,9 @@ Task<api::StartResponse> TaskService::start(api::StartRequest request) {
 
 Task<api::DeleteResponse> TaskService::remove(api::DeleteRequest request) {
   auto stop = std::make_shared<Event>();
-  Task<std::shared_ptr<Process>> removing = run_to_completion(
+  std::shared_ptr<Process> process = co_await run_to_completion(
       operations_, remove_process(stop, container(request.id()), request.exec_id()), "delete",
       on_cancel(stop));
-  std::shared_ptr<Process> process = co_await std::move(removing);
   release_memory();
   api::DeleteResponse response;
   response.set_pid(static_cast<std::uint32_t>(process->pid()));
@@ -236,8 +229,7 @@ Task<std::shared_ptr<Process>> TaskService::remove_process(Process::Stop stop,
   bool whole = exec_id.empty();
   TaskSet limit;
   limit.spawn(set_later(reaper_.loop(), settings_.deletion, *stop), "limit of a deletion");
-  Task<std::shared_ptr<Process>> removing = container->remove(stop, std::move(exec_id));
-  std::shared_ptr<Process> process = co_await std::move(removing);
+  std::shared_ptr<Process> process = co_await container->remove(stop, std::move(exec_id));
   auto entry = containers_.find(container->id());
   if (whole && entry != containers_.end() && entry->second == container) {
     records_.remove(container->id());
@@ -264,27 +256,23 @@ Task<api::PidsResponse> TaskService::pids(api::PidsRequest request) {
 
 Task<wire::Empty> TaskService::kill(api::KillRequest request) {
   std::shared_ptr<Container> owner = container(request.id());
-  Task<> killing = run_verb(std::move(owner), "kill", &Container::kill, std::move(request));
-  co_await std::move(killing);
+  co_await run_verb(std::move(owner), "kill", &Container::kill, std::move(request));
   co_return wire::Empty();
 }
 
 Task<wire::Empty> TaskService::pause(api::PauseRequest request) {
-  Task<> pausing = run_verb(container(request.id()), "pause", &Container::pause);
-  co_await std::move(pausing);
+  co_await run_verb(container(request.id()), "pause", &Container::pause);
   co_return wire::Empty();
 }
 
 Task<wire::Empty> TaskService::resume(api::ResumeRequest request) {
-  Task<> resuming = run_verb(container(request.id()), "resume", &Container::resume);
-  co_await std::move(resuming);
+  co_await run_verb(container(request.id()), "resume", &Container::resume);
   co_return wire::Empty();
 }
 
 Task<wire::Empty> TaskService::update(api::UpdateTaskRequest request) {
-  Task<> updating =
-      run_verb(container(request.id()), "update", &Container::update, request.resources().value());
-  co_await std::move(updating);
+  co_await run_verb(container(request.id()), "update", &Container::update,
+                    request.resources().value());
   co_return wire::Empty();
 }
 
@@ -297,9 +285,8 @@ Task<wire::Empty> TaskService::checkpoint(api::CheckpointTaskRequest request) {
        {&request.path(), &options.work_path(), &options.parent_path(), &options.cgroups_mode()})
     check_no_nul(*text, "checkpoint");
   for (const std::string& name : options.empty_namespaces()) check_no_nul(name, "checkpoint");
-  Task<> writing = run_verb(std::move(owner), "checkpoint", &Container::checkpoint, request.path(),
-                            std::move(options));
-  co_await std::move(writing);
+  co_await run_verb(std::move(owner), "checkpoint", &Container::checkpoint, request.path(),
+                    std::move(options));
   co_return wire::Empty();
 }
 
@@ -367,8 +354,7 @@ Task<wire::Empty> TaskService::expect(api::ConnectRequest request) {
 
 Task<> TaskService::creates_finished() {
   shutting_down_.set();
-  Task<> finishing = creations_.wait_finished();
-  co_await std::move(finishing);
+  co_await creations_.wait_finished();
 }
 
 void TaskService::publish_exits() {

@@ -102,8 +102,7 @@ void Connection::begin(std::uint32_t stream, ::ttrpc::Request& request) {
 }
 
 Task<std::string> Connection::bounded(Task<std::string> work, Duration limit) {
-  Task<std::optional<std::string>> limited = within(loop_, limit, std::move(work));
-  std::optional<std::string> payload = co_await std::move(limited);
+  std::optional<std::string> payload = co_await within(loop_, limit, std::move(work));
   if (!payload) throw deadline_exceeded();
   co_return std::move(*payload);
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -64,8 +65,7 @@ Task<int> takes([[maybe_unused]] Counted first, [[maybe_unused]] Counted second,
 }
 Task<> passes_named(Event& event) {
   Counted first, second;
-  Task<int> call = takes(first, std::move(second), event);
-  int alive = co_await std::move(call);
+  int alive = co_await takes(first, std::move(second), event);
   EXPECT_GE(alive, 4)
       << "ours and the parameters";  // compilers destroy parameters at different times
 }
@@ -143,8 +143,7 @@ class Service {
 };
 template <class Object>
 Task<> call_member(Object& object, Task<int> (Object::*method)(int), int value, int& result) {
-  Task<int> call = (object.*method)(value);
-  result = co_await std::move(call);
+  result = co_await (object.*method)(value);
 }
 
 TEST(Canary, MemberCoroutinesAreCalledThroughPointers) {
@@ -179,6 +178,63 @@ TEST(Canary, DeepChainsUnwindThroughTheQueue) {
   event.set();
   loop.run(set.wait_empty());
   EXPECT_EQ(result, 1000);
+}
+
+// A task that is made in the statement that awaits it, with what its arguments need to be made:
+// strings from literals and expressions, shared pointers, the object itself.
+struct Speaker {
+  Counted own;
+  Task<std::string> say(std::string text, [[maybe_unused]] Counted counted,
+                        [[maybe_unused]] std::shared_ptr<Counted> shared, Event* until) {
+    if (until) co_await until->wait();
+    if (text == "throw") throw std::runtime_error(text);
+    co_return text + "!";
+  }
+};
+std::shared_ptr<Speaker> make_speaker() { return std::make_shared<Speaker>(); }
+Counted make_counted() { return {}; }
+
+Task<std::string> await_in_one_line(Event* until) {
+  const std::string name = "a name that is long enough for the heap";
+  std::string all = co_await make_speaker()->say("a literal that is long enough for the heap",
+                                                 make_counted(), nullptr, until);
+  all =
+      co_await make_speaker()->say(all + name, make_counted(), std::make_shared<Counted>(), until);
+  try {
+    co_await make_speaker()->say("throw", make_counted(), std::make_shared<Counted>(), until);
+  } catch (const std::runtime_error& error) {
+    all += error.what();
+  }
+  for (int i = 0; i < 3; ++i)
+    co_await make_speaker()->say(std::to_string(i), make_counted(), nullptr, until);
+  co_return co_await make_speaker()->say(name + all, make_counted(), nullptr, until);
+}
+Task<> keep(std::string& all, Event* until) { all = co_await await_in_one_line(until); }
+
+TEST(Canary, ATaskMayBeMadeInTheStatementThatAwaitsIt) {
+  Loop loop;
+  const std::string name = "a name that is long enough for the heap";
+  const std::string said = name + "a literal that is long enough for the heap!" + name + "!throw!";
+  EXPECT_EQ(loop.run(await_in_one_line(nullptr)), said);
+  EXPECT_EQ(Counted::alive, 0);
+  Event event;
+  std::string all;
+  {
+    TaskSet set;
+    set.spawn(keep(all, &event), "awaits");
+    EXPECT_GT(Counted::alive, 0);
+    event.set();
+    loop.run(set.wait_empty());
+  }
+  EXPECT_EQ(all, said);
+  EXPECT_EQ(Counted::alive, 0);
+  event.clear();
+  {
+    TaskSet cancelled;
+    cancelled.spawn(keep(all, &event), "is cancelled");
+    EXPECT_GT(Counted::alive, 0);
+  }
+  EXPECT_EQ(Counted::alive, 0);
 }
 
 }  // namespace

@@ -43,8 +43,7 @@ struct Outcomes {
 
 Task<> call(Client& client, Duration timeout, Outcomes& outcomes) {
   try {
-    Task<std::string> calling = client.call("s", "m", "payload", timeout);
-    co_await std::move(calling);
+    co_await client.call("s", "m", "payload", timeout);
     ++outcomes.answered;
   } catch (const Error& failure) {
     expect(failure.code() != Code::ok, "a failure is none that reads as success");

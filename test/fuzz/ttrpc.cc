@@ -18,10 +18,8 @@ Task<> create_c1(Peer& peer) {
   containerd::task::v3::CreateTaskRequest request;
   request.set_id("c1");
   request.set_bundle(kHere + "b1");
-  Task<> saying = peer.say(request_frame(1, "Create", request.SerializeAsString()));
-  co_await std::move(saying);
-  Task<std::optional<::ttrpc::Response>> answering = peer.answer(1, 10s);
-  const std::optional<::ttrpc::Response> answer = co_await std::move(answering);
+  co_await peer.say(request_frame(1, "Create", request.SerializeAsString()));
+  const std::optional<::ttrpc::Response> answer = co_await peer.answer(1, 10s);
   expect(answer && answer->status().code() == 0, "a container is created");
 }
 
@@ -29,15 +27,13 @@ Task<> converse(LiveService& live, Peer& peer, unsigned ground, std::string byte
   std::size_t piece = bytes.size();
   if (ground & kInPieces) piece = bytes.size() / 3 + 1;
   for (std::size_t said = 0; said < bytes.size(); said += piece) {
-    Task<> saying = peer.say(bytes.substr(said, piece));
-    co_await std::move(saying);
+    co_await peer.say(bytes.substr(said, piece));
     if (ground & kInPieces) co_await yield(live.loop());
   }
   Task<std::optional<::ttrpc::Response>> waiting = peer.answer(0, 3ms);
   if (ground & kLinger) co_await std::move(waiting);
   peer.end();
-  Task<> closing = peer.wait_closed();
-  co_await std::move(closing);
+  co_await peer.wait_closed();
 }
 
 void run(unsigned ground, std::string_view bytes) {

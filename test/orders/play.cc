@@ -196,12 +196,10 @@ Task<> Play::ask_exec(Who who) {
   auto request = about<api::ExecProcessRequest>(who);
   request.mutable_spec()->set_type_url("types.containerd.io/opencontainers/runtime-spec/1/Process");
   request.mutable_spec()->set_value(R"({"args":["exec"],"cwd":"/"})");
-  Task<bool> adding = ask<Empty>(*client_, "Exec", who, std::move(request));
-  const bool added = co_await std::move(adding);
+  const bool added = co_await ask<Empty>(*client_, "Exec", who, std::move(request));
   if (!added) co_return;
   auto start = about<api::StartRequest>(who);
-  Task<bool> starting = ask<api::StartResponse>(*client_, "Start", who, std::move(start));
-  co_await std::move(starting);
+  co_await ask<api::StartResponse>(*client_, "Start", who, std::move(start));
 }
 
 void Play::spawn_request(const Step& step) {
@@ -284,16 +282,13 @@ Task<> Play::do_step(Step step) {
   } else {
     control(step);
   }
-  Task<> settling = settle();
-  co_await std::move(settling);
+  co_await settle();
 }
 
 Task<> Play::settle() {
-  Task<> settling = stage_->still();
-  co_await std::move(settling);
+  co_await stage_->still();
   observe();
-  Task<> answering = stage_->still();
-  co_await std::move(answering);
+  co_await stage_->still();
 }
 
 void Play::perform(const Step& step) {
@@ -304,8 +299,7 @@ void Play::perform(const Step& step) {
 
 Task<> Play::pass(Duration time) {
   co_await sleep(*loop_, time);
-  Task<> settling = settle();
-  co_await std::move(settling);
+  co_await settle();
 }
 
 // As a client does that finds the container; by the observer, for the other may hang.
@@ -313,18 +307,15 @@ Task<> Play::clean_up() {
   if (!created_ || removed_) co_return;
   write({.kind = Kind::step, .text = "another client ends and deletes the container"});
   spawn<Empty>(*observer_, "Kill", Who::init, kill_request(Who::init));
-  Task<> passing = pass(kEnough);
-  co_await std::move(passing);
+  co_await pass(kEnough);
   spawn<api::DeleteResponse>(*observer_, "Delete", Who::init, about<api::DeleteRequest>(Who::init));
-  Task<> deleting = pass(kEnough);
-  co_await std::move(deleting);
+  co_await pass(kEnough);
 }
 
 Task<> Play::let_go() {
   client_->close();
   observer_->close();
-  Task<> settling = stage_->still();
-  co_await std::move(settling);
+  co_await stage_->still();
 }
 
 Trace Play::finish() {

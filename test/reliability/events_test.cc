@@ -124,8 +124,7 @@ class Events : public FastShimTest {
     while (begun < count) {
       api::ExecProcessRequest request =
           exec_request("c1", "e" + std::to_string(++begun), {"exit", "7"});
-      Task<ExecLife> running = run_exec(shim, std::move(request));
-      co_await std::move(running);
+      co_await run_exec(shim, std::move(request));
       ++ended;
     }
   }

@@ -82,15 +82,13 @@ class Exits : public FastShimTest {
     while (next < count && !HasFailure()) {
       const int n = next++;
       const auto [args, status] = program(n);
-      Task<> one = run_one(shim, "e" + std::to_string(n), args, status);
-      co_await std::move(one);
+      co_await run_one(shim, "e" + std::to_string(n), args, status);
     }
   }
 
   Task<> run_one(TaskCalls& shim, std::string id, Words args, std::uint32_t status) {
     records_[id].status = status;
-    Task<ExecLife> running = run_exec(shim, exec_request("c1", id, args));
-    const ExecLife life = co_await std::move(running);
+    const ExecLife life = co_await run_exec(shim, exec_request("c1", id, args));
     EXPECT_EQ(life.status, status) << id;
     records_[id].pid = life.pid;
     records_[id].exited_at = life.exited_at;

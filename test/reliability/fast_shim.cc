@@ -39,27 +39,22 @@ Task<FastShimTest::ExecLife> FastShimTest::run_exec(TaskCalls& shim,
     message.set_exec_id(exec_id);
     return message;
   };
-  Task<Empty> adding = shim.ask<Empty>("Exec", request);
-  co_await std::move(adding);
+  co_await shim.ask<Empty>("Exec", request);
   CallPtr<api::WaitResponse> waiting = shim.wait_begin(id, exec_id);
-  Task<api::StartResponse> starting =
-      shim.ask<api::StartResponse>("Start", named(api::StartRequest()));
-  const api::StartResponse started = co_await std::move(starting);
+  const api::StartResponse started =
+      co_await shim.ask<api::StartResponse>("Start", named(api::StartRequest()));
   if (signal != 0) {
     co_await sleep(loop_, until_signal);
     api::KillRequest killing = named(api::KillRequest());
     killing.set_signal(static_cast<std::uint32_t>(signal));
-    Task<Empty> kill = shim.ask<Empty>("Kill", killing);
-    co_await std::move(kill);
+    co_await shim.ask<Empty>("Kill", killing);
   }
   co_await waiting->done.wait();
   if (waiting->error) throw *waiting->error;
-  Task<api::StateResponse> asking =
-      shim.ask<api::StateResponse>("State", named(api::StateRequest()));
-  const api::StateResponse state = co_await std::move(asking);
-  Task<api::DeleteResponse> removing =
-      shim.ask<api::DeleteResponse>("Delete", named(api::DeleteRequest()));
-  const api::DeleteResponse removed = co_await std::move(removing);
+  const api::StateResponse state =
+      co_await shim.ask<api::StateResponse>("State", named(api::StateRequest()));
+  const api::DeleteResponse removed =
+      co_await shim.ask<api::DeleteResponse>("Delete", named(api::DeleteRequest()));
 
   const std::uint32_t status = waiting->response->exit_status();
   const std::int64_t exited_at = nanoseconds(waiting->response->exited_at());

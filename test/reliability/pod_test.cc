@@ -89,12 +89,10 @@ class Pod : public FastShimTest {
       for (const api::CreateTaskRequest& request : requests) {
         api::StartRequest start;
         start.set_id(request.id());
-        Task<api::CreateTaskResponse> creating =
-            shim.ask<api::CreateTaskResponse>("Create", request);
-        const api::CreateTaskResponse created = co_await std::move(creating);
+        const api::CreateTaskResponse created =
+            co_await shim.ask<api::CreateTaskResponse>("Create", request);
         inits.push_back(static_cast<pid_t>(created.pid()));
-        Task<api::StartResponse> starting = shim.ask<api::StartResponse>("Start", start);
-        co_await std::move(starting);
+        co_await shim.ask<api::StartResponse>("Start", start);
       }
     } catch (const Error&) {
     }

@@ -38,8 +38,7 @@ class Soak : public FastShimTest {
     const std::string id = "e" + std::to_string(++made_);
     api::ExecProcessRequest request = exec_request(container, id, args);
     if (signal == 0) request.set_stdout(out_);
-    Task<ExecLife> running = run_exec(*shim_, request, signal, Duration(random_() % 30));
-    const ExecLife life = co_await std::move(running);
+    const ExecLife life = co_await run_exec(*shim_, request, signal, Duration(random_() % 30));
     ++execs_;
     co_return life.status;
   }
@@ -52,8 +51,7 @@ class Soak : public FastShimTest {
         // As fast as containerd takes the events, one after the other: else what waits for it would
         // be all that grows.
         while (execs_ - exits_ > kMostUntold && !ending_) co_await sleep(loop_, 10ms);
-        Task<> one = step();
-        co_await std::move(one);
+        co_await step();
       }
     } catch (const std::exception& error) {
       ADD_FAILURE() << error.what();
@@ -88,8 +86,7 @@ class Soak : public FastShimTest {
   Task<> ask_for_stats() {
     api::StatsRequest request;
     request.set_id("real");
-    Task<api::StatsResponse> asking = shim_->ask<api::StatsResponse>("Stats", request);
-    const api::StatsResponse stats = co_await std::move(asking);
+    const api::StatsResponse stats = co_await shim_->ask<api::StatsResponse>("Stats", request);
     if (stats.stats().value().empty()) throw std::runtime_error("no stats");
     ++stats_;
     co_await sleep(loop_, 100ms);
@@ -98,24 +95,21 @@ class Soak : public FastShimTest {
   Task<> live() {
     api::CreateTaskRequest creating = fast_request("c2");
     creating.set_terminal(true);
-    Task<api::CreateTaskResponse> create = shim_->ask<api::CreateTaskResponse>("Create", creating);
-    co_await std::move(create);
+    co_await shim_->ask<api::CreateTaskResponse>("Create", creating);
     api::StartRequest starting;
     starting.set_id("c2");
-    Task<api::StartResponse> start = shim_->ask<api::StartResponse>("Start", starting);
-    co_await std::move(start);
+    co_await shim_->ask<api::StartResponse>("Start", starting);
     CallPtr<api::WaitResponse> waiting = shim_->wait_begin("c2");
     co_await sleep(loop_, Duration(random_() % 500));
     api::KillRequest killing;
     killing.set_id("c2");
     killing.set_signal(SIGKILL);
-    Task<Empty> kill = shim_->ask<Empty>("Kill", killing);
-    co_await std::move(kill);
+    co_await shim_->ask<Empty>("Kill", killing);
     co_await waiting->done.wait();
     api::DeleteRequest removing;
     removing.set_id("c2");
-    Task<api::DeleteResponse> remove = shim_->ask<api::DeleteResponse>("Delete", removing);
-    const api::DeleteResponse removed = co_await std::move(remove);
+    const api::DeleteResponse removed =
+        co_await shim_->ask<api::DeleteResponse>("Delete", removing);
     if (removed.exit_status() != 137) throw std::runtime_error("a container was not killed");
     ++lives_;
   }

@@ -83,8 +83,7 @@ inline Task<> write_some(Loop& loop, int fd, std::string text) {
 }
 
 inline Task<> write_and_close(Loop& loop, Fd fd, std::string text) {
-  Task<> writing = write_some(loop, fd.get(), std::move(text));
-  co_await std::move(writing);
+  co_await write_some(loop, fd.get(), std::move(text));
 }
 
 inline Task<> failure_of(Task<> task, std::string& failure) {

@@ -279,8 +279,7 @@ Lines ShimTest::history() const {
 
 Task<Empty> ShimTest::forward(ForwardRequest request) {
   EXPECT_EQ(request.envelope().namespace_(), namespace_);
-  Task<> before = before_event();
-  co_await std::move(before);
+  co_await before_event();
   forwarded_.push_back(std::move(request));
   co_return Empty();
 }

@@ -37,8 +37,7 @@ class ClientTest : public TtrpcTest {
     co_return std::make_unique<RawPeer>(loop, std::move(peer));
   }
   Task<> call_and_count(std::string text, int& finished) {
-    Task<std::string> call = client->call("test.Service", "Raw", text, kPatience);
-    std::string answer = co_await std::move(call);
+    std::string answer = co_await client->call("test.Service", "Raw", text, kPatience);
     if (answer == text) ++finished;
   }
   Task<> call_and_keep(Task<std::string> call, std::optional<Error>& kept) {

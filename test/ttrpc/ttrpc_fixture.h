@@ -88,8 +88,7 @@ class TestService {
   Task<KeyValue> big_later(KeyValue request) {
     Waiting probe(*this);
     co_await gate.wait();
-    Task<KeyValue> work = big(std::move(request));
-    co_return co_await std::move(work);
+    co_return co_await big(std::move(request));
   }
 
   Loop& loop;
