@@ -10,6 +10,7 @@
 #include <random>
 #include <unordered_set>
 
+#include "base/file.h"
 #include "bench/costs.h"
 #include "reliability/fast_shim.h"
 #include "reliability/plot.h"
