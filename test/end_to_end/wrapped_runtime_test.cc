@@ -28,9 +28,9 @@ constexpr Wrapper kWrappers[] = {
      R"($runtime "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 exit $?)"},
     // Such a process may not look into the shim's /proc/PID/fd (ptrace(2)), nor may one in a user
-    // namespace of its own.
+    // namespace of its own. By its path: a busybox shell prefers its own setpriv, which cannot.
     {"TakesACapabilityAway",
-     R"(setpriv --bounding-set -sys_ptrace $runtime "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+     R"(/usr/bin/setpriv --bounding-set -sys_ptrace $runtime "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 exit $?)"},
 };
 
