@@ -60,7 +60,7 @@ std::string reason_of(const std::string& failure, const std::string& log) {
 }
 
 void append_start_options(std::vector<std::string>& arguments, const Runtime::Start& start) {
-  arguments.insert(arguments.end(), {"--pid-file", start.pid_file});
+  arguments.insert(arguments.end(), {"--pid-file", start.pid_file.path});
   if (start.console_socket)
     arguments.insert(arguments.end(), {"--console-socket", *start.console_socket});
 }
@@ -107,7 +107,16 @@ void append(std::vector<std::string>& arguments, const char* option, const std::
   if (!value.empty()) arguments.insert(arguments.end(), {option, value});
 }
 
+// It may hold an error of an earlier attempt.
+void remove_log(const std::string& path) {
+  if (::unlink(path.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + path);
+}
+
 }  // namespace
+
+Error Runtime::PidFile::error(const std::string& reason) const {
+  return Error::unknown("failed to retrieve OCI runtime " + std::string(of) + " pid: " + reason);
+}
 
 Task<std::string> Runtime::call(Call call) {
   Fd null;
@@ -142,9 +151,10 @@ Task<std::string> Runtime::call(Call call) {
     throw call.what.empty() ? failure : failure.in(call.what);
   }
   if (output.exit.status == 0) {
-    if (call.pid_file.empty() || may_exist(call.pid_file)) co_return std::move(output.text);
-    throw Error::unknown(call.what + ": runtime " + quoted(settings_.binary) +
-                         " exited with 0 but did not write " + call.pid_file);
+    const std::string& pid_file = call.pid_file.path;
+    if (pid_file.empty() || may_exist(pid_file)) co_return std::move(output.text);
+    throw call.pid_file.error("runtime " + quoted(settings_.binary) +
+                              " exited with 0 but did not write " + pid_file);
   }
   const bool was_stopped = call.stop && call.stop->is_set() && output.exit.status == 128 + SIGKILL;
   const std::string reason =
@@ -154,8 +164,7 @@ Task<std::string> Runtime::call(Call call) {
 }
 
 Task<> Runtime::create(std::string id, Create options) {
-  // The log may hold an error of an earlier attempt.
-  if (::unlink(options.log.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + options.log);
+  remove_log(options.log);
   Call request{"OCI runtime create failed",
                {"create", "--bundle", options.bundle},
                options.start.fds,
@@ -210,10 +219,11 @@ Task<> Runtime::checkpoint(std::string id, Checkpoint options, Event* stop) {
 }
 
 Task<> Runtime::restore(std::string id, Restore options) {
+  remove_log(options.log);
   Call request{"OCI runtime restore failed",
                {"restore", "--detach", "--no-subreaper", "--bundle", options.bundle},
                options.start.fds,
-               {},
+               options.log,
                options.start.stop};
   append(request.arguments, "--image-path", options.image_path);
   append(request.arguments, "--work-path", options.work_path);

@@ -8,8 +8,8 @@
 // An error holds the last error of the runtime's log. Where the log has none, it holds the program,
 // its exit status and its output. Where the log cannot be read, "unable to retrieve OCI runtime
 // error (reason): " stands in front, as in the stock shim (process/init.go, runtimeError). Each
-// call except create has its own log, so concurrent calls do not read each other's errors. No call
-// depends on a descriptor above 2 (call_file.h).
+// call except create and restore has its own log, so concurrent calls do not read each other's
+// errors. No call depends on a descriptor above 2 (call_file.h).
 #pragma once
 
 #include <optional>
@@ -35,10 +35,18 @@ class Runtime {
   Runtime(Reaper& reaper, Settings settings) : reaper_(reaper), settings_(std::move(settings)) {}
   const Settings& settings() const { return settings_; }
 
+  // The runtime writes the pid of the process that it makes into this file.
+  struct PidFile {
+    std::string path;
+    const char* of = "container";  // or "exec"
+    // "failed to retrieve OCI runtime container pid: reason", as in the stock shim (process/init.go
+    // and exec.go).
+    Error error(const std::string& reason) const;
+  };
   struct Start {
     std::vector<int> fds;  // the container's 0, 1 and 2; -1: /dev/null
     std::optional<std::string> console_socket;
-    std::string pid_file;
+    PidFile pid_file;
     Event* stop = nullptr;
   };
   struct Create {
@@ -64,6 +72,7 @@ class Runtime {
   };
   struct Restore {
     std::string bundle;
+    std::string log;  // as create's
     std::string image_path;
     std::string work_path;
     std::string parent_path;
@@ -110,7 +119,7 @@ class Runtime {
     std::string log;  // empty: a log for this call alone
     Event* stop = nullptr;
     bool for_container = false;    // the container inherits `fds`; missing ones become /dev/null
-    std::string pid_file = {};     // a successful call must have written it
+    PidFile pid_file = {};         // a successful call must have written it, where it has a path
     bool separate_stderr = false;  // keep stderr out of the returned output
   };
   // Returns the output of the runtime.

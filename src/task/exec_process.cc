@@ -40,7 +40,8 @@ Task<> ExecProcess::start_in_container() {
     return runtime_.exec(settings_.container, std::move(process), std::move(start));
   };
   co_await open_io(settings_.io);
-  co_await make(settings_.bundle.exec_pid(id()), std::move(maker));
+  Runtime::PidFile pid_file{settings_.bundle.exec_pid(id()), "exec"};
+  co_await make(std::move(pid_file), std::move(maker));
 }
 
 void ExecProcess::kill(int number) const {

@@ -70,7 +70,8 @@ Task<> InitProcess::create_container() {
                             settings_.no_pivot, settings_.no_new_keyring, std::move(start)};
     return runtime_.create(settings_.container, std::move(options));
   };
-  co_await make(settings_.bundle.init_pid(), std::move(maker));
+  Runtime::PidFile pid_file{settings_.bundle.init_pid()};
+  co_await make(std::move(pid_file), std::move(maker));
 }
 
 // The text is not enough: crun reports a missing state file like any missing file.
@@ -159,8 +160,13 @@ Task<> InitProcess::restore() {
   const std::string work =
       settings_.criu_work.empty() ? settings_.bundle.work() : settings_.criu_work;
   Maker maker = [this, work](Runtime::Start start) {
-    Runtime::Restore options{settings_.bundle.path(), image_->path,       work,
-                             image_->parent,          settings_.no_pivot, std::move(start)};
+    Runtime::Restore options{settings_.bundle.path(),
+                             settings_.bundle.runtime_log(),
+                             image_->path,
+                             work,
+                             image_->parent,
+                             settings_.no_pivot,
+                             std::move(start)};
     if (work.empty()) options.work_path = settings_.bundle.criu_work();
     return runtime_.restore(settings_.container, std::move(options));
   };
@@ -169,7 +175,8 @@ Task<> InitProcess::restore() {
   co_await open_io(settings_.io);
   std::optional<Error> failure;
   try {
-    co_await make(settings_.bundle.init_pid(), std::move(maker));
+    Runtime::PidFile pid_file{settings_.bundle.init_pid()};
+    co_await make(std::move(pid_file), std::move(maker));
   } catch (const Error& error) {
     failure = error;
   }

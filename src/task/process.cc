@@ -23,20 +23,19 @@ constexpr std::int64_t kGoZeroTime = -62135596800;
 constexpr Duration kCancelDelay = 10s;
 
 // The process that the runtime has made, by its pid file.
-Child adopt_from(Reaper& reaper, const std::string& pid_file) {
+Child adopt_from(Reaper& reaper, const Runtime::PidFile& pid_file) {
   try {
-    std::optional<int> pid = read_pid_file(pid_file);
-    if (!pid) throw Error::unknown("the runtime did not write " + pid_file);
+    std::optional<int> pid = read_pid_file(pid_file.path);
+    if (!pid) throw Error::unknown("the runtime did not write " + pid_file.path);
     return reaper.adopt(*pid);
   } catch (const Error& error) {
     // Without the error's class: the request was correct.
-    throw Error::unknown(std::string("failed to retrieve OCI runtime container pid: ") +
-                         error.what());
+    throw pid_file.error(error.what());
   }
 }
 
 // The process that the runtime had made before it failed.
-std::optional<Child> adopt_leftover(Reaper& reaper, const std::string& pid_file) {
+std::optional<Child> adopt_leftover(Reaper& reaper, const Runtime::PidFile& pid_file) {
   try {
     return adopt_from(reaper, pid_file);
   } catch (const Error&) {
@@ -95,10 +94,11 @@ Task<> Process::open_io(ProcessIo::Settings settings) {
   if (stdin_closed_) io_->close_stdin();
 }
 
-Task<> Process::make(std::string pid_file, Maker maker) {
+Task<> Process::make(Runtime::PidFile pid_file, Maker maker) {
   ended_.clear();  // an earlier attempt may have failed
   // The pid of an earlier attempt must not be taken for this one's.
-  if (::unlink(pid_file.c_str()) < 0 && errno != ENOENT) throw_errno("remove " + pid_file);
+  if (::unlink(pid_file.path.c_str()) < 0 && errno != ENOENT)
+    throw_errno("remove " + pid_file.path);
   Reaper::Hold hold = reaper_.hold();
   std::optional<Child> child;
   std::exception_ptr failure;

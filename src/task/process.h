@@ -147,7 +147,7 @@ class Process {
   // Has the runtime make the process, by `maker`, and attaches to it: streams, pid, child. Where it
   // throws there is no process: one that was made before the runtime failed was killed.
   using Maker = std::function<Task<>(Runtime::Start)>;
-  Task<> make(std::string pid_file, Maker maker);
+  Task<> make(Runtime::PidFile pid_file, Maker maker);
   // Width and height, where a client has set them.
   const std::optional<std::pair<unsigned, unsigned>>& terminal_size() const { return size_; }
   // Of the verb that holds the lock; nullptr outside of one.

@@ -57,14 +57,11 @@ void Channel::send(std::uint32_t stream, FrameType type,
   message.AppendToString(&frame);
   if (unsent() > 0) {
     output_ += frame;
-    return;
+  } else {
+    output_ = std::move(frame);
+    flush();
   }
-  output_ = std::move(frame);
-  flush();
-  if (unsent() > 0 && !writing_) {
-    writing_ = true;
-    writer_.spawn(write_out(), "ttrpc write");
-  }
+  if (unsent() > 0 && !writing_) writer_.spawn(write_out(), "ttrpc write");
 }
 
 void Channel::flush() {
@@ -85,6 +82,7 @@ void Channel::flush() {
 }
 
 Task<> Channel::write_out() {
+  writing_ = true;
   while (unsent() > 0) {
     if (no_memory_)
       co_await sleep(loop_, kMemoryPause);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ttrpc/connection.h"
 
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -68,13 +69,17 @@ void Connection::on_request(std::uint32_t stream, const std::string& data) {
   try {
     in_flight_.emplace(stream, static_cast<std::uint32_t>(data.size()));
     in_flight_bytes_ += data.size();
+  } catch (const std::bad_alloc&) {
+    return send_failure(stream, std::current_exception());
+  }
+  try {
     ::ttrpc::Request request;
     if (!request.ParseFromString(data))
       throw Error(Code::invalid_argument,
                   "unmarshal request error: proto: cannot parse invalid wire-format data");
     begin(stream, request);
   } catch (...) {
-    refuse(stream, to_status(std::current_exception()));
+    refuse(stream, std::current_exception());
   }
 }
 
@@ -116,7 +121,7 @@ Task<> Connection::answer(std::uint32_t stream, Task<std::string> work) {
     failure = std::current_exception();
   }
   if (failure)
-    refuse(stream, to_status(failure));
+    refuse(stream, failure);
   else
     reply(stream, std::move(payload));
 }
@@ -129,12 +134,12 @@ Task<> Connection::answer_later(std::uint32_t stream, Task<> work) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (failure) refuse(stream, to_status(failure));
+  if (failure) refuse(stream, failure);
 }
 
 Task<> Connection::expire(std::uint32_t stream, Duration limit) {
   co_await sleep(loop_, limit);
-  refuse(stream, to_status(deadline_exceeded()));
+  refuse(stream, std::make_exception_ptr(deadline_exceeded()));
 }
 
 bool Connection::take_out(std::uint32_t stream) {
@@ -146,14 +151,27 @@ bool Connection::take_out(std::uint32_t stream) {
 }
 
 void Connection::reply(std::uint32_t stream, std::string payload) {
-  if (!take_out(stream)) return;
-  ::ttrpc::Response response;
-  response.set_payload(std::move(payload));
-  send(stream, response);
+  if (!is_in_flight(stream)) return;
+  try {
+    ::ttrpc::Response response;
+    response.set_payload(std::move(payload));
+    send(stream, response);
+    take_out(stream);
+  } catch (const std::bad_alloc&) {
+    refuse(stream, std::current_exception());
+  }
 }
 
-void Connection::refuse(std::uint32_t stream, const wire::Status& status) {
-  if (take_out(stream)) send_status(stream, status);
+void Connection::refuse(std::uint32_t stream, const std::exception_ptr& reason) {
+  if (take_out(stream)) send_failure(stream, reason);
+}
+
+void Connection::send_failure(std::uint32_t stream, const std::exception_ptr& reason) {
+  try {
+    send_status(stream, to_status(reason));
+  } catch (const std::bad_alloc&) {
+    channel_.fail();
+  }
 }
 
 void Connection::send_status(std::uint32_t stream, const wire::Status& status) {

@@ -57,7 +57,7 @@ class RuntimeErrors : public testing::Test {
     Runtime::Create options;
     options.bundle = directory_.path();
     options.log = log_;
-    options.start.pid_file = directory_ / "init.pid";
+    options.start.pid_file.path = directory_ / "init.pid";
     return error_of(called.create("c1", options));
   }
   std::string error_of(Task<> call) {

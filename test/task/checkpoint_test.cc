@@ -195,6 +195,18 @@ TEST_F(Checkpoint, CanBeRestoredAgainWhereThatFailed) {
   end_container("c1");
 }
 
+TEST_F(Checkpoint, OfAMissingRuntimeFailsInTheStockShimsWords) {
+  end(create_begin(restore_request("c1")));
+  const std::string away = runtime.binary() + ".away";
+  fs::rename(runtime.binary(), away);
+  EXPECT_REFUSED(start_begin("c1"), unknown,
+                 "OCI runtime restore failed: unable to retrieve OCI runtime error (open " +
+                     bundle("c1") + "/log.json: no such file or directory): fork/exec " +
+                     runtime.binary() + ": no such file or directory");
+  fs::rename(away, runtime.binary());
+  remove("c1");
+}
+
 TEST_F(Checkpoint, WhyARestoreFailedIsKept) {
   end(create_begin(restore_request("c1")));
   runtime.before("restore",

@@ -230,7 +230,8 @@ TEST_F(Failure, OfAProgramThatIsNoRuntimeNamesIt) {
   options.runc.set_binary_name("/bin/true");
   EXPECT_REFUSED(
       create_begin(create_request("c1")), unknown,
-      "OCI runtime create failed: runtime \"/bin/true\" exited with 0 but did not write " +
+      "failed to retrieve OCI runtime container pid: runtime \"/bin/true\" exited with 0 but did "
+      "not write " +
           (directory / "c1/init.pid"));
   options.runc.set_binary_name("/bin/false");
   EXPECT_REFUSED(create_begin(create_request("c1")), unknown,
