@@ -2,6 +2,7 @@
 // Synchronisation between coroutines (Event, Mutex), and the owner of background tasks (TaskSet).
 #pragma once
 
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <list>
@@ -133,7 +134,11 @@ class TaskSet {
 
   // Runs the task up to its first wait, then returns. `what` is the log message if it fails.
   void spawn(Task<> task, std::string what);
-  bool empty() const { return members_.empty(); }
+  // Whether all tasks have finished or were cancelled: one that has finished no longer counts,
+  // though it is freed later. So `if (set.empty()) set.spawn(...)` loses no work.
+  bool empty() const {
+    return std::ranges::all_of(members_, [](const Member& one) { return one.task.finished(); });
+  }
   std::size_t size() const { return members_.size(); }
   // Returns once all tasks have finished or were cancelled.
   Task<> wait_empty();

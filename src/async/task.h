@@ -107,6 +107,7 @@ class [[nodiscard]] Task {
     frame_.promise().set_waiter(waiter);
     return false;
   }
+  bool finished() const { return frame_.promise().finished(); }
   // Returns the result of a finished task, or throws its exception.
   T take() { return frame_.promise().take(); }
 

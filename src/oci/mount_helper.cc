@@ -20,7 +20,6 @@
 namespace thinshim {
 namespace {
 
-constexpr useconds_t kLockTimeout = 2'500'000;
 constexpr useconds_t kMaxPause = 50'000;
 
 int wait_status(pid_t pid) {
@@ -30,16 +29,14 @@ int wait_status(pid_t pid) {
   return status;
 }
 
-// This process is the subreaper: the children of a killed process become its own.
+// This process is the subreaper: the children of a killed process become its own. Without
+// CONFIG_PROC_CHILDREN, or in a /proc of other processes, the kernel lists none.
 void kill_descendants(pid_t helper) {
-  try {
-    for (std::vector<pid_t> pids; !(pids = own_children()).empty();) {
-      for (pid_t pid : pids) ::kill(pid, SIGKILL);
-      wait_status(-1);
-    }
-  } catch (const Error&) {  // the kernel does not list children
-    ::kill(helper, SIGKILL);
-    wait_status(helper);
+  ::kill(helper, SIGKILL);
+  wait_status(helper);
+  for (std::vector<pid_t> pids; !(pids = own_children()).empty();) {
+    for (pid_t pid : pids) ::kill(pid, SIGKILL);
+    wait_status(-1);
   }
 }
 
@@ -126,13 +123,14 @@ Fd lock_mounting(const std::string& rootfs) {
   return parent;
 }
 
-void wait_for_mounting(const std::string& rootfs) {
+void wait_for_mounting(const std::string& rootfs, std::chrono::milliseconds limit) {
   const Fd parent = open_parent(rootfs);
   if (!parent) return;
+  const useconds_t timeout = static_cast<useconds_t>(limit.count()) * 1000;
   useconds_t waited = 0;
   for (useconds_t pause = 1000; ::flock(parent.get(), LOCK_EX | LOCK_NB) != 0;) {
     if (errno != EWOULDBLOCK && errno != EINTR) return;
-    if (waited >= kLockTimeout) throw Error::unknown("timed out waiting for a mount on " + rootfs);
+    if (waited >= timeout) throw Error::unknown("timed out waiting for a mount on " + rootfs);
     ::usleep(pause);
     waited += pause;
     pause = std::min(2 * pause, kMaxPause);

@@ -7,6 +7,7 @@
 // that a helper leaves behind after success keeps running.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "base/fd.h"
@@ -25,8 +26,8 @@ int run_mount_helper(const Command& command);
 // be opened.
 Fd lock_mounting(const std::string& rootfs);
 
-// Waits up to 2.5 s until no process holds the lock. Throws Error on timeout (a process that hangs
-// in mount(2) keeps its lock, even when killed), and where the directory cannot be opened.
-void wait_for_mounting(const std::string& rootfs);
+// Waits until no process holds the lock. Throws Error after `limit` (a process that hangs in
+// mount(2) keeps its lock, even when killed), and where the directory cannot be opened.
+void wait_for_mounting(const std::string& rootfs, std::chrono::milliseconds limit);
 
 }  // namespace thinshim

@@ -267,10 +267,10 @@ void mount_all(const MountList& mounts, const std::string& rootfs) {
   }
 }
 
-void unmount_all(const std::string& rootfs) {
+void unmount_all(const std::string& rootfs, std::chrono::milliseconds limit) {
   std::optional<Error> failure;
   try {
-    wait_for_mounting(rootfs);
+    wait_for_mounting(rootfs, limit);
   } catch (const Error& error) {
     failure = error;  // what is mounted by now comes off all the same
   }

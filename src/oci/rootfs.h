@@ -9,6 +9,7 @@
 
 #include <mount.pb.h>
 
+#include <chrono>
 #include <string>
 
 namespace thinshim {
@@ -25,8 +26,9 @@ using MountList = google::protobuf::RepeatedPtrField<containerd::types::Mount>;
 void mount_all(const MountList& mounts, const std::string& rootfs);
 
 // Unmounts `rootfs` as unmount_recursive(), and the temporary mounts that a killed mount_all() left
-// beside it. First waits until a killed mount_all() has exited (oci/mount_helper.h). Throws Error
-// on timeout: that process may still mount something.
-void unmount_all(const std::string& rootfs);
+// beside it. First waits until a killed mount_all() has exited (oci/mount_helper.h), up to `limit`.
+// Throws Error on timeout: that process may still mount something.
+void unmount_all(const std::string& rootfs,
+                 std::chrono::milliseconds limit = std::chrono::milliseconds(2500));
 
 }  // namespace thinshim

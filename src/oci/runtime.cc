@@ -40,12 +40,14 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-// go-runc's words. A status above 128 stands for a signal.
+// go-runc's words. The status of a runtime that a signal has killed is 128 and the signal's number,
+// but a runtime may also exit with such a status (runc with 255).
 std::string failure_of(const std::string& binary, const Output& output) {
-  const int signal = output.exit.status - 128;
-  const std::string failure = escaped(binary) + " did not terminate successfully: " +
-                              (signal > 0 ? "killed by signal " + std::to_string(signal)
-                                          : "exit status " + std::to_string(output.exit.status));
+  const int status = output.exit.status;
+  std::string failure =
+      escaped(binary) + " did not terminate successfully: exit status " + std::to_string(status);
+  if (status > 128 && status <= 128 + SIGRTMAX)
+    failure += " (128 + signal " + std::to_string(status - 128) + ")";
   const std::string text = trimmed(output.text + output.stderr_text);
   return text.empty() ? failure : failure + ": " + text;
 }
@@ -279,6 +281,10 @@ Task<std::optional<Runtime::State>> Runtime::state(std::string id, Event* stop) 
         "runtime " + quoted(settings_.binary) +
         ": state: not a container state: " + quoted(std::string_view(text).substr(0, kMaxQuoted)));
   co_return std::move(visitor.state);
+}
+
+std::string Runtime::state_path(const std::string& id) const {
+  return join_path(settings_.root, id);
 }
 
 Runtime::Knows Runtime::knows(const Settings& settings, const std::string& id) {

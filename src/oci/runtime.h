@@ -109,6 +109,8 @@ class Runtime {
   // runsc, for example, keeps it in ROOT/ID_sandbox:SANDBOX.state).
   enum class Knows { no, yes, unknown };
   Knows knows(const std::string& id) const { return knows(settings_, id); }
+  // ROOT/ID.
+  std::string state_path(const std::string& id) const;
   static Knows knows(const Settings& settings, const std::string& id);
 
  private:

@@ -2,7 +2,6 @@
 #include "process/launch.h"
 
 #include <fcntl.h>
-#include <linux/stat.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -59,24 +58,26 @@ struct KernelAction {
   std::uint64_t mask;
 };
 
-IN_CHILD bool is_file(const char* path) {
-  struct statx status;
-  return call(SYS_statx, AT_FDCWD, word(path), 0, STATX_TYPE, word(&status)) == 0 &&
-         S_ISREG(status.stx_mode);
+// Whether a search may find this file: a regular file with an executable bit.
+IN_CHILD bool is_program(const char* path) {
+  struct stat status;
+  return call(SYS_newfstatat, AT_FDCWD, word(path), word(&status), 0) == 0 &&
+         S_ISREG(status.st_mode) && (status.st_mode & 0111) != 0;
 }
 
-// Returns the errno of the failure. A search skips files that are not executable (EACCES), as Go's
-// exec.LookPath does.
+// Returns the errno of the failure. A search passes over a program that may not be run, as
+// execvp(3) does, and fails with the first of them where it finds no other: a security module may
+// have refused it.
 IN_CHILD int execute(Launch& launch) {
   for (const char* const* path = launch.paths; *path; ++path) {
-    if (launch.is_search && !is_file(*path)) continue;
+    if (launch.is_search && !is_program(*path)) continue;
     const long result = call(SYS_execve, word(*path), word(launch.argv), word(launch.envp));
-    if (launch.is_search && result == -EACCES) continue;
-    launch.failed_path = *path;
-    return static_cast<int>(-result);
+    const bool goes_on = launch.is_search && result == -EACCES;
+    if (!goes_on || !launch.failed_path) launch.failed_path = *path;
+    if (!goes_on) return static_cast<int>(-result);
   }
-  launch.is_missing = true;
-  return ENOENT;
+  launch.is_missing = launch.failed_path == nullptr;
+  return launch.is_missing ? ENOENT : EACCES;
 }
 
 IN_CHILD int become_program(Launch& launch) {

@@ -66,6 +66,10 @@ void Child::kill() const noexcept {
 
 namespace {
 
+// The exits, or start times of orphans, that one sweep reads. Then the loop goes on, and a later
+// sweep reads the rest: a container in the host's pid namespace may leave thousands.
+constexpr int kSweepLimit = 256;
+
 // waitid(2) with WNOHANG: one exit.
 struct WaitResult {
   bool is_child = true;  // false: ECHILD, there is no such child
@@ -149,7 +153,11 @@ void Reaper::release(std::list<std::uint64_t>::iterator hold) {
   const bool oldest = hold == holds_.begin();
   holds_.erase(hold);
   if (!oldest) return;
-  is_older_ = {};  // clear() would keep the buckets
+  // Those that are older than this hold are older than the next.
+  if (holds_.empty())
+    is_older_ = {};  // clear() would keep the buckets
+  else
+    std::erase_if(is_older_, [](const auto& entry) { return !entry.second; });
   sweep();
 }
 
@@ -164,40 +172,57 @@ void Reaper::deliver(const Exit& exit) {
 
 // waitid(P_ALL) may return an unknown zombie, which must stay, again and again; so known children
 // are polled one by one.
-void Reaper::sweep_under_hold() {
+bool Reaper::sweep_under_hold() {
   std::vector<Exit> exits;
   for (const auto& [pid, state] : known_) {
     WaitResult waited = wait_nohang(P_PID, pid, 0);
     if (waited.exited) exits.push_back(waited.exit);
   }
   for (const Exit& exit : exits) deliver(exit);
-  if (!wait_nohang(P_ALL, 0, WNOWAIT).exited) return;
+  if (!wait_nohang(P_ALL, 0, WNOWAIT).exited) return false;
   try {
-    reap_older_orphans();
+    return reap_older_orphans();
   } catch (const Error& error) {  // out of memory, for example: the next sweep tries again
     log::debug("failed to reap older orphans", {{"error", error.what()}});
+    return false;
   }
 }
 
 // There may be thousands that must stay, and each exit causes a sweep: a process's start time is
 // read once only.
-void Reaper::reap_older_orphans() {
+bool Reaper::reap_older_orphans() {
+  int reads = 0;
   for (pid_t pid : own_children()) {
     if (known_.count(pid) != 0) continue;
-    auto [entry, is_new] = is_older_.try_emplace(pid, false);
-    if (is_new) entry->second = has_started_before(holds_.front(), pid);
+    auto entry = is_older_.find(pid);
+    if (entry == is_older_.end()) {
+      if (++reads > kSweepLimit) return true;
+      const bool is_older = has_started_before(holds_.front(), pid);
+      entry = is_older_.emplace(pid, is_older).first;
+    }
     if (entry->second && wait_nohang(P_PID, pid, 0).exited) is_older_.erase(entry);
   }
+  return false;
+}
+
+bool Reaper::sweep_once() {
+  free_finished_starts();
+  if (!holds_.empty()) return sweep_under_hold();
+  for (int reaped = 0; reaped < kSweepLimit; ++reaped) {
+    WaitResult waited = wait_nohang(P_ALL, 0, 0);
+    if (!waited.exited) return false;
+    deliver(waited.exit);
+  }
+  return true;
 }
 
 void Reaper::sweep() {
-  free_finished_starts();
-  if (!holds_.empty()) return sweep_under_hold();
-  for (;;) {
-    WaitResult waited = wait_nohang(P_ALL, 0, 0);
-    if (!waited.exited) return;
-    deliver(waited.exit);
-  }
+  if (sweep_once() && sweeping_.empty()) sweeping_.spawn(sweep_later(), "sweep");
+}
+
+Task<> Reaper::sweep_later() {
+  do co_await yield(loop_);
+  while (sweep_once());
 }
 
 Task<> Reaper::watch_signals() {

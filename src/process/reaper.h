@@ -121,8 +121,11 @@ class Reaper {
   friend class Child;
   void release(std::list<std::uint64_t>::iterator hold);
   void sweep();
-  void sweep_under_hold();
-  void reap_older_orphans();
+  // Each returns whether it has stopped at its limit, and must be called again.
+  bool sweep_once();
+  bool sweep_under_hold();
+  bool reap_older_orphans();
+  Task<> sweep_later();
   void deliver(const Exit& exit);
   Task<> watch_signals();
   Task<> pass_turn_on(Mutex::Guard turn);
@@ -136,6 +139,7 @@ class Reaper {
   std::unordered_map<pid_t, bool> is_older_;
   std::unordered_map<pid_t, Child::State*> known_;
   TaskSet tasks_;
+  TaskSet sweeping_;
 };
 
 }  // namespace thinshim

@@ -181,4 +181,22 @@ Task<> run_forked(Reaper& reaper, std::string what, std::function<void()> work, 
   throw Error(static_cast<Code>(header.code), message.substr(sizeof header), header.errnum);
 }
 
+Task<> run_forked_within(Reaper& reaper, Duration limit, std::string what,
+                         std::function<void()> work, Event* stop) {
+  Event over, timed_out;
+  TaskSet limits;
+  limits.spawn(set_later(reaper.loop(), limit, timed_out), "limit of a forked child");
+  limits.spawn(propagate(timed_out, over), "stop a forked child");
+  if (stop) limits.spawn(propagate(*stop, over), "cancel a forked child");
+  std::exception_ptr failure;
+  try {
+    co_await run_forked(reaper, what, std::move(work), &over);
+  } catch (const Error&) {
+    failure = std::current_exception();
+  }
+  if (failure && timed_out.is_set())
+    throw Error::unknown(what + ": timed out after " + duration_text(limit));
+  if (failure) std::rethrow_exception(failure);
+}
+
 }  // namespace thinshim

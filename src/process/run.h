@@ -41,4 +41,8 @@ Task<Output> run(Reaper& reaper, Command command, Event* stop = nullptr,
 Task<> run_forked(Reaper& reaper, std::string what, std::function<void()> work,
                   Event* stop = nullptr);
 
+// The same with a timeout: throws Error "WHAT: timed out after 10s" after `limit`.
+Task<> run_forked_within(Reaper& reaper, Duration limit, std::string what,
+                         std::function<void()> work, Event* stop = nullptr);
+
 }  // namespace thinshim

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "cgroup/cgroup.h"
 #include "oci/bundle.h"
 #include "oci/rootfs.h"
@@ -100,11 +101,22 @@ Task<> attempt_to_remove_from(Loop& loop, Runtime runtime, GroupMember container
   }
 }
 
+// Whether the cgroup is this container's alone, by its name: its last component ends with the id
+// (containerd, Docker, CRI with both drivers).
+bool is_own_group(const std::string& path, const std::string& id) { return path.ends_with(id); }
+
+bool has_living_process(const std::string& path) {
+  return std::ranges::any_of(processes_in_groups(path), [](pid_t pid) {
+    const ProcessState state = process_state(pid);
+    return state != ProcessState::exited && state != ProcessState::exiting;
+  });
+}
+
 // Removes the container's cgroups, which a runtime leaves if it was killed with the shim before it
 // had written its state. The runtime's child in them is exiting then, or blocked for ever (crun's
 // sometimes; any runtime's in a hook), and is killed. Other processes in them are left alone: the
 // cgroup may not belong to this container only.
-void remove_groups(const Leftover& leftover, const Deletion& deletion) {
+void remove_groups(const Leftover& leftover, Deletion& deletion) {
   const Bundle bundle(leftover.container.bundle);
   std::string path = leftover.container.cgroups_path;
   std::string root = leftover.container.root_path;
@@ -121,7 +133,10 @@ void remove_groups(const Leftover& leftover, const Deletion& deletion) {
     const Clock::time_point now = Clock::now();
     if (now >= std::min(end, begin + kKillAfter))
       for (pid_t pid : processes_in_groups(path)) kill_if_creating(bundle.path(), root, pid);
-    if (now >= end) throw Error::failed_precondition("processes remain in cgroup " + path);
+    if (now < end) continue;
+    if (is_own_group(path, leftover.container.id) && has_living_process(path))
+      deletion.complete = false;
+    throw Error::failed_precondition("processes remain in cgroup " + path);
   }
 }
 
@@ -243,7 +258,9 @@ void Cleaning::remove_rest(const Leftover& one) {
   if (known_.count(one.container.id) != 0 || !has_init_pid(bundle))
     attempt("failed to remove the container's cgroups", [&] { remove_groups(one, deletion_); });
   deletion_.complete &= attempt("failed to kill the container", [&] { require_init_gone(bundle); });
-  attempt("failed to cleanup rootfs mount", [&] { unmount_all(bundle.rootfs()); });
+  const auto left = std::chrono::duration_cast<Duration>(deletion_.end - Clock::now());
+  attempt("failed to cleanup rootfs mount",
+          [&] { unmount_all(bundle.rootfs(), std::max(Duration(0), left)); });
   attempt("failed to remove the bundle's pid files", [&] { remove_files(bundle); });
 }
 

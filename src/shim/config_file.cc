@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 
 #include <cstring>
-#include <exception>
 #include <functional>
 #include <memory>
 
@@ -41,20 +40,9 @@ Task<Config> load_config_in_fork(Reaper& reaper, std::string path, Event* stop, 
     std::memcpy(shared->text, text.data(), text.size());
     shared->size = text.size();
   };
-  Event over, timed_out;
-  TaskSet limits;
-  limits.spawn(set_later(reaper.loop(), limit, timed_out), "time out reading a config file");
-  limits.spawn(propagate(timed_out, over), "stop reading a config file");
-  if (stop) limits.spawn(propagate(*stop, over), "cancel reading a config file");
   const std::string what = "config file " + quoted(path);
-  std::exception_ptr failure;
-  try {
-    co_await run_forked(reaper, what, work, &over);
-  } catch (const Error&) {
-    failure = std::current_exception();
-  }
-  if (failure && timed_out.is_set()) throw Error::unknown(what + ": timed out");
-  if (failure) std::rethrow_exception(failure);
+  Task<> reading = run_forked_within(reaper, limit, what, work, stop);
+  co_await std::move(reading);
   co_return parse_config(std::string(shared->text, shared->size), path);
 }
 

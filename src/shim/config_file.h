@@ -10,8 +10,8 @@
 
 namespace thinshim {
 
-// Like load_config(path). Throws Error "config file PATH: timed out" after `limit`, and another
-// Error when `stop`, which may be null, is set.
+// Like load_config(path). Throws Error "config file PATH: timed out after 10s" after `limit`, and
+// another Error when `stop`, which may be null, is set.
 Task<Config> load_config_in_fork(Reaper& reaper, std::string path, Event* stop,
                                  Duration limit = std::chrono::seconds(10));
 

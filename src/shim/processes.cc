@@ -166,13 +166,14 @@ bool has_living_server(const ShimBundles& bundles) {
 // A pidfd keeps the signal from reaching another process to which the kernel has given the pid
 // meanwhile. Before Linux 5.3, and under a seccomp filter that refuses pidfds, kill(2) is used.
 void kill_if_creating(const std::string& bundle, const std::string& root, pid_t pid) {
-  const auto has_no_pidfds = [] { return errno == ENOSYS || errno == EPERM; };
+  // Without a pidfd (no such system call, no descriptor, no memory) by pid.
+  const auto is_gone = [] { return errno == ESRCH || errno == EINVAL; };
   const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!process && !has_no_pidfds()) return;
+  if (!process && is_gone()) return;
   try {
     if (!is_creating(pid, bundle, root)) return;
-    if (!process || (::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) < 0 &&
-                     has_no_pidfds()))
+    if (!process ||
+        (::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) < 0 && !is_gone()))
       ::kill(pid, SIGKILL);
   } catch (const Error&) {  // it cannot be examined
   }

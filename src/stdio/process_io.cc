@@ -67,6 +67,17 @@ void chown_pipe(const ProcessIo::Settings& owner, const Fd& end) {
 
 }  // namespace
 
+std::vector<std::string> paths_of(const Streams& streams) {
+  std::vector<std::string> paths;
+  if (!streams.in.empty()) paths.push_back(parse_stream_uri(streams.in).path);
+  for (const std::string* output : {&streams.out, &streams.err}) {
+    if (output->empty() || (streams.terminal && output == &streams.err)) continue;
+    const StreamUri uri = parse_stream_uri(*output);
+    if (uri.scheme == "fifo") paths.push_back(uri.path);
+  }
+  return paths;
+}
+
 ProcessIo::ProcessIo(Loop& loop, const Streams& streams, const Settings& settings)
     : loop_(loop), settings_(settings) {
   if (!settings_.options.readers) settings_.options.readers = std::make_shared<FifoReaders>(loop);

@@ -19,8 +19,8 @@
 //   binary logger, it gets stderr too, as in the stock shim.
 //
 // No output blocks the event loop: fifos are opened without waiting for the other end, pumps never
-// block, and each file has a process of its own (stdio/log_file.h). The exception: a path without
-// a scheme on a hung file system blocks the loop in open(2).
+// block, and each file has a process of its own (stdio/log_file.h). Paths without a scheme must
+// have been looked up (process/lookup.h): the constructor opens them.
 #pragma once
 
 #include <sys/types.h>
@@ -49,6 +49,9 @@ struct Streams {
   std::string err;
   bool terminal = false;
 };
+
+// The paths that the constructor of ProcessIo opens. Throws Error invalid_argument.
+std::vector<std::string> paths_of(const Streams& streams);
 
 // Configuration, the same for all processes.
 struct StdioOptions {

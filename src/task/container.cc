@@ -156,7 +156,7 @@ Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
   std::shared_ptr<Process> process = this->process(request.exec_id());
   const int signal = static_cast<int>(request.signal());
   if (signal == SIGKILL) process->cancel_verbs_soon();
-  if (signal == SIGKILL && process == init_) exits_.set_kill_requested();
+  if (signal == SIGKILL && process == init_ && !init_->dead()) exits_.set_kill_requested();
   Task<> sending = send_signal(process, std::move(stop), signal, request.all());
   try {
     co_await std::move(sending);
@@ -166,6 +166,12 @@ Task<> Container::kill(Process::Stop stop, api::KillRequest request) {
   }
 }
 
+// Returns once the verbs that came earlier are over.
+Task<> Container::pass_verbs(std::shared_ptr<Process> process, Process::Stop stop, bool all) {
+  Task<Process::VerbLock> locking = all ? process->lock(stop) : process->lock_alive(stop);
+  Process::VerbLock lock = co_await std::move(locking);
+}
+
 Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop stop, int signal,
                               bool all) {
   const bool is_direct = process == init_ && !all && can_signal_init_directly(signal);
@@ -173,20 +179,20 @@ Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop st
     init_->signal_directly(signal);
     co_return;
   }
-  // A signal during a start must not reach the process while it is the runtime's own program still.
-  std::optional<Process::VerbLock> lock;
-  if (!is_direct || init_->is_starting()) {
-    Task<Process::VerbLock> locking = all ? process->lock(stop) : process->lock_alive(stop);
-    Process::VerbLock mine = co_await std::move(locking);
-    lock.emplace(std::move(mine));
-  }
   if (signal != SIGKILL) {
+    // Not while the start runs: until its end the process is the runtime's own program.
+    const bool waits_for_start = !is_direct || init_->is_starting();
+    Task<> passing = pass_verbs(process, stop, all);
+    if (waits_for_start) co_await std::move(passing);
+    // Without the lock: a SIGKILL must not wait for it.
     co_await process->wait_for_handlers(signal_delay_);
   }
   if (is_direct) {
     init_->signal_directly(signal);
     co_return;
   }
+  Task<Process::VerbLock> locking = all ? process->lock(stop) : process->lock_alive(stop);
+  Process::VerbLock lock = co_await std::move(locking);
   if (process != init_) {
     std::static_pointer_cast<ExecProcess>(process)->kill(signal);
     co_return;

@@ -93,6 +93,7 @@ class Container {
   Task<> start_exec(std::shared_ptr<ExecProcess> exec);
   Task<> remove_init();
   Task<> remove_exec(std::shared_ptr<ExecProcess> exec);
+  Task<> pass_verbs(std::shared_ptr<Process> process, Process::Stop stop, bool all);
   Task<> send_signal(std::shared_ptr<Process> process, Process::Stop stop, int signal, bool all);
   bool is_frozen() const;
   bool can_signal_init_directly(int signal) const;

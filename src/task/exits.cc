@@ -50,6 +50,7 @@ Exits::Exits(Reaper& reaper, EventSink& sink, const Execs& execs, Setup setup)
     : reaper_(reaper), events_(sink), execs_(execs), setup_(std::move(setup)) {}
 
 void Exits::watch_init(const Cgroup& cgroup) {
+  cgroup_ = &cgroup;
   try {
     oom_.emplace(reaper_.loop(), cgroup);
     watches_.spawn(watch_memory(), "watch the memory of " + setup_.id);
@@ -100,6 +101,11 @@ Task<> Exits::end_execs() {
       if (!killed) log::error("killing the container's processes timed out", {{"id", setup_.id}});
     } catch (const Error& error) {
       log::error("failed to kill init's children", {{"id", setup_.id}, {"error", error.what()}});
+    }
+    // The runtime may have failed, or been killed, between freezing the container and thawing it:
+    // nothing frozen dies, and the container could not be deleted.
+    if (cgroup_->is_frozen()) {
+      co_await within(reaper_.loop(), kKillAllLimit, setup_.init->thaw());
     }
     for (const auto& [id, exec] : execs_)
       if (exec->published_state() == State::running) exec->kill_at_once();

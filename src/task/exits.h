@@ -43,7 +43,7 @@ class Exits {
   Exits(const Exits&) = delete;
   Exits& operator=(const Exits&) = delete;
 
-  // Once init was made. Its OOM kills are watched where it has a cgroup.
+  // Once init was made. Its OOM kills are watched where it has a cgroup, which must outlive this.
   void watch_init(const Cgroup& cgroup);
   // An exec that is being started holds init's exit back until its own exit, where it is watched,
   // or until exec_is_over(). `announced`: its start was published.
@@ -74,6 +74,7 @@ class Exits {
   EventSink& events_;
   const Execs& execs_;
   Setup setup_;
+  const Cgroup* cgroup_ = nullptr;  // init's
   std::optional<OomWatch> oom_;
   // Execs that were started, or are being started, and whose exit has not been published.
   int execs_in_flight_ = 0;

@@ -12,6 +12,7 @@
 #include "oci/json.h"
 #include "oci/rootfs.h"
 #include "oci/sparse_json.h"
+#include "process/lookup.h"
 #include "process/run.h"
 
 namespace thinshim {
@@ -48,6 +49,7 @@ InitProcess::InitProcess(Reaper& reaper, Runtime runtime, Settings settings, Str
 
 Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
   image_ = std::move(image);
+  co_await look_up_root();
   const Runtime::Knows before = runtime_.knows(settings_.container);
   std::exception_ptr failure;
   try {
@@ -59,6 +61,17 @@ Task<> InitProcess::create(MountList rootfs, std::optional<Image> image) {
   if (!failure) co_return;
   co_await undo_create(before);
   std::rethrow_exception(failure);
+}
+
+// Runtime::knows() reads it in the loop.
+Task<> InitProcess::look_up_root() {
+  std::optional<Error> failure;
+  try {
+    co_await look_up(reaper_, runtime_.state_path(settings_.container), stop());
+  } catch (const Error& error) {
+    failure = error.in("OCI runtime create failed");
+  }
+  if (failure) throw *failure;
 }
 
 Task<> InitProcess::create_container() {
@@ -236,18 +249,18 @@ Task<> InitProcess::clean_up_after_criu(std::string work, std::string log) {
   const Bundle& bundle = settings_.bundle;
   try {
     Task<> cleaning =
-        run_forked(reaper_, "clean up after criu",
-                   [work, own = bundle.criu_work(), log, kept = bundle.criu_log()] {
-                     std::exception_ptr failure;
-                     try {
-                       if (!log.empty())
-                         copy_criu_log(join_path(work.empty() ? own : work, log), kept);
-                     } catch (...) {
-                       failure = std::current_exception();
-                     }
-                     if (work.empty()) remove_tree(own);
-                     if (failure) std::rethrow_exception(failure);
-                   });
+        run_forked_within(reaper_, kUndoLimit, "clean up after criu",
+                          [work, own = bundle.criu_work(), log, kept = bundle.criu_log()] {
+                            std::exception_ptr failure;
+                            try {
+                              if (!log.empty())
+                                copy_criu_log(join_path(work.empty() ? own : work, log), kept);
+                            } catch (...) {
+                              failure = std::current_exception();
+                            }
+                            if (work.empty()) remove_tree(own);
+                            if (failure) std::rethrow_exception(failure);
+                          });
     co_await std::move(cleaning);
   } catch (const Error& error) {
     log::warning("failed to clean up after criu",
@@ -279,9 +292,13 @@ Task<> InitProcess::kill(int signal, bool all, bool thaw) {
     const bool is_lost = co_await is_unknown_to_runtime(*failure);
     throw is_lost ? Error::not_found("no such container") : kill_error(*failure);
   }
-  if (!thaw) co_return;
   // runc's kill has thawed it, crun's has not.
-  Task<> thawing = runtime_.resume(settings_.container, stop());
+  Task<> thawing = this->thaw(stop());
+  if (thaw) co_await std::move(thawing);
+}
+
+Task<> InitProcess::thaw(Event* stop) {
+  Task<> thawing = runtime_.resume(settings_.container, stop);
   try {
     co_await std::move(thawing);
   } catch (const Error& error) {

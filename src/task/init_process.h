@@ -51,6 +51,8 @@ class InitProcess : public Process {
   // Has the runtime kill every process of the container: without a pid namespace of its own the
   // kernel does not when init exits.
   Task<> kill_all();
+  // Calls the runtime's `resume`, whatever the state. Logs a failure.
+  Task<> thaw(Event* stop = nullptr);
   // Has the runtime delete the container, ends the streams, and unmounts the root file system. May
   // be called again where it failed.
   Task<> remove();
@@ -58,6 +60,7 @@ class InitProcess : public Process {
   Runtime& runtime() { return runtime_; }
 
  private:
+  Task<> look_up_root();
   Task<> mount(MountList rootfs);
   Task<> unmount(Event* stop);
   Task<> create_container();

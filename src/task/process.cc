@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "process/lookup.h"
 #include "task.pb.h"
 
 namespace thinshim {
@@ -84,6 +85,7 @@ Task<> Process::open_io(ProcessIo::Settings settings) {
   std::optional<Error> failure;
   std::unique_ptr<ProcessIo> io;
   try {
+    for (const std::string& path : paths_of(streams_)) co_await look_up(reaper_, path, stop());
     io = std::make_unique<ProcessIo>(reaper_.loop(), streams_, settings);
     co_await io->start_loggers(stop());
   } catch (const Error& error) {

@@ -75,7 +75,8 @@ void Channel::flush() {
     std::string().swap(output_);
     sent_ = 0;
   } else if (sent_ > kKeepSent && sent_ > unsent()) {
-    output_ = output_.substr(sent_);
+    output_.erase(0, sent_);
+    output_.shrink_to_fit();
     sent_ = 0;
   }
   progress_.set();

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ttrpc/connection.h"
 
+#include <algorithm>
 #include <new>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "ttrpc.pb.h"
 #include "ttrpc/status.h"
@@ -67,7 +69,7 @@ void Connection::on_frame(Frame frame) {
 
 void Connection::on_request(std::uint32_t stream, const std::string& data) {
   try {
-    in_flight_.emplace(stream, static_cast<std::uint32_t>(data.size()));
+    in_flight_.emplace(stream, InFlight{static_cast<std::uint32_t>(data.size())});
     in_flight_bytes_ += data.size();
   } catch (const std::bad_alloc&) {
     return send_failure(stream, std::current_exception());
@@ -102,7 +104,7 @@ void Connection::begin(std::uint32_t stream, ::ttrpc::Request& request) {
     Reply reply(weak_from_this(), stream);
     Task<> work = std::get<LateHandler>(method->second)(std::move(payload), std::move(reply));
     requests_.spawn(answer_later(stream, std::move(work)), "ttrpc");
-    if (limit && is_in_flight(stream)) requests_.spawn(expire(stream, *limit), "ttrpc deadline");
+    if (limit) set_deadline(stream, *limit);
   }
 }
 
@@ -137,16 +139,49 @@ Task<> Connection::answer_later(std::uint32_t stream, Task<> work) {
   if (failure) refuse(stream, failure);
 }
 
-Task<> Connection::expire(std::uint32_t stream, Duration limit) {
-  co_await sleep(loop_, limit);
-  refuse(stream, std::make_exception_ptr(deadline_exceeded()));
+// One timer for all: the deadline of an answered request must cost nothing, and may be days away.
+void Connection::set_deadline(std::uint32_t stream, Duration limit) {
+  auto request = in_flight_.find(stream);
+  if (request == in_flight_.end()) return;  // answered already
+  request->second.deadline = loop_.now() + static_cast<std::uint64_t>(limit.count());
+  ++deadlines_;
+  if (request->second.deadline >= wake_at_) return;
+  stop_expiring();
+  expiring_.spawn(expire_requests(), "ttrpc deadlines");
+}
+
+std::uint64_t Connection::earliest_deadline() const {
+  std::uint64_t earliest = kNoDeadline;
+  for (const auto& [stream, request] : in_flight_) earliest = std::min(earliest, request.deadline);
+  return earliest;
+}
+
+void Connection::stop_expiring() {
+  expiring_.cancel();
+  wake_at_ = kNoDeadline;
+}
+
+Task<> Connection::expire_requests() {
+  for (std::uint64_t next; (next = earliest_deadline()) != kNoDeadline;) {
+    const std::uint64_t now = loop_.now();
+    wake_at_ = next;
+    if (next > now) co_await sleep(loop_, Duration(next - now));
+    wake_at_ = kNoDeadline;  // take_out() must not stop this
+    std::vector<std::uint32_t> expired;
+    for (const auto& [stream, request] : in_flight_)
+      if (request.deadline <= next) expired.push_back(stream);
+    for (std::uint32_t stream : expired)
+      refuse(stream, std::make_exception_ptr(deadline_exceeded()));
+  }
 }
 
 bool Connection::take_out(std::uint32_t stream) {
   auto request = in_flight_.find(stream);
   if (request == in_flight_.end()) return false;
-  in_flight_bytes_ -= request->second;
+  in_flight_bytes_ -= request->second.bytes;
+  const bool has_deadline = request->second.deadline != kNoDeadline;
   in_flight_.erase(request);
+  if (has_deadline && --deadlines_ == 0 && wake_at_ != kNoDeadline) stop_expiring();
   return true;
 }
 

@@ -68,7 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void finish();
 
   std::size_t in_flight() const { return in_flight_.size(); }
-  bool is_in_flight(std::uint32_t stream) const { return in_flight_.count(stream) != 0; }
+  bool is_in_flight(std::uint32_t stream) const { return in_flight_.contains(stream); }
   // Answer a request that is in flight; no effect on others.
   void reply(std::uint32_t stream, std::string payload);
   void refuse(std::uint32_t stream, const std::exception_ptr& reason);
@@ -82,7 +82,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<std::string> bounded(Task<std::string> work, Duration limit);
   Task<> answer(std::uint32_t stream, Task<std::string> work);
   Task<> answer_later(std::uint32_t stream, Task<> work);
-  Task<> expire(std::uint32_t stream, Duration limit);
+  void set_deadline(std::uint32_t stream, Duration limit);
+  std::uint64_t earliest_deadline() const;
+  Task<> expire_requests();
+  void stop_expiring();
   bool take_out(std::uint32_t stream);
   void send_failure(std::uint32_t stream, const std::exception_ptr& reason);
   void send_status(std::uint32_t stream, const wire::Status& status);
@@ -92,10 +95,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const Services& services_;
   Channel channel_;
   bool finishing_ = false;
-  std::uint32_t last_stream_ = 0;                     // the highest of all requests
-  std::map<std::uint32_t, std::uint32_t> in_flight_;  // stream, bytes of the request
+  std::uint32_t last_stream_ = 0;  // the highest of all requests
+  struct InFlight {
+    std::uint32_t bytes = 0;
+    std::uint64_t deadline = kNoDeadline;  // by the loop's clock; only of a LateHandler's
+  };
+  static constexpr std::uint64_t kNoDeadline = ~std::uint64_t{0};
+  std::map<std::uint32_t, InFlight> in_flight_;  // by stream
   std::size_t in_flight_bytes_ = 0;
+  std::size_t deadlines_ = 0;            // the number of those that have one
+  std::uint64_t wake_at_ = kNoDeadline;  // when expire_requests() runs next
   TaskSet requests_;
+  TaskSet expiring_;
 };
 
 }  // namespace thinshim

@@ -80,9 +80,7 @@ class Server {
 template <class Request, class Response>
 Task<std::string> call_handler(const std::function<Task<Response>(Request)>& handler,
                                std::string payload) {
-  Task<Response> work = handler(parse_message<Request>(payload));
-  std::string().swap(payload);  // a Wait keeps this frame for as long as its container runs
-  Response response = co_await std::move(work);
+  Response response = co_await handler(parse_message<Request>(payload));
   co_return response.SerializeAsString();
 }
 

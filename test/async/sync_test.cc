@@ -113,6 +113,26 @@ TEST(TaskSet, CancelEndsEveryMember) {
   EXPECT_TRUE(ready_queue.empty());
 }
 
+Task<> note_empty_after(Event& event, const TaskSet& set, bool& empty) {
+  co_await event.wait();
+  empty = set.empty();
+}
+
+// Its frame is freed later. Who asks in between must not take it for one that still works.
+TEST(TaskSet, IsEmptyOnceItsTasksHaveFinished) {
+  Loop loop;
+  TaskSet set, asking;
+  Event event;
+  std::vector<int> order;
+  bool empty = false;
+  set.spawn(note_after(event, order, 1), "note");
+  asking.spawn(note_empty_after(event, set, empty), "ask");
+  EXPECT_FALSE(set.empty());
+  event.set();
+  loop.run(asking.wait_empty());
+  EXPECT_TRUE(empty);
+}
+
 TEST(TaskSet, CancelEndsWaitEmpty) {
   Loop loop;
   TaskSet set, waiting;

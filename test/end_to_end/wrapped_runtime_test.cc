@@ -153,6 +153,32 @@ TEST_F(WrapperThatLies, DoesNotMakeDeleteSucceedIfTheContainerStillRuns) {
   EXPECT_FALSE(is_alive(pid));
 }
 
+// Init is dead, but not what it has started in the host's pid namespace.
+TEST_F(WrapperThatLies, DoesNotMakeDeleteSucceedIfAnythingOfTheContainerStillRuns) {
+  wrap("$runtime \"$@\"");
+  ContainerConfig config;
+  config.own_pid_namespace = false;
+  config.cgroups_path = "/" + namespace_ + "/c1";
+  config.args = {"/bin/sh", "-c", "sleep 1000 & echo $! >&2; wait"};
+  auto shim = start_shim("c1", config);
+  const pid_t init = run_wrapped(*shim, "c1");
+  EXPECT_TRUE(eventually([&] { return !children_of(init).empty(); }));
+  const pid_t orphan = children_of(init).at(0).pid;
+  kill_shim();
+  ::kill(init, SIGKILL);
+  EXPECT_TRUE(eventually([&] { return !is_alive(init); }));
+  wrap("echo 'container does not exist' >&2\ncase \" $* \" in *' delete '*) ;; *) exit 1 ;; esac");
+  const Outcome outcome = cleanup("c1");
+  EXPECT_TRUE(is_alive(orphan));
+  EXPECT_EQ(outcome.exit_code, 1) << outcome;
+  EXPECT_NE(outcome.err.find("processes remain in cgroup " + config.cgroups_path),
+            std::string::npos)
+      << outcome;
+  wrap("$runtime \"$@\"");
+  EXPECT_EQ(cleanup("c1").exit_code, 0);
+  EXPECT_FALSE(is_alive(orphan));
+}
+
 // After a while another process may have the number that stands in init.pid.
 TEST_F(WrapperThatLies, IsNotSuspectedIfAnotherProcessHasInitsPid) {
   auto shim = start_shim("c1");

@@ -97,8 +97,9 @@ TEST_F(RuntimeErrors, OfCreateNameTheLogThatCannotBeRead) {
 
 TEST_F(RuntimeErrors, DoNotNameALogThatIsEmpty) {
   const std::string silent = script("echo text >&2; : > " + log_ + "; kill -9 $$");
-  EXPECT_EQ(error_of_create(silent), "OCI runtime create failed: " + silent +
-                                         " did not terminate successfully: killed by signal 9");
+  EXPECT_EQ(error_of_create(silent),
+            "OCI runtime create failed: " + silent +
+                " did not terminate successfully: exit status 137 (128 + signal 9)");
   Runtime missing = runtime("no-such-runtime");
   const std::string reason = "exec: \"no-such-runtime\": executable file not found in $PATH";
   EXPECT_EQ(error_of(missing.start("c1")), "OCI runtime start failed: " + reason);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -195,6 +196,28 @@ TEST_F(CommandTest, TakesTheFirstExecutableInPathEvenIfExecveFails) {
   } catch (const Error& error) {
     EXPECT_EQ(error.what(), "fork/exec " + (dir / "mine") + ": no such file or directory");
   }
+}
+
+// A security module, or the mount, may refuse a program that has an executable bit.
+TEST_F(CommandTest, NamesTheProgramInPathThatMayNotBeRun) {
+  test::have_own_mounts();
+  TempDir dir;
+  for (const char* name : {"a", "b"}) make_directories(dir / name, 0755);
+  check(mount("none", (dir / "a").c_str(), "tmpfs", MS_NOEXEC, nullptr), "mount");
+  write_file(dir / "a/mine", "#!/bin/sh\n", 0700);
+  Command command;
+  command.program = "mine";
+  const Path path((dir / "a") + ":" + (dir / "b"));
+  std::string failure;
+  try {
+    loop_.run(run(reaper_, command));
+  } catch (const Error& error) {
+    failure = error.what();
+  }
+  EXPECT_EQ(failure, "fork/exec " + (dir / "a/mine") + ": permission denied");
+  write_file(dir / "b/mine", "#!/bin/sh\necho found\n", 0700);
+  EXPECT_EQ(loop_.run(run(reaper_, command)).text, "found\n");
+  check(umount((dir / "a").c_str()), "umount");
 }
 
 // A program whose file, working directory or directory of PATH is on a hung file system.

@@ -88,6 +88,12 @@ class ReaperTest : public testing::Test {
     }
     EXPECT_EQ(loop_.run(exit_of(reaper_.take(leaver))).status, 0);
   }
+  // Iterations of the loop, 1000 at most.
+  Task<int> turns_until(std::function<bool()> is_so) {
+    int turns = 0;
+    for (; turns < 1000 && !is_so(); ++turns) co_await yield(loop_);
+    co_return turns;
+  }
   // The number of read(2) calls of this process so far, without that of this function.
   static std::uint64_t reads() {
     const std::string text = read_file("/proc/self/io").value();
@@ -211,6 +217,26 @@ TEST_F(ReaperTest, ReapsKeptOrphansWhenTheOldestHoldEnds) {
   first.reset();
   EXPECT_FALSE(exists(older));
   EXPECT_TRUE(is_zombie(younger));
+}
+
+// Whether they are all reaped, or all kept, or read again at the end of a hold.
+TEST_F(ReaperTest, LeavesTheLoopToOthersAmongThousandsOfOrphans) {
+  constexpr int kOrphans = 1500;
+  constexpr int kLeastTurns = 4;  // that one sweep of 256 needs
+  std::optional<Reaper::Hold> older = reaper_.hold();
+  std::optional<Reaper::Hold> hold = reaper_.hold();
+  loop_.run(pass(loop_, 20ms));
+  leave_zombies(kOrphans);
+  const std::uint64_t before = reads();
+  older.reset();  // every start time is read
+  const std::uint64_t at_once = reads() - before;
+  EXPECT_LT(at_once, static_cast<std::uint64_t>(kOrphans));
+  // Two calls for each, of which the second finds the end of the file.
+  EXPECT_GE(loop_.run(turns_until([&] { return reads() - before > 2 * kOrphans; })), kLeastTurns);
+  EXPECT_EQ(own_children().size(), static_cast<std::size_t>(kOrphans));
+  hold.reset();  // all are reaped
+  EXPECT_GT(own_children().size(), static_cast<std::size_t>(kOrphans) / 2);
+  EXPECT_GE(loop_.run(turns_until([] { return own_children().empty(); })), kLeastTurns);
 }
 
 TEST_F(ReaperTest, DoesNotStarveTheLoopWhenChildrenExitFast) {

@@ -74,7 +74,7 @@ class HungConfigFile : public ConfigFile {
 
 TEST_F(HungConfigFile, IsGivenUpInTime) {
   EXPECT_EQ(refusal_of(hung_.file(), nullptr, 100ms),
-            "config file \"" + hung_.file() + "\": timed out");
+            "config file \"" + hung_.file() + "\": timed out after 100ms");
 }
 
 TEST_F(HungConfigFile, IsGivenUpWithItsCreate) {

@@ -121,8 +121,9 @@ void ShimTest::make_bundle(const std::string& id, const ContainerConfig& config)
       mappings += R"(,")" + std::string(kind) + R"(Mappings":[{"containerID":0,"hostID":)" +
                   std::to_string(config.first_host_id) + R"(,"size":65536}])";
   }
-  const std::string group = systemd_makes_cgroups() ? "system.slice:" + namespace_ + ":" + id
-                                                    : "/" + namespace_ + "/" + id;
+  const std::string own = systemd_makes_cgroups() ? "system.slice:" + namespace_ + ":" + id
+                                                  : "/" + namespace_ + "/" + id;
+  const std::string& group = config.cgroups_path.empty() ? own : config.cgroups_path;
   std::string cgroups_path;
   if (may_make_cgroups()) cgroups_path = R"("cgroupsPath":)" + quoted(group) + ",";
   const std::string root = config.rootfs.empty() ? rootfs().string() : config.rootfs;

@@ -27,7 +27,8 @@ struct ContainerConfig {
   bool terminal = false;
   bool own_pid_namespace = true;
   std::map<std::string, std::string> annotations;
-  std::string rootfs;  // empty: the busybox tree
+  std::string cgroups_path;  // empty: one of its own, in the form that the runtime takes
+  std::string rootfs;        // empty: the busybox tree
   // A user namespace whose ids 0 to 65535 are the host's from here on; 0: none.
   unsigned first_host_id = 0;
 };

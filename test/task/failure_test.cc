@@ -29,6 +29,7 @@ const Fault kFaults[] = {
     {"FailsWithoutAReason", "exit 3", "", ": exit status 3"},
     // Its stderr is the container's: what it prints there is not for us.
     {"FailsWithNonsense", "echo what >&2; echo '{]}' >> $log; exit 3", "", ": exit status 3"},
+    {"FailsAsRuncDoes", "exit 255", "", ": exit status 255"},
     {"FailsWithAFlood", kFlood + "exit 3", "", ": exit status 3"},
     {"FailsWithAReasonInAFlood",
      kFlood +
@@ -37,8 +38,8 @@ const Fault kFaults[] = {
          FakeRuntime::fail("the disk is on fire"),
      "", ": the disk is on fire"},
     {"FailsOnceItIsDone", "", FakeRuntime::fail("an afterthought"), ": an afterthought"},
-    {"DiesAtOnce", "kill -9 $$", "", ": killed by signal 9"},
-    {"DiesHalfWay", "pid_file=/dev/null", "kill -9 $$", ": killed by signal 9"},
+    {"DiesAtOnce", "kill -9 $$", "", ": exit status 137 (128 + signal 9)"},
+    {"DiesHalfWay", "pid_file=/dev/null", "kill -9 $$", ": exit status 137 (128 + signal 9)"},
     {"WritesNoPid", "pid_file=/dev/null", "", "exited with 0 but did not write"},
     {"WritesThePidTooLate", "pid_text=; rm -f $pid_file", "(sleep 0.05; echo $pid > $pid_file) &",
      "not a process id"},

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "cgroup/cgroup.h"
 #include "support/eventually.h"
+#include "support/hung_file_system.h"
 #include "task/task_fixture.h"
 
 namespace thinshim::test {
@@ -19,27 +20,54 @@ namespace {
 
 class Patience : public TaskTest {
  protected:
-  // A group of 16 MiB, which is gone again after the test.
+  static bool unified() { return cgroup_version() == CgroupVersion::v2; }
+  // A group of this controller, which is gone again after the test.
+  std::string make_group(const std::string& controller) {
+    group_ = (unified() ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + controller) +
+             "/thinshim-task-test-" + std::to_string(::getpid());
+    std::filesystem::create_directory(group_);
+    return group_;
+  }
+  // One of 16 MiB.
   std::string make_memory_group() {
-    const bool unified = cgroup_version() == CgroupVersion::v2;
-    if (unified) write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory", 0);
-    memory_group_ = (unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory") +
-                    std::string("/thinshim-task-test-") + std::to_string(::getpid());
-    std::filesystem::create_directory(memory_group_);
-    write_file(memory_group_ + (unified ? "/memory.max" : "/memory.limit_in_bytes"), "16777216", 0);
-    if (std::filesystem::exists(memory_group_ + "/memory.swap.max"))
-      write_file(memory_group_ + "/memory.swap.max", "0", 0);
-    return memory_group_;
+    if (unified()) write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory", 0);
+    make_group("memory");
+    write_file(group_ + (unified() ? "/memory.max" : "/memory.limit_in_bytes"), "16777216", 0);
+    if (std::filesystem::exists(group_ + "/memory.swap.max"))
+      write_file(group_ + "/memory.swap.max", "0", 0);
+    return group_;
   }
   void TearDown() override {
     TaskTest::TearDown();
-    EXPECT_TRUE(memory_group_.empty() ||
-                eventually([&] { return ::rmdir(memory_group_.c_str()) == 0; }));
+    EXPECT_TRUE(group_.empty() || eventually([&] { return ::rmdir(group_.c_str()) == 0; }));
   }
 
  private:
-  std::string memory_group_;
+  std::string group_;
 };
+
+// Where it has no pid namespace of its own, the runtime freezes a container to kill all of it.
+TEST_F(Patience, ThawsTheContainerOfARuntimeThatDiesBehindItsFreezing) {
+  const std::string group = make_group("freezer");
+  const std::string state = group + (unified() ? "/cgroup.freeze" : "/freezer.state");
+  const auto set_frozen = [&](bool frozen) {
+    const std::string word = unified() ? (frozen ? "1" : "0") : (frozen ? "FROZEN" : "THAWED");
+    return "echo " + word + " > " + state;
+  };
+  for (const char* verb : {"create", "exec"})
+    runtime.after(verb, "echo $pid > " + group + "/cgroup.procs");
+  const pid_t pid = run("c1", false);
+  run_exec("c1", "e1", "exec sleep 60");
+  runtime.before("kill", set_frozen(true) + "; kill -9 $$");
+  runtime.after("resume", set_frozen(false));
+  const std::uint64_t began = loop.now();
+  ::kill(pid, SIGKILL);
+  EXPECT_EQ(wait("c1"), 137u);
+  EXPECT_EQ(wait("c1", "e1"), 137u);
+  EXPECT_LT(loop.now() - began, 5000u);
+  remove("c1", "e1");
+  remove("c1");
+}
 
 // Three containers: `shared` has a runtime that hangs when init's companions shall be killed, the
 // terminals of an exec in `c0` and of `c1` never come.
@@ -70,6 +98,37 @@ TEST_F(Patience, EndsWhereTheRuntimeHangs) {
   EXPECT_REFUSED(creating, unknown, text);
   EXPECT_REFUSED(starting, unknown, text);
   EXPECT_REFUSED(state_begin("c1"), not_found, "container not created: not found");
+  end_container("c0");
+}
+
+// The runtime's root and the path of a stream, that the shim itself would open.
+TEST_F(Patience, WithPathsOnAHungFileSystemAnswersTheOthers) {
+  run("c0");
+  for (const char* id : {"c1", "c2", "c3"}) make_bundle(id);
+  HungFileSystem hung(directory / "hung");
+  api::CreateTaskRequest output = create_request("c1");
+  output.set_stdout(directory / "hung/stdout");
+  api::CreateTaskRequest input = create_request("c2");
+  input.set_stdin(directory / "hung/stdin");
+  auto writing = create_begin(output);
+  auto reading = create_begin(input);
+  pass(50ms);  // both have read their options
+  options.runc.set_root(directory / "hung/root");
+  auto creating = create_begin(create_request("c3"));
+  for (int i = 0; i < 20; ++i, pass(10ms)) {
+    const std::uint64_t began = loop.now();
+    EXPECT_EQ(state("c0").status(), types::RUNNING);
+    EXPECT_LT(loop.now() - began, 5000u);
+  }
+  ASSERT_TRUE(hung.is_waited_for());
+  const std::string failed = "failed to create init process I/O: open ",
+                    late = ": timed out after 10s";
+  EXPECT_REFUSED(writing, unknown, failed + output.stdout() + late);
+  EXPECT_REFUSED(reading, unknown, failed + input.stdin() + late);
+  EXPECT_REFUSED(creating, unknown,
+                 "OCI runtime create failed: open " + (directory / "hung/root/test/c3") + late);
+  hung.end();
+  until([] { return own_children().size() == 1; });
   end_container("c0");
 }
 

@@ -87,6 +87,23 @@ TEST_F(DirectSignal, ThatKillsOrComesBeforeTheStartWaitsForNoHandlers) {
   }
 }
 
+// The signal before it still waits for handlers.
+TEST_F(DirectSignal, ThatKillsDoesNotWaitForTheOneBefore) {
+  options.signal_delay = 1h;
+  run("c1");
+  run_exec("c1", "e1", "exec sleep 60");
+  for (const std::string& exec : {std::string("e1"), std::string()}) {
+    auto terminating = kill_begin("c1", SIGTERM, exec);
+    pass(10ms);
+    EXPECT_FALSE(terminating->done.is_set());
+    kill("c1", SIGKILL, exec);
+    EXPECT_EQ(wait("c1", exec), 137u);
+    EXPECT_REFUSED(terminating, not_found, "process already finished: not found");
+  }
+  remove("c1", "e1");
+  remove("c1");
+}
+
 TEST_F(DirectSignal, ToAProcessThatDiesBeforeItsHandlersAreThereIsRefused) {
   options.signal_delay = 1h;
   const pid_t pid = run("c1");

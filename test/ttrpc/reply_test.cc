@@ -2,6 +2,8 @@
 // Answers that are given after the handler has returned.
 #include "ttrpc/reply.h"
 
+#include <malloc.h>
+
 #include "ttrpc_fixture.h"
 
 namespace thinshim::test {
@@ -90,6 +92,42 @@ TEST_F(ReplyTest, HasNoEffectTwiceNorAfterTheDeadline) {
   EXPECT_FALSE(kept[1].is_awaited());
   kept[1].send(answer("late"));
   expect_alive(peer, 5);
+}
+
+// A client's deadline may be days away.
+TEST_F(ReplyTest, LeavesNothingOfADeadlineOnceItIsSent) {
+  constexpr std::int64_t kDay = 24 * 3600 * 1'000'000'000LL;
+  RawPeer peer = this->peer();
+  std::uint32_t stream = 1;
+  const auto ask_and_answer = [&] {
+    ask_to_keep(peer, stream, kDay);
+    kept.back().send(answer("now"));
+    EXPECT_EQ(hear(peer).key(), "now");
+    kept.clear();
+    stream += 2;
+  };
+  ask_and_answer();
+  const std::size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < 1000; ++i) ask_and_answer();
+  EXPECT_LT(mallinfo2().uordblks, before + 10'000);
+}
+
+TEST_F(ReplyTest, OfSeveralDeadlinesEachIsKept) {
+  RawPeer peer = this->peer();
+  constexpr std::int64_t kMillisecond = 1'000'000;
+  const std::int64_t deadlines[] = {300, 3'600'000, 20, 100, 20};
+  for (std::uint32_t i = 0; i < 5; ++i) ask_to_keep(peer, 1 + 2 * i, deadlines[i] * kMillisecond);
+  kept[3].send(answer("in time"));
+  EXPECT_EQ(hear(peer).key(), "in time");
+  const std::uint32_t expired[] = {5, 9, 1};
+  for (std::uint32_t expected : expired) {
+    const Reply reply = hear(peer);
+    EXPECT_EQ(reply.header.stream, expected);
+    EXPECT_EQ(reply.code(), 4);
+  }
+  EXPECT_TRUE(kept[1].is_awaited());
+  kept[1].send(answer("still"));
+  EXPECT_EQ(hear(peer).key(), "still");
 }
 
 TEST_F(ReplyTest, HasNoEffectOnceThePeerHasDisconnected) {
