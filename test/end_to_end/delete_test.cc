@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The action `delete`: after every deletion, after a crash, and by hand.
+// The action `delete`: after each deletion, after a crash, and by hand.
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -27,7 +27,7 @@ class Delete : public ShimTest {
       if (entry.path().filename() != ".lock") names.push_back(entry.path().filename());
     return names;
   }
-  // The answer, which is there in any case; `warnings` says whether something stands on stderr.
+  // Parses the answer of a success. `warnings` is whether stderr has text; nullopt: either.
   api::DeleteResponse answer_of(const Outcome& outcome, std::optional<bool> warnings = false) {
     api::DeleteResponse response;
     EXPECT_EQ(outcome.exit_code, 0) << outcome;
@@ -36,13 +36,13 @@ class Delete : public ShimTest {
       EXPECT_EQ(outcome.err.empty(), !*warnings) << outcome;
     }
     EXPECT_EQ(response.exit_status(), 137u);
-    timespec now{};  // time(2) is some milliseconds late
+    timespec now{};  // time(2) may be some milliseconds late
     ::clock_gettime(CLOCK_REALTIME, &now);
     EXPECT_GT(response.exited_at().seconds(), now.tv_sec - 60);
     EXPECT_LE(response.exited_at().seconds(), now.tv_sec);
     return response;
   }
-  // A `runc` that is first on PATH and leaves a trace.
+  // Puts a `runc` that records its calls first on PATH.
   SubprocessOptions with_runc_that_leaves_a_trace(const std::string& id) {
     fs::create_directories(directory_ / "bin");
     std::ofstream(directory_ / "bin/runc")
@@ -60,7 +60,7 @@ class Delete : public ShimTest {
   fs::path state_of(const std::string& id) const {
     return fs::path("/run/containerd/runc") / namespace_ / id;
   }
-  // The container's, in one hierarchy.
+  // The container's cgroup in one hierarchy.
   fs::path make_group(const std::string& id) const {
     const std::string v1 = "/sys/fs/cgroup/pids";
     const fs::path group = fs::path(fs::exists(v1) ? v1 : "/sys/fs/cgroup") / namespace_ / id;
@@ -78,7 +78,7 @@ class Delete : public ShimTest {
     EXPECT_FALSE(has_cgroup(id));
     EXPECT_EQ(read("/proc/self/mountinfo").find(bundle(id).string() + "/"), std::string::npos);
   }
-  // A running container with a mounted root file system, whose shim is dead.
+  // A running container with a mounted root file system, whose shim was killed.
   pid_t crashed(const std::string& id, const ContainerConfig& config = {}) {
     ContainerConfig own = config;
     own.rootfs = bundle(id) / "rootfs";
@@ -117,7 +117,7 @@ TEST_F(Delete, OfNothingStartsNoRuntime) {
   EXPECT_FALSE(runc_was_called());
 }
 
-// A bundle may say anything, and -bundle may name anything.
+// A bundle may contain any data, and -bundle may be any path.
 TEST_F(Delete, TouchesNothingThatIsNoSocketAndNoBundle) {
   make_bundle("c1");
   const fs::path file = directory_ / "victim";
@@ -218,7 +218,7 @@ TEST_F(Delete, GoesOnIfTheConfigurationIsInvalid) {
   expect_gone("c1", pid);
 }
 
-// containerd keeps the bundle then, and calls once more when it starts again.
+// containerd then keeps the bundle, and calls `delete` again when it restarts.
 TEST_F(Delete, FailsIfTheContainerStillRuns) {
   const pid_t pid = crashed("c1");
   SubprocessOptions options = surroundings("c1");
@@ -237,7 +237,7 @@ TEST_F(Delete, FailsIfTheContainerStillRuns) {
 TEST_F(Delete, LeavesTheSocketToAShimThatLives) {
   auto shim = start_shim("c1");
   const pid_t pid = run(*shim, "c1");
-  // containerd does this when a connection broke; the container goes, the shim stays.
+  // containerd does this after a lost connection; the container is removed, the shim stays.
   answer_of(cleanup("c1"));
   EXPECT_EQ(shim->wait("c1"), 137u) << "the shim sees it end";
   EXPECT_FALSE(is_alive(pid));
@@ -245,8 +245,8 @@ TEST_F(Delete, LeavesTheSocketToAShimThatLives) {
   end_shim(*shim);
 }
 
-// Seen of crun 1.8: it was killed with the shim, and its child waited for it for ever. And of runc,
-// in a hook createContainer.
+// Seen with crun 1.8: crun was killed with the shim, and its child waited for it without end. With
+// runc, in a hook createContainer.
 TEST_F(Delete, KillsOnlyTheProcessesOfADeadRuntime) {
   make_bundle("c1");
   const fs::path group = make_group("c1");
@@ -281,7 +281,7 @@ TEST_F(Delete, KillsOnlyTheProcessesOfADeadRuntime) {
   fs::remove(group.parent_path());
 }
 
-// Its command line names the bundle.
+// The command line of `delete` names the bundle.
 TEST_F(Delete, DoesNotEndItselfAmongTheContainersProcesses) {
   make_bundle("c1");
   const fs::path group = make_group("c1");
@@ -296,9 +296,9 @@ TEST_F(Delete, DoesNotEndItselfAmongTheContainersProcesses) {
   fs::remove(group.parent_path());
 }
 
-// --- runtimes whose layout is their own
+// --- runtimes with another layout of their states
 
-// runc by another name, which shows its states as gVisor's runsc does: ROOT/ID_sandbox:ID.state.
+// runc under another name, with states laid out as gVisor's runsc does: ROOT/ID_sandbox:ID.state.
 class DeleteOfAnotherRuntime : public Delete {
  protected:
   DeleteOfAnotherRuntime() {
@@ -396,7 +396,7 @@ TEST_F(DeleteOfAnotherRuntime, FailsIfThatReportsSuccessAndStillHasTheContainer)
   expect_gone("c1", pid);
 }
 
-// By another `delete`, in this test when it is asked for the container once more.
+// By another `delete`; in this test it is removed when `delete` asks for the container again.
 TEST_F(DeleteOfAnotherRuntime, SucceedsIfTheContainerIsBeingRemoved) {
   auto shim = start_shim("c1");
   const pid_t pid = run_by_it(*shim, "c1");
@@ -430,7 +430,7 @@ TEST_F(DeleteOfAnotherRuntime, SucceedsIfThatKnowsNoSuchContainer) {
 
 // --- exits
 
-// Since containerd#14020 containerd tells it once more, with what `delete` answers.
+// Since containerd#14020 containerd publishes the exit again, with the answer of `delete`.
 TEST_F(Delete, AnswersWithThePublishedExit) {
   ContainerConfig config;
   config.args = {"/bin/sh", "-c", "exit 7"};
@@ -455,8 +455,8 @@ TEST_F(Delete, AnswersWithThePublishedExit) {
   }
 }
 
-// As containerd's own shim has written it (2.4.2, and main), and as one would that was killed half
-// way.
+// As containerd's own shim writes it (2.4.2, and main), and as one would that was killed during the
+// write.
 TEST_F(Delete, AnswersWithTheExitThatAStockShimHasPublished) {
   make_bundle("c1");
   std::ofstream(bundle("c1") / "init.pid") << "4711";
@@ -478,7 +478,7 @@ TEST_F(Delete, OfAContainerThatRanAnswersWithTheKill) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   std::ofstream(bundle("c1") / "exit.json")
-      << R"({"Timestamp":"2026-11-30T17:46:09Z","Pid":1,"Status":3})";  // of an earlier one
+      << R"({"Timestamp":"2026-11-30T17:46:09Z","Pid":1,"Status":3})";  // of an earlier container
   kill_shim();
   answer_of(cleanup("c1"));
 }
@@ -501,11 +501,11 @@ TEST_F(Delete, OfAnExitThatCannotBeRecordedIsNotHeldUp) {
 class DeleteOfGroup : public Delete {
  protected:
   DeleteOfGroup() { pod_.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox"; }
-  // As containerd 2.3 and later.
+  // As containerd 2.3 and later call it.
   void record_version_3(const std::string& id) const {
     std::ofstream(bundle(id) / "bootstrap.json") << R"({"version":3})";
   }
-  // Two containers of a group whose shim was killed. Returns their pids.
+  // Creates two containers of a group and kills their shim. Returns their pids.
   std::pair<pid_t, pid_t> crashed_group(const std::string& bootstrap_json) {
     auto shim = start_shim("sandbox", pod_);
     make_bundle("other", pod_);
@@ -533,7 +533,7 @@ class DeleteOfGroup : public Delete {
   pid_t stranger_ = 0;
 };
 
-// containerd since 2.0 asks for the sandbox only.
+// containerd since 2.0 calls `delete` for the sandbox only.
 TEST_F(DeleteOfGroup, KillsTheOthersIfContainerdLeavesThatToIt) {
   auto [sandbox, other] =
       crashed_group(R"({"version":3,"address":"unix:///run/containerd/s/x","protocol":"ttrpc"})");
@@ -554,7 +554,7 @@ TEST_F(DeleteOfGroup, LeavesTheOthersToTheirOwnDeletion) {
   end_stranger();
 }
 
-// Somebody tidies /run up. The shim serves on, over the connections that it has.
+// The socket was removed from /run. The shim continues on its open connections.
 TEST_F(DeleteOfGroup, LeavesTheOthersIfOnlyTheSocketsFileIsGone) {
   auto shim = start_shim("sandbox", pod_);
   for (const char* id : {"other", "deleted"}) {
@@ -577,7 +577,7 @@ TEST_F(DeleteOfGroup, LeavesTheOthersIfOnlyTheSocketsFileIsGone) {
   end_shim(*shim);
 }
 
-// And another shim serves the pod by then, whose socket has the same name.
+// Another shim serves the pod by then, under the same socket name.
 TEST_F(DeleteOfGroup, LeavesTheOthersOfAShimThatLivesBehindAnothersSocket) {
   auto first = start_shim("sandbox", pod_);
   const pid_t other = run(*first, "sandbox");

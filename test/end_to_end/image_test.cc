@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Containers from an image: containerd hands the shim mounts, which it makes at Create and takes
-// away at Delete.
+// Containers from an image: containerd passes mounts to the shim, which mounts them at Create and
+// unmounts them at Delete.
 #include "support/busybox.h"
 #include "support/end_to_end.h"
 

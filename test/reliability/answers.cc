@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kGlance = 10ms;
-constexpr Duration kStall = 100ms;  // what a busy machine lets nobody wait who wants to run
+constexpr Duration kStall = 100ms;  // the longest wait for the processor on a busy machine
 
 }  // namespace
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every process that is started has one exit, its own, in order, and everybody is told the same.
+// Every started process has one exit, its own, in order, and all answers and events agree on it.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -20,8 +20,7 @@ constexpr int kAtOnce = 64;
 
 class Exits : public FastShimTest {
  protected:
-  // What is known of an exec: how it must end, the last event of it, and what the calls and its
-  // events said of its end.
+  // One exec: how it must end, its last event, and what calls and events have reported of its exit.
   struct Record {
     enum Stage { none, added, started, exited } stage = none;
     std::uint32_t status = 0;
@@ -29,7 +28,7 @@ class Exits : public FastShimTest {
     std::int64_t exited_at = 0, exit_exited_at = 0;
   };
 
-  // The `n`th exec's program and its status.
+  // The program of the `n`th exec, and its exit status.
   using Program = std::function<std::pair<Words, std::uint32_t>(int n)>;
 
   static std::pair<Words, std::uint32_t> dies_at_once(int n) {
@@ -38,7 +37,7 @@ class Exits : public FastShimTest {
     return {{"exit", std::to_string(n % 101)}, static_cast<std::uint32_t>(n % 101)};
   }
 
-  // Runs that many execs in container c1, so many at a time, and checks what is said of each.
+  // Runs `count` execs in container c1, kAtOnce at a time, and checks all reports of each.
   void run_execs(TaskCalls& shim, int count, const Program& program) {
     const auto begin = Clock::now();
     int next = 0;
@@ -63,12 +62,12 @@ class Exits : public FastShimTest {
     figure("execs, each with its one exit", count);
     figure("of them a second", static_cast<int>(count / seconds));
     figure("exits of which Delete told before the event, at most", behind);
-    if (tells_memory(only_shim().pid)) {  // and is as fast as it is meant to be
+    if (has_measurable_memory(only_shim().pid)) {  // not with sanitizers, which are slow
       EXPECT_LT(behind, 2000) << "events are ever later";
     }
   }
 
-  // Ends the container and the shim; whatever it had to tell has come then.
+  // Ends the container and the shim; all events have arrived then.
   void end(TaskCalls& shim, int count) {
     shim.end_container("c1");
     end_shim(shim);
@@ -77,7 +76,7 @@ class Exits : public FastShimTest {
     EXPECT_EQ(inits_exits_, 1);
   }
 
-  // One of those who work at a time.
+  // One of the concurrent workers.
   Task<> work(TaskCalls& shim, int count, int& next, const Program& program) {
     while (next < count && !HasFailure()) {
       const int n = next++;
@@ -96,7 +95,7 @@ class Exits : public FastShimTest {
     last_news_ = Clock::now();
   }
 
-  // Checks what has come and forgets it.
+  // Checks the events that have arrived, and removes them.
   void take_events() {
     for (const auto& request : forwarded_) {
       const std::string& topic = request.envelope().topic();
@@ -156,8 +155,8 @@ class Exits : public FastShimTest {
   Clock::time_point last_news_ = Clock::now();
 };
 
-// Makes the kernel give out the same few pids again and again, as /proc/sys/kernel/pid_max would,
-// which is the whole machine's before Linux 6.14.
+// Makes the kernel reuse a few pids, as a small /proc/sys/kernel/pid_max would, which applies to
+// the whole machine before Linux 6.14.
 class FewPids {
  public:
   FewPids()

@@ -33,7 +33,7 @@ Task<FastShimTest::ExecLife> FastShimTest::run_exec(TaskCalls& shim,
                                                     api::ExecProcessRequest request, int signal,
                                                     Duration until_signal) {
   const std::string id = request.id(), exec_id = request.exec_id();
-  // Most requests begin with these two.
+  // Most requests begin with these two fields.
   const auto named = [&](auto message) {
     message.set_id(id);
     message.set_exec_id(exec_id);
@@ -70,7 +70,7 @@ Task<FastShimTest::ExecLife> FastShimTest::run_exec(TaskCalls& shim,
 }
 
 // AddressSanitizer reserves terabytes.
-bool FastShimTest::tells_memory(pid_t pid) {
+bool FastShimTest::has_measurable_memory(pid_t pid) {
   const std::string status = read_file("/proc/" + std::to_string(pid) + "/status").value_or("");
   const std::size_t size = status.find("VmSize:");
   return size != std::string::npos && std::atol(status.c_str() + size + 7) < 1 << 30;  // kB

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every system call of the shim that can fail does, once, each in a life of its own.
+// Every system call of the shim that can fail does so once, each in a life of its own.
 #include <algorithm>
 #include <cerrno>
 #include <iostream>
@@ -23,7 +23,8 @@ class Faults : public FaultLifeTest {
     std::set<std::string> calls;
   };
 
-  // Each way of each call at each place; in the quick form one place of each call of a role.
+  // Each errno of each call at each position; in the quick form one position of each call of a
+  // role.
   std::vector<Fault> faults_of(const Injection::Counts& counts) {
     std::vector<Fault> faults;
     for (const auto& [key, count] : counts) {
@@ -46,10 +47,10 @@ class Faults : public FaultLifeTest {
     for (const char* one :
          {"brk", "madvise", "mmap", "mprotect", "mremap", "munmap", "pipe2", "write(pipe)"})
       if (call == one) return true;
-    return !failures_of_call(call);  // some that only they make
+    return !failures_of_call(call);  // only sanitizers make these calls
   }
 
-  // How often each call is made at least: that of some depends on who gets the processor when.
+  // The least number of each call; some depend on the scheduling.
   Injection::Counts calls_of_every(const Living& living) {
     Injection::Counts fewest;
     for (int life = 0; life < kCleanLives; ++life) {
@@ -67,7 +68,7 @@ class Faults : public FaultLifeTest {
 
   static bool is_full() { return scaled(0, 1) == 1; }
 
-  // As environment says, for those who look for a bug: only faults whose words contain this.
+  // For debugging: only faults whose description contains $THINSHIM_FAULT.
   static bool is_wanted(const Fault& fault) {
     const char* words = std::getenv(kWanted);
     return words == nullptr || fault.in_words().find(words) != std::string::npos;
@@ -93,7 +94,7 @@ class Faults : public FaultLifeTest {
       ++tally.told;
   }
 
-  // `whose` calls: what the figures begin with.
+  // `whose` is the beginning of the figures.
   void try_all(const std::string& whose, const Living& living) {
     constexpr std::size_t kEnoughProblems = 40;
     Tally tally;
@@ -125,7 +126,7 @@ TEST_F(Faults, OfAnyCallOfAStartThatFindsAShimEndInAnErrorOrOneThatAnswers) {
   try_all("a joining start's", [&](const std::optional<Fault>& fault) { return join(fault); });
 }
 
-// Whoever cannot be asked whether it lives is not dead.
+// A shim whose state cannot be read is not dead.
 TEST_F(Faults, OfAskingALivingShimMakeNoStartReplaceIt) {
   for (const char* call : {"socket", "connect", "getsockopt", "sendto"})
     for (long nth : {1, 2, 3})

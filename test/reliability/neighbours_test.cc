@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "c1" is the neighbour, of the fast runtime; "bad" is the container that something is wrong with.
+// "c1" is the neighbour, with the fast runtime; "bad" is the container that hangs or fails.
 class Neighbours : public FastShimTest {
  protected:
   void SetUp() override {
@@ -48,8 +48,8 @@ class Neighbours : public FastShimTest {
   }
   api::CreateTaskRequest bad_request() { return bad_request(runtime_.binary()); }
 
-  // Calls of the neighbour, whole lives of execs among them, for a while, and until what is to
-  // happen between them has happened often enough.
+  // Runs calls for the neighbour, with whole lives of execs, for a while and until `meanwhile`
+  // returns true.
   void expect_answers(
       const std::string& while_what, const std::function<bool()>& meanwhile = [] { return true; }) {
     Answers answers;
@@ -70,7 +70,7 @@ class Neighbours : public FastShimTest {
     answers.tell(while_what);
   }
 
-  // The same while Create of the bad one fails, again and again, and says why.
+  // The same while Create of the bad container fails again and again with this error.
   void expect_answers_while_create_fails(const std::string& why, const std::string& binary,
                                          const std::string& says) {
     const api::CreateTaskRequest request = bad_request(binary);
@@ -158,7 +158,7 @@ TEST_F(Neighbours, OfARuntimeThatFailsAreAnswered) {
 TEST_F(Neighbours, OfOutputThatNobodyReadsAreAnswered) {
   config_.args = {"write", "100000"};
   api::CreateTaskRequest request = bad_request(fast_runtime());
-  request.set_stdout(make_fifo("out"));  // which nobody opens
+  request.set_stdout(make_fifo("out"));  // no client opens it
   shim_->end(shim_->create_begin(request));
   shim_->start("bad");
   expect_answers("nobody opens a container's stdout");
@@ -179,19 +179,19 @@ TEST_F(Neighbours, OfInputThatNobodyOpensAreAnswered) {
   end_neighbour();
 }
 
-// Asked what it knows, the shim writes a line each time.
+// Each SIGUSR1 makes the shim write a line.
 TEST_F(Neighbours, OfALogThatNobodyReadsAreAnswered) {
   const Fd log = open_file(bundle("c1") / "log", O_WRONLY | O_NONBLOCK);
   const std::string line(4096, 'x');
   while (::write(log.get(), line.data(), line.size()) > 0) continue;
   const pid_t pid = only_shim().pid;
   expect_answers("nobody reads the log", [&] { return ::kill(pid, SIGUSR1) == 0; });
-  stop_events();  // which is worth a line, for which there is no room
+  stop_events();  // which logs a line, for which there is no room
   exec(*shim_, "c1", "first", {"exit", "0"});
   const std::size_t told = forwarded_.size();
   serve_events();
   shim_->until([&] { return forwarded_.size() > told; });
-  // What was asked for waits for room, and other lines are counted.
+  // The report waits for room, and other lines are counted.
   shim_->until([&] { return log_of("c1").find("\"containers\"") != std::string::npos; });
   stop_events();
   exec(*shim_, "c1", "second", {"exit", "0"});
@@ -222,13 +222,13 @@ TEST_F(Neighbours, OfALoggerThatDoesNotReadAreAnswered) {
   end_neighbour();
 }
 
-// A disk whose image lies on another disk, that hangs: so does what has to be written to it first.
+// A disk whose image lies on another disk, which is frozen: the unmount has to write to it.
 TEST_F(Neighbours, OfAnUnmountThatTakesItsTimeAreAnswered) {
   FreezableDisk outer(directory_ / "outer.image", directory_ / "outer");
   const std::string image = directory_ / "outer" / "inner.image";
   {
     FreezableDisk inner(image, directory_ / "inner");
-  }  // which makes the file system
+  }  // writes the file system
   api::CreateTaskRequest request = bad_request(fast_runtime());
   containerd::types::Mount* const mount = request.add_rootfs();
   mount->set_type("ext4");
@@ -291,7 +291,7 @@ TEST_F(Neighbours, OfAConfigurationOnAFileSystemThatHangsAreAnswered) {
   end_neighbour();
 }
 
-// One that hangs is the first in PATH.
+// The first directory in PATH is on a hung file system.
 class NeighboursWithPath : public Neighbours {
  protected:
   void SetUp() override {

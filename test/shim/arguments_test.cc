@@ -24,7 +24,7 @@ Arguments parse(const Words& words, const Environment& environment = {}) {
   });
 }
 
-// With the two flags that every action needs in front.
+// Prepends the two flags that every action needs.
 Arguments parse_with(Words words, const Environment& environment = {}) {
   words.insert(words.begin(), {"-namespace", "ns", "-id", "c1"});
   return parse(words, environment);
@@ -141,7 +141,7 @@ TEST(Arguments, RefusesAnActionItDoesNotKnow) {
   }
 }
 
-// stdin does then (shim/start.h).
+// stdin has both then (shim/start.h).
 TEST(Arguments, OfAStartNeedSayNeitherNamespaceNorId) {
   const Arguments arguments = parse({"start"}, {});
   EXPECT_EQ(arguments.action, Action::start);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events on their way to a containerd that is there, away, comes back, refuses, or is silent.
+// Events for a containerd that is running, away, restarts, answers errors, or does not answer.
 #include "shim/publisher.h"
 
 #include <fcntl.h>
@@ -27,7 +27,7 @@ using containerd::services::events::ttrpc::v1::ForwardRequest;
 namespace events = containerd::events;
 using Lines = std::vector<std::string>;
 
-// containerd's end: takes events, or does with the next ones what it is told.
+// containerd's server: accepts events, or treats the next ones as the test says.
 class Containerd {
  public:
   enum class Mood { take, take_late, refuse, refuse_for_now, refuse_for_good, be_silent };
@@ -47,9 +47,9 @@ class Containerd {
     server_.reset();
   }
 
-  std::deque<Mood> moods;  // of the next calls; then it takes
+  std::deque<Mood> moods;  // of the next calls; later ones are accepted
   Lines taken;             // container ids
-  Lines asked;             // those, and whatever it did not take
+  Lines asked;             // with those that were not accepted
   std::vector<std::uint64_t> asked_at;
   std::vector<ForwardRequest> requests;
   int closed = 0;  // connections
@@ -135,7 +135,7 @@ class PublisherTest : public testing::Test {
     until([&] { return publisher->queued() == 0; });
   }
 
-  // Whether a start would have to wait.
+  // Whether a start would be delayed.
   bool holds_up() { return !loop.run(within(loop, 0ms, publisher->throttle())); }
 
   static std::string read_available(int fd) {
@@ -232,7 +232,7 @@ TEST_F(PublisherTest, DoesNotReorderEventsBehindARefusedOne) {
   EXPECT_EQ(containerd->taken, numbers(0, 5));
 }
 
-// An error is an answer, and asking again each second will not change it soon.
+// An error is an answer; a retry each second would not change it.
 TEST_F(PublisherTest, BacksOffFromAContainerdThatRefuses) {
   come();
   containerd->moods.assign(100, Mood::refuse);
@@ -266,7 +266,7 @@ TEST_F(PublisherTest, DropsAnEventThatIsLargerThanAMessage) {
   EXPECT_EQ(containerd->taken, numbers(0, 2));
 }
 
-// The stock shim, which asks again after five seconds, has its events told twice.
+// The stock shim, which sends an event again after five seconds, publishes its events twice.
 TEST_F(PublisherTest, SendsEachEventOnceToASlowContainerd) {
   come();
   containerd->moods = {Mood::take_late};
@@ -285,7 +285,7 @@ TEST_F(PublisherTest, DoesNotThrottleStartsForASlowContainerd) {
   EXPECT_EQ(containerd->asked, numbers(0, 1)) << "it may still answer";
 }
 
-// What a living containerd never takes is a request that it has lost.
+// If a running containerd never answers a request, it has lost it.
 TEST_F(PublisherTest, RetriesOnANewConnectionAfterTheAnswerLimit) {
   EXPECT_EQ(Publisher::Settings{}.answer_limit, 10min) << "RELIABILITY.md says so";
   Publisher::Settings settings{path, "test-namespace"};
@@ -307,7 +307,7 @@ TEST_F(PublisherTest, RetriesOnANewConnectionAfterTheAnswerLimit) {
   EXPECT_EQ(containerd->closed, 1) << "the one without an answer";
 }
 
-// --- the bound
+// --- the limit of the queue
 
 TEST_F(PublisherTest, DropsTheOldestThatIsNeitherExitNorDeletionIfTheQueueIsFull) {
   start(5);
@@ -432,7 +432,7 @@ TEST_F(PublisherTest, DrainDoesNotWaitForAContainerdThatRefuses) {
   loop.run(publisher->drain(30s));
   EXPECT_LT(loop.now() - began, 5000u) << "refused before";
   EXPECT_EQ(publisher->queued(), 5u);
-  // It thinks better of it.
+  // containerd accepts events again.
   containerd->moods.clear();
   until([&] { return !containerd->taken.empty(); });
   loop.run(publisher->drain(30s));
@@ -447,7 +447,7 @@ TEST_F(PublisherTest, MayBeDestroyedDuringACall) {
   publisher.reset();
 }
 
-// An outage may last for days, and the log goes to a fifo that somebody reads later.
+// An outage may last for days, and the log goes to a fifo that is read later.
 TEST_F(PublisherTest, LogsAnOutageOnce) {
   Pipe pipe = make_pipe(O_NONBLOCK);
   log::set_sink(pipe.write.duplicate());

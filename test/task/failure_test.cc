@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runtimes that fail in every way: who asked hears why, and nothing is left.
+// Runtimes that fail in every way: the caller gets the reason, and nothing is left.
 #include <signal.h>
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 namespace thinshim::test {
 namespace {
 
-// What goes wrong in the runtime, in its shell, and what the client must be told.
+// A shell script that the runtime runs, and the error that the client must get.
 struct Fault {
   const char* name;
   std::string before;
@@ -27,7 +27,7 @@ const std::string kFlood = "head -c 1000000 /dev/zero | tr '\\0' x >&2; ";
 const Fault kFaults[] = {
     {"FailsWithAReason", FakeRuntime::fail("the disk is on fire"), "", ": the disk is on fire"},
     {"FailsWithoutAReason", "exit 3", "", ": exit status 3"},
-    // Its stderr is the container's: what it prints there is not for us.
+    // Its stderr is the container's, so it must not be in the error.
     {"FailsWithNonsense", "echo what >&2; echo '{]}' >> $log; exit 3", "", ": exit status 3"},
     {"FailsWithAFlood", kFlood + "exit 3", "", ": exit status 3"},
     {"FailsWithAReasonInAFlood",
@@ -59,7 +59,7 @@ class Failure : public TaskTest {
     if (!fault.before.empty()) runtime.before(verb, fault.before);
     if (!fault.after.empty()) runtime.after(verb, fault.after);
   }
-  // `wanted` is one of the words between bars.
+  // `wanted` lists alternatives, separated by bars.
   static bool says(const Error& error, std::string wanted) {
     for (std::size_t bar; (bar = wanted.find('|')) != std::string::npos; wanted.erase(0, bar + 1))
       if (contains(error, wanted.substr(0, bar))) return true;
@@ -73,7 +73,7 @@ class Failure : public TaskTest {
   }
 };
 
-// Whatever it left running too: that could still write a pid file, over the next attempt's.
+// Its children are killed too: one could still write a pid file, over that of the next attempt.
 bool runtime_has_ended() {
   for (const Process& child : children_of(getpid()))
     if (child.name == "runc") return false;
@@ -171,7 +171,7 @@ TEST_F(Failure, OfCreateLeavesAnothersContainerAlone) {
   EXPECT_EQ(runtime.calls(), Lines{"create c1"});
 }
 
-// Whose layout we do not know, or who came between our look and our create.
+// For a runtime whose layout is unknown, or a container that was created between check and create.
 TEST_F(Failure, OfCreateLeavesARunningContainerOfAnotherBundleAlone) {
   const std::string race =
       "[ -e $base/came ] || { touch $base/came; \"$0\" --root \"$root\" create --bundle /other/c1 "
@@ -204,7 +204,7 @@ TEST_F(Failure, OfCreateUndoesWhatItHasMadeWhateverTheRuntimesLayout) {
   }
 }
 
-// The words may be about anything: the disk, a library, a hook's program.
+// The words may refer to something else: the disk, a library, a hook's program.
 TEST_F(Failure, OfDeleteIsNotTakenForWantOfAContainerByItsWordsAlone) {
   options.direct_signals = false;
   const std::string words = "the quota of c1 does not exist";
@@ -238,7 +238,7 @@ TEST_F(Failure, OfAProgramThatIsNoRuntimeNamesIt) {
                      (directory / "c1/log.json") +
                      ": no such file or directory): "
                      "/bin/false did not terminate successfully: exit status 1");
-  // Here what it prints is for us.
+  // Here its output belongs to the error.
   options.runc.set_binary_name(runtime.binary());
   run("c1");
   runtime.before("pause", "echo 'Usage of containerd-shim: ...'; exit 2");
@@ -383,7 +383,7 @@ TEST_F(Failure, OfAStreamLeavesNothing) {
   expect_nothing_of("c1");
 }
 
-// The runtime may have another's container of that id.
+// The runtime may have a container with this id of another client.
 TEST_F(Failure, OfAStreamStartsNoRuntimeWhateverStandsInTheBundle) {
   options.runc.set_binary_name(runtime.as_gvisor());
   make_bundle("c1");

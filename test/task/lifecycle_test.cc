@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The everyday life of containers and execs, and what is refused in it, with the stock shim's codes
+// The usual life of containers and execs, and what is refused in it, with the stock shim's codes
 // and texts (containerd, cmd/containerd-shim-runc-v2).
 #include <signal.h>
 #include <unistd.h>
@@ -107,7 +107,7 @@ TEST_F(Lifecycle, KeepsItsFilesInTheBundleForWhoeverCleansUp) {
   end_container("c1");
 }
 
-// The fake runtime leaves its containers in this test's own cgroup, which is nobody's answer.
+// The fake runtime leaves its containers in this test's own cgroup, which must not be the answer.
 TEST_F(Lifecycle, NamesItsOwnProcessesWithoutACgroupOfItsOwn) {
   const pid_t init = run("c1");
   const pid_t exec = run_exec("c1", "e1", "exec sleep 60");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runtimes that keep the shim waiting for as long as it waits at all: up to half a minute. All at
-// the same time.
+// Hung runtimes, for which the shim waits as long as it ever does: up to half a minute. Each test
+// hangs several at the same time.
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@ namespace {
 
 class Patience : public TaskTest {
  protected:
-  // A group of 16 MiB, which is gone again after the test.
+  // A cgroup limited to 16 MiB, which the test removes.
   std::string make_memory_group() {
     const bool unified = cgroup_version() == CgroupVersion::v2;
     if (unified) write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory", 0);
@@ -41,8 +41,8 @@ class Patience : public TaskTest {
   std::string memory_group_;
 };
 
-// Three containers: `shared` has a runtime that hangs when init's companions shall be killed, the
-// terminals of an exec in `c0` and of `c1` never come.
+// Three containers: the runtime of `shared` hangs when it should kill the other processes of init's
+// pid namespace, and the terminals of an exec in `c0` and of `c1` never come.
 TEST_F(Patience, EndsWhereTheRuntimeHangs) {
   runtime.before("kill", "[ $id != shared ] || " + std::string("exec sleep 60"));
   const pid_t pid = run("shared", false);
@@ -73,7 +73,7 @@ TEST_F(Patience, EndsWhereTheRuntimeHangs) {
   end_container("c0");
 }
 
-// An exec whose runtime hangs: before it has made the process, or behind that.
+// The runtime of an exec hangs: before it has created the process, or after that.
 TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
   for (const bool made : {false, true}) {
     SCOPED_TRACE(made);
@@ -96,8 +96,7 @@ TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
   }
 }
 
-// An OOM kill is published behind the starts that are under way, which all have the same five
-// seconds.
+// An OOM kill is published after the pending starts, which all have the same limit of five seconds.
 TEST_F(Patience, WithHungExecsDelaysAnOomEventByOneLimit) {
   runtime.after("create", "echo $pid > " + make_memory_group() + "/cgroup.procs");
   runtime.set_program("c1", "until [ -e " + (directory / "eat") +
@@ -120,8 +119,8 @@ TEST_F(Patience, WithHungExecsDelaysAnOomEventByOneLimit) {
   remove("c1");
 }
 
-// A start and a pause whose runtime hangs when init dies. SIGKILL finds nothing to kill, and Delete
-// gives up what is in its way.
+// A start and a pause whose runtime hangs when init dies. SIGKILL finds no process, and Delete
+// cancels the calls before it.
 TEST_F(Patience, WithAHungVerbDoesNotHoldBackInitsExit) {
   const pid_t pid = create("c1");
   const pid_t paused = run("c2");
@@ -148,7 +147,7 @@ TEST_F(Patience, WithAHungVerbDoesNotHoldBackInitsExit) {
             (Lines{"create c2", "start c2", "exit c2 137", "delete c2 137"}));
 }
 
-// A shim that is killed meanwhile has lost it otherwise, and `delete` says 137.
+// Otherwise a shim that is killed meanwhile would have lost it, and `delete` would report 137.
 TEST_F(Patience, WithAnExitThatIsNotToldYetKeepsItInTheBundle) {
   runtime.before("pause", "exec sleep 60");
   const pid_t pid = run("c1");
@@ -187,7 +186,7 @@ TEST_F(Patience, WithALateVerbHasNoEventBehindTheExit) {
   }
 }
 
-// A second Delete joins the first, which takes longer than what SIGKILL gives a verb in its way.
+// A second Delete joins the first, which takes longer than the limit of a verb before a SIGKILL.
 TEST_F(Patience, OfASecondDeleteDoesNotEndTheFirst) {
   ::kill(run("c1"), SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
@@ -200,7 +199,7 @@ TEST_F(Patience, OfASecondDeleteDoesNotEndTheFirst) {
   EXPECT_EQ(end(second).exit_status(), 137u);
 }
 
-// A client that has gone, or has run out of time, comes back with other wishes.
+// A client that has disconnected, or has timed out, makes other calls later.
 TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   options.direct_signals = false;
   const pid_t pid = run("c1");
@@ -255,7 +254,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   for (const char* id : {"c1", "c2", "c3", "c4"}) end_container(id);
 }
 
-// Its client has gone while a program mounts, which takes its time.
+// The client disconnects during a slow mount by a helper.
 TEST_F(Patience, WithAMountHelperLeavesNoMountAndNobodyWhoMountsLater) {
   make_bundle("c1");
   const std::string gate = directory / "gate";
@@ -287,7 +286,7 @@ TEST_F(Patience, WithAMountHelperLeavesNoMountAndNobodyWhoMountsLater) {
   end_container("c1");
 }
 
-// A Create and a Delete whose runtime never returns, of a client that is still there.
+// A Create and a Delete whose runtime never returns, and whose client waits.
 TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
   ::kill(run("c1"), SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
@@ -323,7 +322,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
   end_container("c2");
 }
 
-// containerd's client may be dead without the shim hearing of it; then `kill -9` is what is left.
+// A dead client of containerd may go unnoticed; then only `kill -9` remains.
 TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
   create("c1");
   runtime.before("start", "exec sleep 60");
@@ -343,7 +342,7 @@ TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
   }
 }
 
-// So it is where one verb waits behind the other.
+// Also if one verb waits for another.
 TEST_F(Patience, OfSigkillEndsAllThatIsInItsWay) {
   for (const char* id : {"c1", "c2", "c3"}) runtime.set_program(id, "exec sleep 600");
   run("c1");
@@ -366,7 +365,7 @@ TEST_F(Patience, OfSigkillEndsAllThatIsInItsWay) {
   }
 }
 
-// Then its exit is made up: it is not lost.
+// Then an exit of SIGKILL is published: the exit is not lost.
 TEST_F(Patience, WithAnExitEndsAtTheDeletion) {
   create("c1");
   runtime.before("delete", "exit 0");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests that are wrong in themselves, and the shim's end.
+// Invalid requests, and Shutdown.
 #include <signal.h>
 
 #include <filesystem>
@@ -30,7 +30,7 @@ TEST_F(Request, WithABadContainerIdIsRefusedAndLeavesNoTrace) {
   make_bundle("c1");
   const auto before = files_of(directory.path());
   for (std::string id : kBadIds) {
-    if (id == "\xff") continue;  // protobuf refuses it on its own
+    if (id == "\xff") continue;  // protobuf itself refuses it
     api::CreateTaskRequest request = create_request("c1");
     request.set_id(id);
     Error error = refusal_of(create_begin(request));
@@ -100,7 +100,7 @@ TEST_F(Request, WithoutABundleIsRefused) {
   EXPECT_EQ(sink.history(), Lines());
 }
 
-// Its path would end there, and the files of another bundle, or none's, be written.
+// The path would end there, and files be written to another bundle, or to none.
 TEST_F(Request, WithANulByteInAPathIsRefusedAndLeavesNoTrace) {
   make_bundle("c1");
   run("c2");
@@ -179,7 +179,7 @@ TEST_F(Request, IsServedUnderBothVersionsNames) {
   end_container("c1");
 }
 
-// --- the end
+// --- Shutdown
 
 TEST_F(Request, ToShutDownIsFollowedAtOnceWithoutContainers) {
   shutdown();
@@ -263,7 +263,7 @@ TEST_F(Request, ToShutDownWaitsOnlySoLongForAContainerThatDoesNotCome) {
   EXPECT_GE(std::chrono::milliseconds(loop.now() - began), kExpectTimeout);
 }
 
-// The runtime hangs, containerd gives up, and its `delete` cleans up once the shim is gone.
+// The runtime hangs, containerd times out, and its `delete` cleans up after the shim's exit.
 TEST_F(Request, ToShutDownDoesNotWaitForACreateThatItsClientGaveUp) {
   runtime.before("create", runtime.wait_for("create"));
   make_bundle("c1");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pause, Resume, Update and Stats as far as the shim decides; what they do to a real container is
-// tested end to end.
+// Pause, Resume, Update and Stats with the fake runtime; test/end_to_end tests their effect on a
+// real container.
 #include <signal.h>
 
 #include "task/task_fixture.h"
@@ -60,7 +60,7 @@ TEST_F(Resources, AContainerThatDiesWhileItIsPausedIsStopped) {
 TEST_F(Resources, AKillReachesAPausedContainer) {
   run("c1");
   end(pause_begin("c1"));
-  runtime.before("kill", "exit 0");  // frozen, it lives on; thawed, it takes its signal
+  runtime.before("kill", "exit 0");  // a frozen process stays alive; a thawed one gets its signal
   runtime.after("resume", "kill -9 $init");
   kill("c1", SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
@@ -80,7 +80,7 @@ TEST_F(Resources, AnUpdateReachesTheRuntimeToTheLetter) {
   end_container("c1");
 }
 
-// Of `null` runc makes a crash, and of a map that is there a thing that cgroup v1 does not have.
+// runc crashes on `null`, and takes an empty map for a request, also for what cgroup v1 lacks.
 TEST_F(Resources, AnUpdateLeavesOutWhatSaysNothing) {
   run("c1");
   const struct {

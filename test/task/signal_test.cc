@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kill where the runtime is one that need not be run for it.
+// Kill for a runtime that need not be run for it.
 #include <signal.h>
 
 #include "task/task_fixture.h"
@@ -29,8 +29,8 @@ TEST_F(DirectSignal, EndsAContainerWithoutTheRuntime) {
   EXPECT_EQ(runtime_kills(), 0u);
 }
 
-// A shell that has just been started has no trap yet; as the first of its pid namespace it would
-// not even notice the signal.
+// A shell that was just started has no trap yet; as the first process of its pid namespace it would
+// ignore the signal.
 TEST_F(DirectSignal, BehindAStartFindsAProcessThatHasHadTimeToSetItsHandlers) {
   for (const bool direct : {true, false}) {
     options.direct_signals = direct;
@@ -115,7 +115,7 @@ TEST_F(DirectSignal, ForAllIsLeftToTheRuntime) {
   remove("c1");
 }
 
-// Where the freezer is cgroup v1's, a frozen process does not die.
+// With the freezer of cgroup v1 a frozen process does not die.
 TEST_F(DirectSignal, ThatKillsAPausedContainerIsLeftToTheRuntime) {
   run("c1");
   end(pause_begin("c1"));

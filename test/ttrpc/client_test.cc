@@ -15,7 +15,7 @@ class ClientTest : public TtrpcTest {
   std::string raw(const std::string& payload, Duration timeout = kPatience) {
     return await(client->call("test.Service", "Raw", payload, timeout));
   }
-  // The failure of a call that must fail.
+  // Returns the error of a call that must fail.
   template <class T>
   Error failure(Task<T> call) {
     try {
@@ -29,7 +29,7 @@ class ClientTest : public TtrpcTest {
                            const std::string& key = "", const std::string& value = "") {
     return client->call("test.Service", name, message(key, value), timeout);
   }
-  // Accepts one client and plays the server.
+  // Accepts one client, and acts as the server.
   Task<std::unique_ptr<RawPeer>> accept(int listener) {
     Watch watch(loop, listener);
     co_await watch.readable();
@@ -226,7 +226,7 @@ TEST_F(ClientTest, WaitsForRoomInTheBacklog) {
 }
 
 TEST_F(ClientTest, RefusesToSendMoreThanFourMebibytes) {
-  Fd listener = listen_at(socket_path);  // nobody answers: it is the client that refuses
+  Fd listener = listen_at(socket_path);  // does not accept: the client itself refuses
   Error error = failure(client->call("test.Service", "Raw", std::string(4 << 20, 'x'), kPatience));
   EXPECT_EQ(error.code(), Code::resource_exhausted);
   EXPECT_EQ(std::string(error.what()).rfind("message length 41943", 0), 0u);
@@ -315,7 +315,7 @@ TEST_F(ClientTest, SoundsLikeTheStockPublisher) {
   std::string data = await(peer->read(header.length));
   EXPECT_EQ(data.substr(0, head.size()), head);
   EXPECT_EQ(data.substr(data.size() - tail.size()), tail);
-  // Between them: field 4, five seconds less what has passed since.
+  // Between them is field 4: five seconds less the time since then.
   std::string between = data.substr(head.size(), data.size() - head.size() - tail.size());
   ASSERT_FALSE(between.empty());
   EXPECT_EQ(between[0], '\x20');

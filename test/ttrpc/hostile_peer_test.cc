@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Peers that talk nonsense, never read, ask too much, or vanish: the server and the other peers
-// must not notice.
+// Peers that send garbage, never read, send too much, or disconnect: the server and the other peers
+// must not be affected.
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -13,7 +13,7 @@ namespace {
 
 class HostilePeer : public TtrpcTest {
  protected:
-  // Says as much as goes through while the server is given turns to read it; the number of bytes.
+  // Sends as much as possible while the server runs and reads; returns the number of bytes.
   Task<std::size_t> say_until_refused(RawPeer& peer, std::string bytes) {
     std::size_t sent = 0;
     for (int refusals = 0; sent < bytes.size() && refusals < 20;) {
@@ -82,7 +82,7 @@ TEST_F(HostilePeer, MayLieAboutTheLength) {
     await(yield_once());
     EXPECT_EQ(server->buffered(), 0u);
   }
-  RawPeer slow = peer();  // claims all that is allowed, and says little
+  RawPeer slow = peer();  // announces the maximum, and sends little
   await(slow.say(frame(4 << 20, 1, 1, 0, "abc")));
   await(yield_once());
   EXPECT_LE(server->buffered(), 13u);
@@ -108,7 +108,8 @@ TEST_F(HostilePeer, IsNotReadWhileItDoesNotReadItself) {
     said += request_frame(2 * requests + 1, "Raw", std::string(1000, 'r'));
   std::size_t sent = await(say_until_refused(deaf, said));
   EXPECT_LT(sent, said.size());
-  // What waits is bounded: by the pause, and the share of one turn beyond it.
+  // The unsent bytes are limited: by the limit at which the server stops reading, and one more
+  // read.
   EXPECT_GT(server->buffered(), kPauseAbove);
   EXPECT_LT(server->buffered(), kPauseAbove + (256 << 10));
   expect_alive(good, 1);
@@ -246,8 +247,8 @@ TEST_F(HostilePeer, MayStopInTheMiddleOfAFrame) {
   EXPECT_EQ(service.calls, 0);
 }
 
-// Connects to an abstract socket as another user, and says what came of it: 0 where the server
-// closed at once.
+// Connects to an abstract socket as another user. Returns 0 if the server closes the connection at
+// once, else which step failed.
 int connect_as(const sockaddr_un& address, socklen_t size, uid_t uid, gid_t gid) {
   int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
   if (::setresgid(gid, gid, gid) < 0 || ::setresuid(uid, uid, uid) < 0) return 2;

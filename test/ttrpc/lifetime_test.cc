@@ -11,7 +11,7 @@ namespace {
 
 class ServerLifetime : public TtrpcTest {
  protected:
-  // What connect(2) says now.
+  // The result of connect(2).
   int try_to_connect() {
     sockaddr_un address = unix_address(socket_path);
     Fd socket(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
@@ -106,14 +106,14 @@ TEST_F(ServerLifetime, CloseClosesAllConnectionsAtOnce) {
   EXPECT_EQ(service.waiting, 0);
   EXPECT_EQ(server->connections(), 0u);
   EXPECT_TRUE(is_closed(peer));
-  RawPeer late = this->peer();  // is not served any more
+  RawPeer late = this->peer();  // is not served
   EXPECT_TRUE(is_closed(late));
   await(tasks->wait_empty());
   server->close();
 }
 
 TEST_F(ServerLifetime, AReplyBeforeTheDrainIsSent) {
-  // As the Shutdown request does: its handler makes somebody else drain the server.
+  // As the Shutdown request does: its handler makes another task drain the server.
   Event asked;
   struct Local {
     static Task<std::string> shutdown(Event& event) {
@@ -132,7 +132,7 @@ TEST_F(ServerLifetime, AReplyBeforeTheDrainIsSent) {
   EXPECT_TRUE(is_closed(peer));
 }
 
-// Under the sanitizers' allocator these figures are 0, and the test proves nothing.
+// With a sanitizer's allocator these figures are 0, and the test checks nothing.
 std::size_t allocated() { return mallinfo2().uordblks + mallinfo2().hblkhd; }
 
 TEST_F(ServerLifetime, IdlePeersHoldNoBuffers) {

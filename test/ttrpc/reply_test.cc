@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers that are given after the handler has returned.
+// Answers after the handler has returned.
 #include "ttrpc/reply.h"
 
 #include "ttrpc_fixture.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the server answers to what is said to it.
+// The server's answers to requests.
 #include "ttrpc/server.h"
 
 #include <chrono>
@@ -12,9 +12,9 @@ namespace {
 
 using namespace std::string_literals;
 
-// What was heard of the Go shim of containerd 1.6.20 when the same was said to it: literal bytes.
-// (Its texts after "unmarshal request error: " and "error unmarshalling payload: " are of its own
-// protobuf library.)
+// The answers of the Go shim of containerd 1.6.20 to the same requests: literal bytes. (Its texts
+// after "unmarshal request error: " and "error unmarshalling payload: " are of its own protobuf
+// library.)
 class StockConversation : public TtrpcTest {
  protected:
   StockConversation() {
