@@ -28,7 +28,7 @@ class Image : public EndToEnd, public ::testing::WithParamInterface<const char*>
   }
 };
 
-TEST_P(Image, HasTheFilesOfTheImageAndAPlaceToWrite) {
+TEST_P(Image, HasTheFilesOfTheImageAndIsWritable) {
   const Outcome outcome =
       run_image({"--rm"}, "web", {"sh", "-c", "echo text > /new; cat /new /etc/group; exit 2"});
   EXPECT_EQ(outcome.exit_code, 2) << outcome;

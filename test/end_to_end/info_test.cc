@@ -45,7 +45,7 @@ TEST_F(Info, ReportsRuncsFeatures) {
   EXPECT_EQ(info.features().value(), features.ok() ? features.out : "");
 }
 
-TEST_F(Info, GivesTheOptionsBack) {
+TEST_F(Info, ReturnsTheOptions) {
   const std::string input = options_for("runc");
   EXPECT_EQ(answer_of(ask(input)).options().SerializeAsString(), input);
 }

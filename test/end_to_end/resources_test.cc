@@ -41,7 +41,7 @@ class Resources : public ShimTest {
   }
 };
 
-TEST_F(Resources, APausedContainerStandsStillUntilItIsResumed) {
+TEST_F(Resources, APausedContainerDoesNotRunUntilItIsResumed) {
   auto shim = start_shim("c1", counting());
   const pid_t pid = run_counting(*shim);
   shim->end(shim->pause_begin("c1"));

@@ -133,7 +133,7 @@ TEST_F(ServerProcess, RefusesWhatIsTooLargeAndLivesOn) {
   end_shim(*shim);
 }
 
-TEST_F(ServerProcess, IsNotImpressedByHostilePeers) {
+TEST_F(ServerProcess, SurvivesHostilePeers) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   std::vector<int> peers;
@@ -317,7 +317,7 @@ TEST_F(ServerProcess, ExitsIfContainerdHasForgottenItsContainers) {
   EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
 }
 
-TEST_F(ServerProcess, IsOneThreadThatNothingWakes) {
+TEST_F(ServerProcess, IsOneThreadThatSleepsWhenIdle) {
   make_bundle("c1");
   pid_t init = 0;
   auto shim = run_in_shim(surroundings_with_idle_timeout("1s"), init);
@@ -451,7 +451,7 @@ TEST_F(ServerLog, ThatIsNotReadBlocksNoCall) {
   end_shim(*shim);
 }
 
-TEST_F(ServerLog, ThatIsNotThereIsDoneWithout) {
+TEST_F(ServerLog, MayBeMissing) {
   make_bundle("c1");
   fs::remove(bundle("c1") / "log");
   const Outcome started = start("c1");

@@ -80,8 +80,7 @@ TEST_F(ShimWithout, AHighLimitOfOpenFilesServesManyExecs) {
   containerd::runc::v1::Options runtime;
   runtime.set_binary_name(directory_ / "runtime");
   api::CreateTaskRequest create = create_request("c1");
-  create.mutable_options()->set_type_url(runtime.GetTypeName());
-  create.mutable_options()->set_value(runtime.SerializeAsString());
+  set_options(create, runtime);
   shim->end(shim->create_begin(create));
   shim->start("c1");
   for (int i = 0; i < 20; ++i) {

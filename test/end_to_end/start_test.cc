@@ -146,7 +146,7 @@ TEST_F(Start, MovesTheServerToTheCgroupAskedFor) {
         eventually([&] { return ::rmdir((place / "shim").c_str()) == 0 || errno == ENOENT; }));
 }
 
-TEST_F(Start, PassesOnHowMuchIsLogged) {
+TEST_F(Start, PassesTheLogLevelOn) {
   struct {
     std::string input;
     Words flags;
@@ -166,7 +166,7 @@ TEST_F(Start, PassesOnHowMuchIsLogged) {
   }
 }
 
-TEST_F(Start, LeavesAServerThatLooksAsPeopleKnowIt) {
+TEST_F(Start, LeavesAServerThatLooksLikeTheStockShim) {
   make_bundle("c1");
   ASSERT_TRUE(start("c1").ok());
   const Process shim = only_shim();
@@ -412,7 +412,7 @@ TEST_F(StartOfGroup, YieldsOneShimForAnyNumberOfConcurrentStarts) {
 }
 
 // Another pod's `start` hangs, or its shim exits.
-TEST_F(Start, IsHeldUpByNoOther) {
+TEST_F(Start, IsDelayedByNoOther) {
   make_bundle("c1");
   make_bundle("c2");
   std::optional<SocketLock> others(expected_path("c2"));

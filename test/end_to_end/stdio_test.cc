@@ -251,7 +251,7 @@ TEST_F(Stdio, OfATerminalHasASizeAndAnEnd) {
 
 // containerd's own tests count both in the shim (TestContainerIOLeakAfterStartFailed,
 // TestContainerTTYLeakAfterExit).
-TEST_F(Stdio, OfAShimAtRestIsNoPipeAndOneDescriptorOfEachTerminal) {
+TEST_F(Stdio, OfAnIdleShimIsNoPipeAndOneDescriptorOfEachTerminal) {
   const auto count = [&](const std::string& word) {
     const Lines files = open_files_at_rest(only_shim().pid);
     return std::ranges::count_if(

@@ -47,8 +47,7 @@ class Wrapped : public ShimTest {
     options.set_binary_name(wrapper());
     options.set_root(directory_ / "root");
     api::CreateTaskRequest request = create_request(id);
-    request.mutable_options()->set_type_url(options.GetTypeName());
-    request.mutable_options()->set_value(options.SerializeAsString());
+    set_options(request, options);
     return request;
   }
   pid_t run_wrapped(TaskCalls& shim, const std::string& id) {
@@ -155,7 +154,7 @@ TEST_F(WrapperThatLies, DoesNotMakeDeleteSucceedIfTheContainerStillRuns) {
 }
 
 // The pid in init.pid may be reused.
-TEST_F(WrapperThatLies, IsNotSuspectedIfAnotherProcessHasInitsPid) {
+TEST_F(WrapperThatLies, IsTrustedIfAnotherProcessHasInitsPid) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   shim->end_container("c1");

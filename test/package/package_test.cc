@@ -163,7 +163,7 @@ std::string read(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-TEST(Shim, LiesWhereNobodyKnowsAndHasNoPageThatIsWrittenAndRun) {
+TEST(Shim, IsPositionIndependentAndHasNoPageThatIsWritableAndExecutable) {
   const Outcome headers = test::run({"readelf", "-lWd", std::getenv("THINSHIM_BINARY")});
   for (const char* part :
        {"DYN (Position-Independent Executable file)", "GNU_RELRO", "BIND_NOW", "Flags: NOW PIE"})
@@ -177,14 +177,14 @@ TEST(Shim, LiesWhereNobodyKnowsAndHasNoPageThatIsWrittenAndRun) {
 // Debian 12's libraries contain 1700 of the former and 2100 of the latter; thinshim's own code has
 // thousands more. The marks alone have no effect: the kernel needs a note (readelf -n) that the
 // whole program has them, and parts of Debian's libc do not.
-TEST(Shim, ChecksItsStackAndMarksWhereJumpsMayLead) {
+TEST(Shim, HasAStackProtectorAndMarksItsJumpTargets) {
   const std::string code = read(std::getenv("THINSHIM_BINARY"));
   EXPECT_GT(count(code, "\xf3\x0f\x1e\xfa"), 5000u) << "endbr64";
   const std::string canary("\x25\x28\0\0\0", 5);  // %fs:0x28
   EXPECT_GT(count(code, canary), 3500u);
 }
 
-TEST(Shim, IsCompiledWithCallsOfLibcThatCheck) {
+TEST(Shim, UsesCheckedCallsOfLibc) {
   const fs::path build = fs::path(std::getenv("THINSHIM_BINARY")).parent_path();
   std::istringstream commands(read(build / "compile_commands.json"));
   int sources = 0;

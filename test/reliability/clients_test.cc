@@ -108,7 +108,7 @@ TEST_F(Clients, ThatAskForWhatIsUnknownAndNeverReadCostABoundedAmount) {
 // Each request waits without end.
 TEST_F(Clients, ThatWaitAndNeverReadCostABoundedAmount) { flood(1, "Wait", 4 << 10); }
 
-TEST_F(Clients, ThatTalkNonsenseEndNobodyElse) {
+TEST_F(Clients, ThatSendGarbageDoNotDisconnectOthers) {
   auto shim = run_fast("c1");
   expect_answer(*shim);
   std::mt19937 random(static_cast<unsigned>(scaled(1, 2)));

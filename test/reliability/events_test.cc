@@ -145,7 +145,7 @@ TEST_F(Events, SurviveAContainerdThatIsAway) {
   expect_all_told(*shim, "containerd is away");
 }
 
-TEST_F(Events, SurviveAContainerdThatIsRestartedAllTheTime) {
+TEST_F(Events, SurviveAContainerdThatRestartsAllTheTime) {
   auto shim = start_one();
   bool away = false;
   live(*shim, std::chrono::seconds(scaled(4, 60)), [&] {
@@ -179,7 +179,7 @@ TEST_F(Events, SurviveAContainerdThatIsSlow) {
   expect_all_told(*shim, "containerd takes 20 ms for each");
 }
 
-TEST_F(Events, BeyondWhatTheQueueHoldsGoInTheOrderThatIsStated) {
+TEST_F(Events, BeyondTheQueuesLimitAreDroppedInTheDocumentedOrder) {
   auto shim = start_one(100);
   live_once(*shim, "c1");
   shim->until([&] { return forwarded_.size() >= expected_.size(); });
@@ -210,7 +210,7 @@ TEST_F(Events, BeyondWhatTheQueueHoldsGoInTheOrderThatIsStated) {
 }
 
 // With the default size of the queue.
-TEST_F(Events, OfWhichTheQueueIsFullCostABoundedAmount) {
+TEST_F(Events, InAFullQueueCostABoundedAmount) {
   const int usual = 65536;
   const int bound = scaled(3000, usual);
   const int execs = bound * 107 / 100 / 3;  // three events each: 70,000

@@ -189,14 +189,14 @@ class FewPids {
   std::thread thread_;
 };
 
-TEST_F(Exits, OfProcessesThatDieAtOnceAreToldOnceEach) {
+TEST_F(Exits, OfProcessesThatDieAtOnceArePublishedOnceEach) {
   auto shim = run_fast("c1");
   const int count = scaled(4000, 100000);
   run_execs(*shim, count, dies_at_once);
   end(*shim, count);
 }
 
-TEST_F(Exits, OfRealRuncsProcessesAreToldOnceEach) {
+TEST_F(Exits, OfRealRuncsProcessesArePublishedOnceEach) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   const int count = scaled(100, 2000);
@@ -209,7 +209,7 @@ TEST_F(Exits, OfRealRuncsProcessesAreToldOnceEach) {
   end(*shim, count);
 }
 
-TEST_F(Exits, AreCreditedToTheRightProcessWherePidsComeAgainAtOnce) {
+TEST_F(Exits, AreCreditedToTheRightProcessIfPidsAreReusedAtOnce) {
   auto shim = run_fast("c1");
   const int count = scaled(3000, 100000);
   {

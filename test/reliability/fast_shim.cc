@@ -15,8 +15,7 @@ api::CreateTaskRequest FastShimTest::fast_request(const std::string& id,
   request.set_bundle(bundle(id));
   containerd::runc::v1::Options options;
   options.set_binary_name(runtime);
-  request.mutable_options()->set_type_url(options.GetTypeName());
-  request.mutable_options()->set_value(options.SerializeAsString());
+  set_options(request, options);
   return request;
 }
 

@@ -127,7 +127,7 @@ TEST_F(Faults, OfAnyCallOfAStartThatFindsAShimEndInAnErrorOrOneThatAnswers) {
 }
 
 // A shim whose state cannot be read is not dead.
-TEST_F(Faults, OfAskingALivingShimMakeNoStartReplaceIt) {
+TEST_F(Faults, OfProbingALivingShimMakeNoStartReplaceIt) {
   for (const char* call : {"socket", "connect", "getsockopt", "sendto"})
     for (long nth : {1, 2, 3})
       for (int error : {ENOMEM, EACCES, ENFILE, ENOBUFS, EPERM}) {
@@ -157,7 +157,7 @@ TEST_F(Faults, OfAnyCallOfDeleteLeaveNothingForTheNext) {
   try_all("delete's", [&](const std::optional<Fault>& fault) { return die(fault); });
 }
 
-TEST_F(Faults, OfAnyCallOfAPodsDeleteLeaveNobodyWhereItSaysSuccess) {
+TEST_F(Faults, OfAnyCallOfAPodsDeleteLeaveNoProcessIfItSucceeds) {
   try_all("a pod's delete's", [&](const std::optional<Fault>& fault) { return die_as_pod(fault); });
 }
 

@@ -216,7 +216,7 @@ TEST_F(Leaks, OfCheckpointsAreNone) {
 }
 
 // `start` may find the group's shim just before or just after its Shutdown.
-TEST_F(Leaks, AShimThatIsAboutToEndIsHandedToNobody) {
+TEST_F(Leaks, StartReturnsNoShimThatIsAboutToExit) {
   ContainerConfig config;
   config.args = {"sleep"};
   config.annotations = {{"io.kubernetes.cri.sandbox-id", "pod"}};

@@ -91,6 +91,19 @@ class Neighbours : public FastShimTest {
     figure("times that Create failed because " + why, failures);
   }
 
+  // The same during a Create that hangs on the file of `hung`, and then fails with its path.
+  void expect_answers_while_create_hangs(const std::string& why,
+                                         const api::CreateTaskRequest& request,
+                                         HungFileSystem& hung, const std::string& error) {
+    auto creating = shim_->create_begin(request);
+    EXPECT_TRUE(hung.is_waited_for());
+    expect_answers(why);
+    expect_unanswered(creating);
+    hung.end();
+    EXPECT_TRUE(contains(shim_->refusal_of(creating), error + hung.file()));
+    end_neighbour();
+  }
+
   template <class Response>
   void expect_unanswered(const CallPtr<Response>& call) {
     EXPECT_FALSE(call->done.is_set()) << "it was to hang";
@@ -155,7 +168,7 @@ TEST_F(Neighbours, OfARuntimeThatFailsAreAnswered) {
   end_neighbour();
 }
 
-TEST_F(Neighbours, OfOutputThatNobodyReadsAreAnswered) {
+TEST_F(Neighbours, OfOutputThatIsNotReadAreAnswered) {
   config_.args = {"write", "100000"};
   api::CreateTaskRequest request = bad_request(fast_runtime());
   request.set_stdout(make_fifo("out"));  // no client opens it
@@ -167,7 +180,7 @@ TEST_F(Neighbours, OfOutputThatNobodyReadsAreAnswered) {
   end_neighbour();
 }
 
-TEST_F(Neighbours, OfInputThatNobodyOpensAreAnswered) {
+TEST_F(Neighbours, OfInputThatIsNotOpenedAreAnswered) {
   config_.args = {"/bin/sh", "-c", "read line"};
   api::CreateTaskRequest request = bad_request(fast_runtime());
   request.set_stdin(make_fifo("in"));
@@ -180,7 +193,7 @@ TEST_F(Neighbours, OfInputThatNobodyOpensAreAnswered) {
 }
 
 // Each SIGUSR1 makes the shim write a line.
-TEST_F(Neighbours, OfALogThatNobodyReadsAreAnswered) {
+TEST_F(Neighbours, OfALogThatIsNotReadAreAnswered) {
   const Fd log = open_file(bundle("c1") / "log", O_WRONLY | O_NONBLOCK);
   const std::string line(4096, 'x');
   while (::write(log.get(), line.data(), line.size()) > 0) continue;
@@ -223,7 +236,7 @@ TEST_F(Neighbours, OfALoggerThatDoesNotReadAreAnswered) {
 }
 
 // A disk whose image lies on another disk, which is frozen: the unmount has to write to it.
-TEST_F(Neighbours, OfAnUnmountThatTakesItsTimeAreAnswered) {
+TEST_F(Neighbours, OfASlowUnmountAreAnswered) {
   FreezableDisk outer(directory_ / "outer.image", directory_ / "outer");
   const std::string image = directory_ / "outer" / "inner.image";
   {
@@ -255,24 +268,13 @@ TEST_F(Neighbours, OfALoggerOnAFileSystemThatHangsAreAnswered) {
   HungFileSystem hung(directory_ / "hung");
   api::CreateTaskRequest request = bad_request(fast_runtime());
   request.set_stdout("binary://" + hung.file());
-  auto creating = shim_->create_begin(request);
-  EXPECT_TRUE(hung.is_waited_for());
-  expect_answers("execve of a logger hangs");
-  expect_unanswered(creating);
-  hung.end();
-  EXPECT_TRUE(contains(shim_->refusal_of(creating), "fork/exec " + hung.file()));
-  end_neighbour();
+  expect_answers_while_create_hangs("execve of a logger hangs", request, hung, "fork/exec ");
 }
 
 TEST_F(Neighbours, OfARuntimeOnAFileSystemThatHangsAreAnswered) {
   HungFileSystem hung(directory_ / "hung");
-  auto creating = shim_->create_begin(bad_request(hung.file()));
-  EXPECT_TRUE(hung.is_waited_for());
-  expect_answers("execve of the runtime hangs");
-  expect_unanswered(creating);
-  hung.end();
-  EXPECT_TRUE(contains(shim_->refusal_of(creating), "fork/exec " + hung.file()));
-  end_neighbour();
+  expect_answers_while_create_hangs("execve of the runtime hangs", bad_request(hung.file()), hung,
+                                    "fork/exec ");
 }
 
 TEST_F(Neighbours, OfAConfigurationOnAFileSystemThatHangsAreAnswered) {
@@ -280,15 +282,8 @@ TEST_F(Neighbours, OfAConfigurationOnAFileSystemThatHangsAreAnswered) {
   api::CreateTaskRequest request = bad_request();
   runtimeoptions::v1::Options options;
   options.set_config_path(hung.file());
-  request.mutable_options()->set_type_url(options.GetTypeName());
-  request.mutable_options()->set_value(options.SerializeAsString());
-  auto creating = shim_->create_begin(request);
-  EXPECT_TRUE(hung.is_waited_for());
-  expect_answers("a configuration file hangs");
-  expect_unanswered(creating);
-  hung.end();
-  EXPECT_TRUE(contains(shim_->refusal_of(creating), hung.file()));
-  end_neighbour();
+  set_options(request, options);
+  expect_answers_while_create_hangs("a configuration file hangs", request, hung, "");
 }
 
 // The first directory in PATH is on a hung file system.

@@ -110,12 +110,19 @@ class Pod : public FastShimTest {
     for (const std::string& trace : before.after()) left += "\n  " + trace;
     EXPECT_EQ(left, "");
   }
+  // The shim is killed, and containerd calls `delete` for the sandbox.
+  void expect_cleaned_up(const Leftovers& before, const std::vector<pid_t>& inits) {
+    kill_shim();
+    remove_bundles_of_others();
+    expect_success(cleanup("sandbox"));
+    expect_nothing_left(before, inits);
+  }
 
   ContainerConfig sandbox_;
   pid_t shim_ = 0;
 };
 
-TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheirBundlesAreGone) {
+TEST_F(Pod, WhoseShimIsKilledLeavesNoProcessRunningThoughTheBundlesAreGone) {
   make_bundles();
   const Leftovers before(namespace_);
   auto shim = start_sandbox();
@@ -124,8 +131,7 @@ TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheirBundlesAreGone) {
   containerd::runc::v1::Options options;
   options.set_root(directory_ / "root");
   api::CreateTaskRequest request = create_request("job");
-  request.mutable_options()->set_type_url(options.GetTypeName());
-  request.mutable_options()->set_value(options.SerializeAsString());
+  set_options(request, options);
   shim->end(shim->create_begin(request));
   inits.push_back(shim->start("job"));
   EXPECT_EQ(members(), (Lines{"job", "web"}));
@@ -140,7 +146,7 @@ TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheirBundlesAreGone) {
 }
 
 // runc takes a tenth of a second to remove a running container.
-TEST_F(Pod, OfManyContainersIsCleanedUpBeforeContainerdGivesUp) {
+TEST_F(Pod, OfManyContainersIsCleanedUpBeforeContainerdTimesOut) {
   constexpr int kContainers = 40;
   const Duration limit = std::chrono::seconds(5) * slowness();
   make_bundles();
@@ -194,7 +200,7 @@ TEST_F(Pod, OfWhichTheSandboxCannotBeRemovedLeavesNoneOfTheOthersRunning) {
 }
 
 // containerd 2.4 calls `delete` for each of them, and removes the bundle after each success.
-TEST_F(Pod, WhoseContainersAreAllAskedForAtOnceIsCleanedUpOnceForAll) {
+TEST_F(Pod, WhoseContainersAreAllDeletedAtOnceIsCleanedUpOnce) {
   for (int round = 0; round < scaled(5, 50) && !HasFailure(); ++round) {
     make_bundles();
     const Leftovers before(namespace_);
@@ -233,7 +239,7 @@ TEST_F(Pod, ThatIsDeletedInOrderLeavesNoRecord) {
   end_shim(*shim);
 }
 
-TEST_F(Pod, WhoseFirstContainerIsMadeAnewHasTheRecordsOfThoseWhoRun) {
+TEST_F(Pod, WhoseSandboxIsRecreatedHasTheRecordsOfRunningContainers) {
   make_bundles();
   const Leftovers before(namespace_);
   auto shim = start_sandbox();
@@ -250,10 +256,7 @@ TEST_F(Pod, WhoseFirstContainerIsMadeAnewHasTheRecordsOfThoseWhoRun) {
   std::ofstream(bundle("sandbox") / "bootstrap.json") << bootstrap;
   inits.push_back(run(*shim, "sandbox"));
   EXPECT_EQ(members(), Lines{"web"});
-  kill_shim();
-  remove_bundles_of_others();
-  expect_success(cleanup("sandbox"));
-  expect_nothing_left(before, inits);
+  expect_cleaned_up(before, inits);
 }
 
 // Without a record the container would keep running: containerd does not ask for it once the first
@@ -274,7 +277,7 @@ TEST_F(Pod, MakesNoContainerThatCannotBeRecorded) {
   end_shim(*shim);
 }
 
-TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoHasAnIdOfItsOwnByNow) {
+TEST_F(Pod, WhoseShimIsKilledLeavesAContainerOfAnotherShimWithAReusedIdRunning) {
   make_bundles();
   auto shim = start_sandbox();
   run(*shim, "sandbox");
@@ -298,7 +301,7 @@ TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoHasAnIdOfItsOwnByNow) {
 }
 
 // The other pod's first container was deleted, and its shim is alive.
-TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheFirstBundleOfAnotherPodIsGone) {
+TEST_F(Pod, WhoseShimIsKilledLeavesNoProcessRunningThoughTheFirstBundleOfAnotherPodIsGone) {
   make_bundle("other");
   const Outcome started = start("other");
   ASSERT_TRUE(started.ok()) << started;
@@ -309,10 +312,7 @@ TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheFirstBundleOfAnotherPod
   const Leftovers before(namespace_);
   auto shim = start_sandbox();
   const std::vector<pid_t> inits = {run(*shim, "sandbox"), run(*shim, "web")};
-  kill_shim();
-  remove_bundles_of_others();
-  expect_success(cleanup("sandbox"));
-  expect_nothing_left(before, inits);
+  expect_cleaned_up(before, inits);
   end_shim(*others);
 }
 
@@ -330,14 +330,11 @@ TEST_F(Pod, WhoseBundlesAreNamedByALinkKnowsItsOwn) {
     inits.push_back(shim->start(id));
   }
   EXPECT_EQ(members(), Lines{"web"});
-  kill_shim();
-  remove_bundles_of_others();
-  expect_success(cleanup("sandbox"));
-  expect_nothing_left(before, inits);
+  expect_cleaned_up(before, inits);
 }
 
 // `delete` reads the records before it waits for the dead shim's helpers.
-TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoComesBackMeanwhile) {
+TEST_F(Pod, WhoseShimIsKilledLeavesAContainerThatIsRecreatedMeanwhileRunning) {
   make_bundles();
   auto shim = start_sandbox();
   run(*shim, "sandbox");
@@ -371,7 +368,7 @@ TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoComesBackMeanwhile) {
   end_shim(*others);
 }
 
-TEST_F(Pod, KeepsTheRecordOfAContainerOfWhichAHalfIsLeft) {
+TEST_F(Pod, KeepsTheRecordOfAContainerWhoseCreationIsNotUndone) {
   fs::create_directories(directory_ / "bin");
   const fs::path runtime = directory_ / "bin/runc";
   std::ofstream(runtime) << "#!/bin/sh\ncase \" $* \" in *' delete '*) [ ! -e "
@@ -419,7 +416,7 @@ TEST_F(Pod, WhoseRecordCannotBeReadIsNotCleanedUp) {
 }
 
 // Another process removes the bundles, from before the shim's death to after `delete`.
-TEST_F(Pod, WhoseBundlesVanishAtAnyMomentLeavesNobodyRunning) {
+TEST_F(Pod, WhoseBundlesAreRemovedAtAnyMomentLeavesNoProcessRunning) {
   constexpr int kMoments = 100;
   useconds_t whole = 20000;  // microseconds from the signal to the end of `delete`
   for (int i = 0; i < kMoments && !HasFailure(); ++i) {
@@ -450,7 +447,7 @@ TEST_F(Pod, WhoseBundlesVanishAtAnyMomentLeavesNobodyRunning) {
   figure("moments at which the bundles of a dead shim's pod vanished", kMoments);
 }
 
-TEST_F(Pod, WhoseShimIsKilledAtAnyMomentLeavesNobodyRunning) {
+TEST_F(Pod, WhoseShimIsKilledAtAnyMomentLeavesNoProcessRunning) {
   const unsigned seed = std::random_device()();
   std::mt19937 random(seed);
   const int moments = scaled(30, 200);

@@ -142,7 +142,7 @@ TEST(Arguments, RefusesAnActionItDoesNotKnow) {
 }
 
 // stdin has both then (shim/start.h).
-TEST(Arguments, OfAStartNeedSayNeitherNamespaceNorId) {
+TEST(Arguments, OfAStartNeedNeitherNamespaceNorId) {
   const Arguments arguments = parse({"start"}, {});
   EXPECT_EQ(arguments.action, Action::start);
   EXPECT_EQ(arguments.containerd_namespace, "");

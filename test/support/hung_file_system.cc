@@ -21,7 +21,7 @@ namespace thinshim::test {
 namespace {
 
 constexpr int kLongestLife = 60'000;  // ms
-constexpr int kPatience = 30'000;
+constexpr int kTestTimeout = 30'000;
 constexpr std::uint64_t kFile = 2;  // its node; the root's is 1
 
 void ensure(bool done, const std::string& what) {
@@ -151,7 +151,7 @@ HungFileSystem::~HungFileSystem() {
 bool HungFileSystem::is_waited_for() const {
   pollfd ready{waiters_, POLLIN, 0};
   char waiter = 0;
-  return ::poll(&ready, 1, kPatience) > 0 && ::read(waiters_, &waiter, 1) == 1;
+  return ::poll(&ready, 1, kTestTimeout) > 0 && ::read(waiters_, &waiter, 1) == 1;
 }
 
 void HungFileSystem::end() {

@@ -220,8 +220,7 @@ api::CreateTaskRequest ShimTest::create_request(const std::string& id) const {
   if (systemd_makes_cgroups()) {
     containerd::runc::v1::Options options;
     options.set_systemd_cgroup(true);
-    request.mutable_options()->set_type_url(options.GetTypeName());
-    request.mutable_options()->set_value(options.SerializeAsString());
+    set_options(request, options);
   }
   return request;
 }

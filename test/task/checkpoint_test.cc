@@ -27,7 +27,7 @@ class Checkpoint : public TaskTest {
   }
 };
 
-TEST_F(Checkpoint, LeavesTheContainerRunningAndIsTold) {
+TEST_F(Checkpoint, LeavesTheContainerRunningAndIsPublished) {
   run("c1");
   end(checkpoint_begin("c1", image()));
   EXPECT_EQ(state("c1").status(), types::RUNNING);

@@ -298,7 +298,7 @@ TEST_F(Concurrency, AKillBehindADeleteIsRefusedWhereTheDeathComesLast) {
   EXPECT_REFUSED(killing, not_found, "process already finished: not found");
 }
 
-TEST_F(Concurrency, DeletionLetsGoWhoeverWaitsForAnExecThatNeverRan) {
+TEST_F(Concurrency, DeletionAnswersTheWaitsForAnExecThatNeverRan) {
   run("c1");
   exec("c1", "e1", "true");
   exec("c1", "e2", "true");

@@ -104,7 +104,7 @@ TEST_P(CreateFailure, LeavesNothing) {
 class ExecFailure : public Failure, public testing::WithParamInterface<Fault> {};
 INSTANTIATE_TEST_SUITE_P(Faults, ExecFailure, testing::ValuesIn(kFaults), name_of);
 
-TEST_P(ExecFailure, LetsWhoeverWaitsGoAndTellsNoExit) {
+TEST_P(ExecFailure, AnswersItsWaitsAndPublishesNoExit) {
   run("c1");
   break_runtime("exec", GetParam());
   exec("c1", "e1", "exec sleep 60");
@@ -146,7 +146,7 @@ TEST_F(Failure, OfAnExecCanBeFollowedByASecondAttempt) {
   end_container("c1");
 }
 
-TEST_F(Failure, OfAnExecEndsNobodyElse) {
+TEST_F(Failure, OfAnExecEndsNoOtherProcess) {
   run("c1");
   const pid_t pid = static_cast<pid_t>(state("c1").pid());
   runtime.before("exec", "pid_text=" + std::to_string(pid));
@@ -205,7 +205,7 @@ TEST_F(Failure, OfCreateUndoesWhatItHasMadeWhateverTheRuntimesLayout) {
 }
 
 // The words may refer to something else: the disk, a library, a hook's program.
-TEST_F(Failure, OfDeleteIsNotTakenForWantOfAContainerByItsWordsAlone) {
+TEST_F(Failure, OfDeleteIsNotIgnoredForItsWordsAlone) {
   options.direct_signals = false;
   const std::string words = "the quota of c1 does not exist";
   for (const std::string& binary : {runtime.binary(), runtime.as_gvisor()}) {
@@ -264,7 +264,7 @@ TEST_F(Failure, OfStartLeavesACreatedContainer) {
 }
 
 // A runtime that fills the pipe of its stderr does not block; its stderr is truncated in the error.
-TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsToldInPart) {
+TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsReportedInPart) {
   options.direct_signals = false;
   run("c1");
   runtime.before("kill", kFlood + "exit 3");
@@ -297,7 +297,7 @@ TEST_F(Failure, OfDeleteCanBeFollowedByASecondAttempt) {
   EXPECT_EQ(sink.count(kTopicDelete), 1u);
 }
 
-TEST_F(Failure, OfDeleteForWantOfAContainerIsNone) {
+TEST_F(Failure, OfDeleteBecauseTheContainerIsGoneIsIgnored) {
   run("c1");
   kill("c1", SIGKILL);
   wait("c1");
@@ -305,7 +305,7 @@ TEST_F(Failure, OfDeleteForWantOfAContainerIsNone) {
   EXPECT_EQ(remove("c1").exit_status(), 137u);
 }
 
-TEST_F(Failure, OfDeleteForWantOfAContainerIsNoneInCrunsWordsEither) {
+TEST_F(Failure, OfDeleteBecauseTheContainerIsGoneIsIgnoredInCrunsWordsToo) {
   run("c1");
   kill("c1", SIGKILL);
   wait("c1");
@@ -316,7 +316,7 @@ TEST_F(Failure, OfDeleteForWantOfAContainerIsNoneInCrunsWordsEither) {
   EXPECT_EQ(remove("c1").exit_status(), 137u);
 }
 
-TEST_F(Failure, ToFindTheRuntimeIsTold) {
+TEST_F(Failure, ToFindTheRuntimeIsReported) {
   make_bundle("c1");
   const std::string without_log =
       "OCI runtime create failed: unable to retrieve OCI runtime error (open " +
@@ -334,7 +334,7 @@ TEST_F(Failure, ToFindTheRuntimeIsTold) {
   expect_nothing_of("c1");
 }
 
-TEST_F(Failure, OfTheRuntimeToBeThereLaterIsTold) {
+TEST_F(Failure, ToFindTheRuntimeLaterIsReported) {
   options.direct_signals = false;
   run("c1");
   exec("c1", "e1", "true");

@@ -63,7 +63,7 @@ TEST_F(TaskLogger, OfEachProcessHasAllItsOutputWhenItIsDeleted) {
   EXPECT_EQ(written("init"), "c1:from init\n");
 }
 
-TEST_F(TaskLogger, ThatTakesItsTimeDelaysNoExitAndDeleteForALittleOnly) {
+TEST_F(TaskLogger, ThatIsSlowDelaysNoExitAndDeleteOnlyBriefly) {
   options.stdio.drain_timeout = 300ms;
   const std::string gate = directory / "gate";
   check(::mkfifo(gate.c_str(), 0600), "mkfifo");
@@ -81,7 +81,7 @@ TEST_F(TaskLogger, ThatTakesItsTimeDelaysNoExitAndDeleteForALittleOnly) {
 }
 
 // nerdctl's logger stops reading after the exit event.
-TEST_F(TaskLogger, HasReadAllWhenTheExitIsTold) {
+TEST_F(TaskLogger, HasReadAllWhenTheExitIsPublished) {
   const std::string path = directory / "slow", log = directory / "log";
   write_file(path,
              "#!/bin/sh\nexec 5>&-\nwhile read -r line <&3; do echo $line >>" + log + "; done\n",
@@ -135,7 +135,7 @@ TEST_F(TaskLogger, ThatIsNotAllowedFailsCreateAndTheStartOfAnExec) {
   end_container("c1");
 }
 
-TEST_F(TaskLogger, ThatIsNeverReadyIsGivenUpWithItsClient) {
+TEST_F(TaskLogger, ThatIsNeverReadyIsCancelledWithItsClient) {
   const std::string path = directory / "hangs";
   write_file(path, "#!/bin/sh\nexec /bin/sleep 60\n", 0755);
   auto other = another_client();

@@ -48,7 +48,7 @@ TEST_F(Order, OfAnInitThatIsDeadBeforeStartReturns) {
   EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exit c1 7", "delete c1 7"}));
 }
 
-TEST_F(Order, NoExitIsToldWhileTheStartIsUnderWay) {
+TEST_F(Order, NoExitIsPublishedWhileTheStartIsUnderWay) {
   runtime.set_program("c1", "exit 7");
   runtime.after("start", runtime.wait_for("told"));
   const pid_t pid = create("c1");
@@ -66,7 +66,7 @@ TEST_F(Order, NoExitIsToldWhileTheStartIsUnderWay) {
   remove("c1");
 }
 
-TEST_F(Order, AStartThatFailedBecauseInitDiedIsNotTold) {
+TEST_F(Order, AStartThatFailedBecauseInitDiedIsNotPublished) {
   runtime.before("start", runtime.wait_for("dead"));
   const pid_t pid = create("c1");
   auto starting = start_begin("c1");
@@ -82,7 +82,7 @@ TEST_F(Order, AStartThatFailedBecauseInitDiedIsNotTold) {
 }
 
 // The shim kills the other processes between init's death and the event.
-TEST_F(Order, ADeadInitIsNotStartedHoweverLongItsNewsTakes) {
+TEST_F(Order, ADeadInitIsNotStartedBeforeItsExitIsPublished) {
   runtime.before("kill", runtime.wait_for("killed"));
   const pid_t pid = create("c1", false);
   die(pid);
@@ -131,7 +131,7 @@ TEST_F(Order, OfFiftyExecsAtOnceIsThatOfEach) {
   end_container("c1");
 }
 
-TEST_F(Order, InitsExitIsToldLast) {
+TEST_F(Order, InitsExitIsPublishedLast) {
   const pid_t pid = run("c1");
   run_exec("c1", "e1", "exec sleep 60");
   const pid_t second = run_exec("c1", "e2", "exec sleep 60");

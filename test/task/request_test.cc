@@ -153,7 +153,7 @@ TEST_F(Request, WithABadConfigIsRefusedBeforeAnythingIsDone) {
   remove("c1");
 }
 
-TEST_F(Request, ThatNobodyKnowsIsUnimplemented) {
+TEST_F(Request, WithAnUnknownMethodIsUnimplemented) {
   Error error = refusal_of(begin<Empty>("Nonsense", api::StateRequest()));
   EXPECT_EQ(error.code(), Code::unimplemented);
   EXPECT_STREQ(error.what(), "method Nonsense");
@@ -181,7 +181,7 @@ TEST_F(Request, IsServedUnderBothVersionsNames) {
 
 // --- Shutdown
 
-TEST_F(Request, ToShutDownIsFollowedAtOnceWithoutContainers) {
+TEST_F(Request, ToShutDownIsExecutedAtOnceWithoutContainers) {
   shutdown();
   EXPECT_EQ(shutdowns, 1);
 }
@@ -220,7 +220,7 @@ TEST_F(Request, ToShutDownThatIsRememberedDoesNotEndAContainerThatCameSince) {
   until([&] { return shutdowns == 1; });
 }
 
-TEST_F(Request, ToShutDownIsNotMadeByADeletionAlone) {
+TEST_F(Request, ToShutDownIsNotImpliedByADeletion) {
   run("c1");
   end_container("c1");
   EXPECT_EQ(shutdowns, 0);
@@ -264,7 +264,7 @@ TEST_F(Request, ToShutDownWaitsOnlySoLongForAContainerThatDoesNotCome) {
 }
 
 // The runtime hangs, containerd times out, and its `delete` cleans up after the shim's exit.
-TEST_F(Request, ToShutDownDoesNotWaitForACreateThatItsClientGaveUp) {
+TEST_F(Request, ToShutDownDoesNotWaitForACreateWhoseClientHasDisconnected) {
   runtime.before("create", runtime.wait_for("create"));
   make_bundle("c1");
   auto other = another_client();
@@ -278,7 +278,7 @@ TEST_F(Request, ToShutDownDoesNotWaitForACreateThatItsClientGaveUp) {
   until([&] { return sink.count(kTopicDelete) == 1; });
 }
 
-TEST_F(Request, ToShutDownIsFollowedWhenTheLastCreateFails) {
+TEST_F(Request, ToShutDownIsExecutedWhenTheLastCreateFails) {
   runtime.before("create", runtime.wait_for("create") + "; fail no");
   make_bundle("c1");
   auto creating = create_begin(create_request("c1"));

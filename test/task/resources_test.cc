@@ -10,7 +10,7 @@ namespace {
 
 class Resources : public TaskTest {};
 
-TEST_F(Resources, PauseAndResumeAreToldAndSeen) {
+TEST_F(Resources, PauseAndResumeArePublishedAndInTheState) {
   run("c1");
   end(pause_begin("c1"));
   EXPECT_EQ(state("c1").status(), types::PAUSED);
@@ -25,7 +25,7 @@ TEST_F(Resources, PauseAndResumeAreToldAndSeen) {
                                    "exit c1 137", "delete c1 137"}));
 }
 
-TEST_F(Resources, APauseUnderWayIsSeenToo) {
+TEST_F(Resources, APauseUnderWayIsInTheStateToo) {
   runtime.before("pause", runtime.wait_for("pause"));
   run("c1");
   auto pausing = pause_begin("c1");

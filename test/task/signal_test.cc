@@ -98,7 +98,7 @@ TEST_F(DirectSignal, ToAProcessThatDiesBeforeItsHandlersAreThereIsRefused) {
   remove("c1");
 }
 
-TEST_F(DirectSignal, ThatIsNoneIsRefused) {
+TEST_F(DirectSignal, WithAnInvalidNumberIsRefused) {
   run("c1");
   EXPECT_REFUSED(kill_begin("c1", 4711), unknown,
                  "unknown error after kill: kill process " + std::to_string(state("c1").pid()) +

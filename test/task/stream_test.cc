@@ -154,7 +154,7 @@ TEST_F(Stream, OfInputThatIsClosedBeforeTheStartEndsAtOnce) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatIsNotThereIsClosedWithoutAWord) {
+TEST_F(Stream, ThatIsNotThereIsClosedWithoutAnError) {
   run("c1");
   end(close_begin("c1", ""));
   begin_exec("e1", "exec sleep 60", "");
@@ -167,7 +167,7 @@ TEST_F(Stream, ThatIsNotThereIsClosedWithoutAWord) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatIsNoTerminalIsResizedWithoutAWord) {
+TEST_F(Stream, ThatIsNoTerminalIsResizedWithoutAnError) {
   create("c1");
   end(resize_begin("c1", "", 80, 24));
   start("c1");
@@ -186,7 +186,7 @@ TEST_F(Stream, ThatIsNoTerminalIsResizedWithoutAWord) {
 }
 
 // Clients close their fifos after the exit event, and read no more.
-TEST_F(Stream, HasBeenReadWhenTheExitIsTold) {
+TEST_F(Stream, HasBeenReadWhenTheExitIsPublished) {
   run("c1");
   begin_exec("e1", "head -c 200000 /dev/zero; exit 2", "o");
   Fd out = reader("out");
@@ -206,7 +206,7 @@ TEST_F(Stream, HasBeenReadWhenTheExitIsTold) {
 }
 
 // When the shim exits, it does not wait for the reader.
-TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitAtTheEnd) {
+TEST_F(Stream, ThatIsNotReadDelaysNoExitAtTheShimsEnd) {
   run("c1");
   begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
   Fd out = reader("out");
@@ -220,7 +220,7 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitAtTheEnd) {
   EXPECT_EQ(sink.count(kTopicExit), 2u) << "each once";
 }
 
-TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
+TEST_F(Stream, ThatIsNotReadDelaysTheExitOnlyBriefly) {
   run("c1");
   begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
   Fd out = reader("out");
@@ -233,7 +233,7 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
 
 // Clients that kill a running process treat "not found" as its end, and do not wait for the exit
 // before they check whether it can be deleted (containerd's client, WithProcessKill).
-TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitThatIsForced) {
+TEST_F(Stream, ThatIsNotReadDelaysNoExitThatIsForced) {
   run("c1");
   begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
   Fd out = reader("out");
@@ -244,7 +244,7 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitThatIsForced) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitOfAContainerThatIsForced) {
+TEST_F(Stream, ThatIsNotReadDelaysNoExitOfAContainerThatIsForced) {
   runtime.set_program("c1", "head -c 10000 /dev/zero; exit 3");
   make_bundle("c1");
   api::CreateTaskRequest request = create_request("c1");
@@ -261,7 +261,7 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitOfAContainerThatIsForced) {
   EXPECT_EQ(remove("c1").exit_status(), 3u);
 }
 
-TEST_F(Stream, ThatGoesOnAfterTheExitHoldsItUpForALittleOnly) {
+TEST_F(Stream, ThatContinuesAfterTheExitDelaysItOnlyBriefly) {
   run("c1");
   begin_exec("e1", "head -c 60000 /dev/zero; (while :; do head -c 60000 /dev/zero; done) & exit 2",
              "o");
@@ -283,7 +283,7 @@ TEST_F(Stream, ThatGoesOnAfterTheExitHoldsItUpForALittleOnly) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatALeftOverChildHoldsHoldsUpDeleteForALittleOnly) {
+TEST_F(Stream, ThatALeftOverChildHoldsDelaysDeleteOnlyBriefly) {
   run("c1");
   // The child has no owner: it exits with the test.
   begin_exec("e1", "echo said; sleep 30 & exit 2", "o");
@@ -301,7 +301,7 @@ TEST_F(Stream, ThatALeftOverChildHoldsHoldsUpDeleteForALittleOnly) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatWasHeldLongEnoughAfterTheExitHoldsUpDeleteNoMore) {
+TEST_F(Stream, ThatWasHeldLongEnoughAfterTheExitDelaysNoDelete) {
   run("c1");
   begin_exec("e1", "sleep 30 & exit 2", "o");
   Fd out = reader("out");
@@ -330,7 +330,7 @@ TEST_F(Stream, ThatIsStillReadLongAfterTheExitIsWaitedForByDelete) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatHoldsUpOneDeleteHoldsUpAnotherAndBothAnswerTheSame) {
+TEST_F(Stream, ThatDelaysOneDeleteDelaysASecondWithTheSameAnswer) {
   run("c1");
   begin_exec("e1", "cat " + (directory / "in") + " & exit 6", "o");
   Fd out = reader("out");

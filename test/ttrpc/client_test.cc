@@ -12,7 +12,7 @@ class ClientTest : public TtrpcTest {
  protected:
   void clients_gone() override { client.reset(); }
 
-  std::string raw(const std::string& payload, Duration timeout = kPatience) {
+  std::string raw(const std::string& payload, Duration timeout = kTestTimeout) {
     return await(client->call("test.Service", "Raw", payload, timeout));
   }
   // Returns the error of a call that must fail.
@@ -25,7 +25,7 @@ class ClientTest : public TtrpcTest {
     }
     throw std::logic_error("the call succeeded");
   }
-  Task<std::string> method(const std::string& name, Duration timeout = kPatience,
+  Task<std::string> method(const std::string& name, Duration timeout = kTestTimeout,
                            const std::string& key = "", const std::string& value = "") {
     return client->call("test.Service", name, message(key, value), timeout);
   }
@@ -37,7 +37,7 @@ class ClientTest : public TtrpcTest {
     co_return std::make_unique<RawPeer>(loop, std::move(peer));
   }
   Task<> call_and_count(std::string text, int& finished) {
-    std::string answer = co_await client->call("test.Service", "Raw", text, kPatience);
+    std::string answer = co_await client->call("test.Service", "Raw", text, kTestTimeout);
     if (answer == text) ++finished;
   }
   Task<> call_and_keep(Task<std::string> call, std::optional<Error>& kept) {
@@ -68,16 +68,17 @@ TEST_F(ClientTest, CallsOverOneConnection) {
   EXPECT_EQ(server->connections(), 1u);
 }
 
-TEST_F(ClientTest, SpeaksInMessages) {
+TEST_F(ClientTest, CallsWithTypedMessages) {
   serve();
   KeyValue request;
   request.set_key("k");
   request.set_value("v");
-  KeyValue response = await(client->call<KeyValue>("test.Service", "Echo", request, kPatience));
+  KeyValue response = await(client->call<KeyValue>("test.Service", "Echo", request, kTestTimeout));
   EXPECT_EQ(response.key(), "k");
   EXPECT_EQ(response.value(), "v");
   server->add("test.Service", "Garbage", answer_garbage);
-  Error malformed = failure(client->call<KeyValue>("test.Service", "Garbage", request, kPatience));
+  Error malformed =
+      failure(client->call<KeyValue>("test.Service", "Garbage", request, kTestTimeout));
   EXPECT_EQ(malformed.code(), Code::internal);
 }
 
@@ -117,14 +118,14 @@ TEST_F(ClientTest, AnswersFindTheirCallsInWhateverOrder) {
 
 TEST_F(ClientTest, ReturnsTheServersError) {
   serve();
-  Error error = failure(method("Fail", kPatience, "error", "abc"));
+  Error error = failure(method("Fail", kTestTimeout, "error", "abc"));
   EXPECT_EQ(error.code(), Code::not_found);
   EXPECT_STREQ(error.what(), "container abc: not found");
   EXPECT_EQ(failure(method("None")).code(), Code::unimplemented);
   EXPECT_EQ(raw("still there"), "still there");
 }
 
-TEST_F(ClientTest, GivesUpInTimeAndForgetsTheCall) {
+TEST_F(ClientTest, TimesOutAndForgetsTheCall) {
   serve();
   Error error = failure(method("Wait", 20ms));
   EXPECT_EQ(error.code(), Code::deadline_exceeded);
@@ -133,7 +134,7 @@ TEST_F(ClientTest, GivesUpInTimeAndForgetsTheCall) {
   EXPECT_EQ(server->connections(), 1u);
 }
 
-TEST_F(ClientTest, IgnoresAnswersToCallsThatItGaveUp) {
+TEST_F(ClientTest, IgnoresAnswersToCallsThatHaveTimedOut) {
   Fd listener = listen_at(socket_path);
   std::optional<Error> first;
   tasks->spawn(call_and_keep(method("Wait", 20ms), first), "first");
@@ -185,7 +186,7 @@ TEST_F(ClientTest, FailsItsCallsWhenTheConnectionClosesAndReconnects) {
   EXPECT_EQ(raw("again"), "again");
 }
 
-TEST_F(ClientTest, NoticesWhileIdleThatTheServerWent) {
+TEST_F(ClientTest, NoticesWhileIdleThatTheServerHasDisconnected) {
   serve();
   raw("a");
   server->close();
@@ -227,7 +228,8 @@ TEST_F(ClientTest, WaitsForRoomInTheBacklog) {
 
 TEST_F(ClientTest, RefusesToSendMoreThanFourMebibytes) {
   Fd listener = listen_at(socket_path);  // does not accept: the client itself refuses
-  Error error = failure(client->call("test.Service", "Raw", std::string(4 << 20, 'x'), kPatience));
+  Error error =
+      failure(client->call("test.Service", "Raw", std::string(4 << 20, 'x'), kTestTimeout));
   EXPECT_EQ(error.code(), Code::resource_exhausted);
   EXPECT_EQ(std::string(error.what()).rfind("message length 41943", 0), 0u);
   EXPECT_TRUE(client->connected());
@@ -293,7 +295,7 @@ TEST_F(ClientTest, AnswersThatAreNoneFailTheirCallOnly) {
 }
 
 // What the Go shim of containerd 1.6.20 sent when it published an exit (its payload shortened).
-TEST_F(ClientTest, SoundsLikeTheStockPublisher) {
+TEST_F(ClientTest, SendsTheBytesOfTheStockPublisher) {
   const std::string head =
       "\n*containerd.services.events.ttrpc.v1.Events\x12\x07"
       "Forward\x1a\5ABCDE";

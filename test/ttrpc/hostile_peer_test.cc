@@ -32,7 +32,7 @@ std::string random_bytes(std::mt19937& random, std::size_t size) {
   return bytes;
 }
 
-TEST_F(HostilePeer, MayTalkNonsense) {
+TEST_F(HostilePeer, MaySendGarbage) {
   RawPeer good = peer();
   for (unsigned seed = 1; seed <= 100; ++seed) {
     std::mt19937 random(seed);
@@ -46,7 +46,7 @@ TEST_F(HostilePeer, MayTalkNonsense) {
   }
 }
 
-TEST_F(HostilePeer, MayFillWellMadeFramesWithNonsense) {
+TEST_F(HostilePeer, MayFillValidFramesWithGarbage) {
   for (unsigned seed = 1; seed <= 100; ++seed) {
     std::mt19937 random(seed);
     RawPeer bad = peer();
@@ -71,7 +71,7 @@ TEST_F(HostilePeer, MayFillWellMadeFramesWithNonsense) {
   expect_alive(good, 1);
 }
 
-TEST_F(HostilePeer, MayLieAboutTheLength) {
+TEST_F(HostilePeer, MaySendAWrongLength) {
   for (std::uint32_t length : {0xffffffffu, 0x80000000u, (4u << 20) + 1}) {
     RawPeer liar = peer();
     Reply reply = ask(liar, frame(length, 1, 1, 0, ""));
@@ -88,7 +88,7 @@ TEST_F(HostilePeer, MayLieAboutTheLength) {
   EXPECT_LE(server->buffered(), 13u);
 }
 
-TEST_F(HostilePeer, GoesOnAfterAnOversizedMessage) {
+TEST_F(HostilePeer, ContinuesAfterAnOversizedMessage) {
   RawPeer peer = this->peer();
   const std::uint32_t length = 64 << 20;
   tasks->spawn(peer.say(frame(length, 1, 1, 0, std::string(length, 'z')) +
@@ -213,7 +213,7 @@ TEST_F(HostilePeer, LosesItsHandlersWhenItDisconnects) {
   EXPECT_EQ(server->requests_in_flight(), 0u);
 }
 
-TEST_F(HostilePeer, MayGoWithRepliesUnread) {
+TEST_F(HostilePeer, MayDisconnectWithRepliesUnread) {
   {
     RawPeer peer = this->peer();
     await(peer.say(request_frame(1, "Big", message("", "4000000")) + request_frame(3, "Wait", "") +
@@ -226,7 +226,7 @@ TEST_F(HostilePeer, MayGoWithRepliesUnread) {
   EXPECT_EQ(server->buffered(), 0u);
 }
 
-TEST_F(HostilePeer, MayGoBeforeItsRequestIsRead) {
+TEST_F(HostilePeer, MayDisconnectBeforeItsRequestIsRead) {
   for (int i = 0; i < 50; ++i) {
     RawPeer peer = this->peer();
     peer.say_now(request_frame(1, "Echo", message("gone")) + request_frame(3, "Wait", "") +
@@ -253,8 +253,8 @@ int connect_as(const sockaddr_un& address, socklen_t size, uid_t uid, gid_t gid)
   int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
   if (::setresgid(gid, gid, gid) < 0 || ::setresuid(uid, uid, uid) < 0) return 2;
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), size) < 0) return 3;
-  timeval patience{10, 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  timeval timeout{10, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   char byte;
   return ::read(fd, &byte, 1) == 0 ? 0 : 4;
 }
@@ -292,7 +292,7 @@ Duration processor_time() {
                   (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000);
 }
 
-TEST_F(HostilePeer, WaitsInPeaceWhileDescriptorsAreScarce) {
+TEST_F(HostilePeer, WaitsWhileDescriptorsAreScarce) {
   serve();
   rlimit usual{};
   ::getrlimit(RLIMIT_NOFILE, &usual);

@@ -24,7 +24,7 @@ class ServerLifetime : public TtrpcTest {
 TEST_F(ServerLifetime, ServesEachPeer) {
   serve();
   Client client(loop, socket_path);
-  EXPECT_EQ(await(client.call("test.Service", "Raw", "a", kPatience)), "a");
+  EXPECT_EQ(await(client.call("test.Service", "Raw", "a", kTestTimeout)), "a");
   EXPECT_EQ(server->connections(), 1u);
   client.close();
   await(until_connected(0));
@@ -40,10 +40,10 @@ TEST_F(ServerLifetime, ThrowsIfTheListenerIsNotASocket) {
 TEST_F(ServerLifetime, StopsAcceptingWhenServeIsCancelledAndServesTheOthersOn) {
   serve();
   Client client(loop, socket_path);
-  await(client.call("test.Service", "Raw", "a", kPatience));
+  await(client.call("test.Service", "Raw", "a", kTestTimeout));
   tasks->cancel();
   EXPECT_EQ(try_to_connect(), ECONNREFUSED);
-  EXPECT_EQ(await(client.call("test.Service", "Raw", "b", kPatience)), "b");
+  EXPECT_EQ(await(client.call("test.Service", "Raw", "b", kTestTimeout)), "b");
 }
 
 TEST_F(ServerLifetime, DrainsAtOnceIfNothingIsUnsent) {
@@ -53,7 +53,7 @@ TEST_F(ServerLifetime, DrainsAtOnceIfNothingIsUnsent) {
   await(busy.say(request_frame(1, "Wait", "")));
   await(until_waiting(1));
   const std::uint64_t before = loop.now();
-  await(drain(kPatience));
+  await(drain(kTestTimeout));
   EXPECT_LT(loop.now() - before, 5000u);
   EXPECT_EQ(service.waiting, 0);
   EXPECT_EQ(server->connections(), 0u);
@@ -68,7 +68,7 @@ TEST_F(ServerLifetime, DrainSendsPendingReplies) {
   await(peer.say(request_frame(1, "Big", message("", "4000000"))));
   await(until_called(1));
   ASSERT_GT(server->buffered(), 3'000'000u);
-  tasks->spawn(drain(kPatience), "drain");
+  tasks->spawn(drain(kTestTimeout), "drain");
   Reply reply = hear(peer);
   EXPECT_EQ(reply.value().size(), 4'000'000u);
   EXPECT_TRUE(is_closed(peer));
@@ -81,13 +81,13 @@ TEST_F(ServerLifetime, DrainReadsNoFurtherRequests) {
   await(until_called(1));
   const int calls = service.calls;
   peer.say_now(request_frame(3, "Echo", ""));
-  tasks->spawn(drain(kPatience), "drain");
+  tasks->spawn(drain(kTestTimeout), "drain");
   hear(peer);
   EXPECT_TRUE(is_closed(peer));
   EXPECT_EQ(service.calls, calls);
 }
 
-TEST_F(ServerLifetime, DrainGivesUpOnAPeerThatDoesNotRead) {
+TEST_F(ServerLifetime, DrainTimesOutForAPeerThatDoesNotRead) {
   RawPeer peer = this->peer();
   await(peer.say(request_frame(1, "Big", message("", "4000000"))));
   await(until_called(1));
@@ -122,7 +122,7 @@ TEST_F(ServerLifetime, AReplyBeforeTheDrainIsSent) {
     }
     static Task<> drain_when_asked(Event& event, Server& server) {
       co_await event.wait();
-      co_await server.drain(kPatience);
+      co_await server.drain(kTestTimeout);
     }
   };
   server->add("test.Service", "Shutdown", [&asked](std::string) { return Local::shutdown(asked); });

@@ -36,7 +36,7 @@ class StockConversation : public TtrpcTest {
   }
 };
 
-TEST_F(StockConversation, SoundsTheSame) {
+TEST_F(StockConversation, HasTheSameBytes) {
   const std::string kOdd = "\x08\3\x12\x31StreamID must be odd for client initiated streams"s;
   const std::string kTooLong =
       "\x08\x08\x12=message length 4194305 exceed maximum message size of 4194304"s;
@@ -73,7 +73,7 @@ TEST_F(StockConversation, SoundsTheSame) {
   }
 }
 
-TEST_F(StockConversation, PutsTheSameInFrontOfAParsersComplaint) {
+TEST_F(StockConversation, PutsTheSameTextBeforeAParsersError) {
   RawPeer peer = this->peer();
   Reply request = ask(peer, "\0\0\0\2\0\0\0\1\1\0\xff\xff"s);
   EXPECT_EQ(request.code(), 3);

@@ -37,7 +37,7 @@ using namespace std::chrono_literals;
 using ::ttrpc::KeyValue;
 
 // A timeout that a passing test never reaches.
-inline constexpr Duration kPatience = 20s;
+inline constexpr Duration kTestTimeout = 20s;
 
 inline std::size_t open_descriptors() {
   DIR* directory = ::opendir("/proc/self/fd");
@@ -233,12 +233,12 @@ class TtrpcTest : public testing::Test {
   // Runs the loop until the task is done; throws after the timeout.
   template <class T>
   T await(Task<T> task) {
-    std::optional<T> result = loop.run(within(loop, kPatience, std::move(task)));
+    std::optional<T> result = loop.run(within(loop, kTestTimeout, std::move(task)));
     if (!result) throw std::runtime_error("this takes too long");
     return std::move(*result);
   }
   void await(Task<> task) {
-    bool finished = loop.run(within(loop, kPatience, std::move(task)));
+    bool finished = loop.run(within(loop, kTestTimeout, std::move(task)));
     if (!finished) throw std::runtime_error("this takes too long");
   }
   // Each runs the loop until its condition is true.

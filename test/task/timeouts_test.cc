@@ -17,7 +17,7 @@
 namespace thinshim::test {
 namespace {
 
-class Patience : public TaskTest {
+class Timeouts : public TaskTest {
  protected:
   // A cgroup limited to 16 MiB, which the test removes.
   std::string make_memory_group() {
@@ -43,7 +43,7 @@ class Patience : public TaskTest {
 
 // Three containers: the runtime of `shared` hangs when it should kill the other processes of init's
 // pid namespace, and the terminals of an exec in `c0` and of `c1` never come.
-TEST_F(Patience, EndsWhereTheRuntimeHangs) {
+TEST_F(Timeouts, EndTheWaitForAHungRuntime) {
   runtime.before("kill", "[ $id != shared ] || " + std::string("exec sleep 60"));
   const pid_t pid = run("shared", false);
   run_exec("shared", "e1", "exec sleep 60");
@@ -74,7 +74,7 @@ TEST_F(Patience, EndsWhereTheRuntimeHangs) {
 }
 
 // The runtime of an exec hangs: before it has created the process, or after that.
-TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
+TEST_F(Timeouts, KeepAHungExecFromBlockingInitsExit) {
   for (const bool made : {false, true}) {
     SCOPED_TRACE(made);
     const std::string id = made ? "c1" : "c0";
@@ -97,7 +97,7 @@ TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
 }
 
 // An OOM kill is published after the pending starts, which all have the same limit of five seconds.
-TEST_F(Patience, WithHungExecsDelaysAnOomEventByOneLimit) {
+TEST_F(Timeouts, OfHungExecsDelayAnOomEventByOneLimit) {
   runtime.after("create", "echo $pid > " + make_memory_group() + "/cgroup.procs");
   runtime.set_program("c1", "until [ -e " + (directory / "eat") +
                                 " ]; do sleep 0.01; done; tail /dev/zero & exec sleep 60");
@@ -121,7 +121,7 @@ TEST_F(Patience, WithHungExecsDelaysAnOomEventByOneLimit) {
 
 // A start and a pause whose runtime hangs when init dies. SIGKILL finds no process, and Delete
 // cancels the calls before it.
-TEST_F(Patience, WithAHungVerbDoesNotHoldBackInitsExit) {
+TEST_F(Timeouts, KeepAHungVerbFromBlockingInitsExit) {
   const pid_t pid = create("c1");
   const pid_t paused = run("c2");
   for (const char* verb : {"start", "pause"}) runtime.before(verb, "exec sleep 60");
@@ -148,7 +148,7 @@ TEST_F(Patience, WithAHungVerbDoesNotHoldBackInitsExit) {
 }
 
 // Otherwise a shim that is killed meanwhile would have lost it, and `delete` would report 137.
-TEST_F(Patience, WithAnExitThatIsNotToldYetKeepsItInTheBundle) {
+TEST_F(Timeouts, KeepAnUnpublishedExitInTheBundle) {
   runtime.before("pause", "exec sleep 60");
   const pid_t pid = run("c1");
   auto pausing = pause_begin("c1");
@@ -163,7 +163,7 @@ TEST_F(Patience, WithAnExitThatIsNotToldYetKeepsItInTheBundle) {
 }
 
 // A start, a pause and a resume that succeed long after their process has died.
-TEST_F(Patience, WithALateVerbHasNoEventBehindTheExit) {
+TEST_F(Timeouts, KeepALateVerbFromPublishingAfterTheExit) {
   const pid_t pid = create("c1");
   const pid_t paused = run("c2");
   const pid_t resumed = run("c3");
@@ -187,7 +187,7 @@ TEST_F(Patience, WithALateVerbHasNoEventBehindTheExit) {
 }
 
 // A second Delete joins the first, which takes longer than the limit of a verb before a SIGKILL.
-TEST_F(Patience, OfASecondDeleteDoesNotEndTheFirst) {
+TEST_F(Timeouts, OfASecondDeleteDoNotEndTheFirst) {
   ::kill(run("c1"), SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
   runtime.before("delete", "sleep 12");
@@ -200,7 +200,7 @@ TEST_F(Patience, OfASecondDeleteDoesNotEndTheFirst) {
 }
 
 // A client that has disconnected, or has timed out, makes other calls later.
-TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
+TEST_F(Timeouts, EndCallsAfterTheClientHasDisconnected) {
   options.direct_signals = false;
   const pid_t pid = run("c1");
   exec("c1", "e1", "exec sleep 60");
@@ -255,7 +255,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
 }
 
 // The client disconnects during a slow mount by a helper.
-TEST_F(Patience, WithAMountHelperLeavesNoMountAndNobodyWhoMountsLater) {
+TEST_F(Timeouts, OfAMountHelperLeaveNoMountAndNoProcessThatMountsLater) {
   make_bundle("c1");
   const std::string gate = directory / "gate";
   const std::string late = "until [ -e " + gate + " ]; do sleep 0.01; done; mount -t tmpfs late ";
@@ -287,7 +287,7 @@ TEST_F(Patience, WithAMountHelperLeavesNoMountAndNobodyWhoMountsLater) {
 }
 
 // A Create and a Delete whose runtime never returns, and whose client waits.
-TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
+TEST_F(Timeouts, EndCallsAfterTheirDeadline) {
   ::kill(run("c1"), SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
   make_bundle("c2");
@@ -323,7 +323,7 @@ TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
 }
 
 // A dead client of containerd may go unnoticed; then only `kill -9` remains.
-TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
+TEST_F(Timeouts, OfSigkillEndAnyCallBeforeIt) {
   create("c1");
   runtime.before("start", "exec sleep 60");
   auto starting = start_begin("c1");
@@ -343,7 +343,7 @@ TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
 }
 
 // Also if one verb waits for another.
-TEST_F(Patience, OfSigkillEndsAllThatIsInItsWay) {
+TEST_F(Timeouts, OfSigkillEndAllCallsBeforeIt) {
   for (const char* id : {"c1", "c2", "c3"}) runtime.set_program(id, "exec sleep 600");
   run("c1");
   options.direct_signals = false;
@@ -366,7 +366,7 @@ TEST_F(Patience, OfSigkillEndsAllThatIsInItsWay) {
 }
 
 // Then an exit of SIGKILL is published: the exit is not lost.
-TEST_F(Patience, WithAnExitEndsAtTheDeletion) {
+TEST_F(Timeouts, OfAnExitEndAtTheDeletion) {
   create("c1");
   runtime.before("delete", "exit 0");
   const api::DeleteResponse removed = remove("c1");
