@@ -79,7 +79,7 @@ class Kubelet(CriWorld):
 
     def down(self, number=signal.SIGKILL):
         self.process.send_signal(number)
-        self.process.wait(world.PATIENCE)
+        self.process.wait(world.TIMEOUT)
 
     def ask(self, path):
         """The answer's text, or nothing."""

@@ -104,7 +104,7 @@ class Registry:
     @staticmethod
     def _ask(method, place, data=None, headers={}):
         url = place if place.startswith("http") else f"http://{HOST}{place}"
-        return urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=world.PATIENCE)
+        return urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=world.TIMEOUT)
 
     def _answers(self):
         try:

@@ -22,11 +22,11 @@ NAME = DIRECTORY.name  # unlike any other: cgroups begin with it
 SHIM = pathlib.Path(os.environ["THINSHIM_BINARY"]).resolve()
 SYSTEMD = os.environ.get("THINSHIM_TEST_CGROUP_DRIVER") == "systemd"  # makes the cgroups
 SLOWNESS = int(os.environ.get("THINSHIM_TEST_SLOWNESS", 1))  # of the machine
-PATIENCE = 30 * SLOWNESS  # seconds for what takes milliseconds; only a failing test waits this long
+TIMEOUT = 30 * SLOWNESS  # seconds for what takes milliseconds; only a failing test waits this long
 LIMIT = 120 * SLOWNESS  # seconds for a test
 
 
-def eventually(condition, limit=PATIENCE):
+def eventually(condition, limit=TIMEOUT):
     """Asks until the answer is yes or the time is over; returns the last answer."""
     end = time.monotonic() + limit
     while not (answer := condition()) and time.monotonic() < end:
@@ -145,7 +145,7 @@ class Daemon:
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
 
     def reports(self):
         return "".join(path.read_text(errors="replace") for path in self.directory.glob("report.*"))
@@ -190,7 +190,7 @@ class TestCase(unittest.TestCase):
     def _too_long(*_):
         raise TimeLimit(f"took more than {LIMIT} s")
 
-    def eventually(self, condition, message=None, limit=PATIENCE):
+    def eventually(self, condition, message=None, limit=TIMEOUT):
         answer = eventually(condition, limit)
         self.assertTrue(answer, message)
         return answer
