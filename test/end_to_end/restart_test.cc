@@ -14,7 +14,7 @@ class Restart : public EndToEnd {
 
   void end_with_containerd_away(pid_t pid) {
     ::kill(pid, SIGKILL);
-    EXPECT_TRUE(eventually([&] { return process(pid).parent < 0; })) << "nobody has reaped " << pid;
+    EXPECT_TRUE(eventually([&] { return process(pid).parent < 0; })) << "not reaped: " << pid;
   }
 
   std::string exit_message(const std::string& id) { return ctr_({"task", "delete", id}).err; }
@@ -66,7 +66,7 @@ TEST_F(Restart, KnowsHowAContainerEndedThatEndedMeanwhile) {
   ASSERT_TRUE(eventually([&] { return !children_of(init).empty(); })) << "it has set its trap";
   containerd_.kill();
   ::kill(init, SIGTERM);
-  EXPECT_TRUE(eventually([&] { return process(init).parent < 0; })) << "nobody has reaped it";
+  EXPECT_TRUE(eventually([&] { return process(init).parent < 0; })) << "it was not reaped";
   containerd_.start();
   EXPECT_EQ(status("web"), "STOPPED");
   EXPECT_EQ(status("other"), "RUNNING");

@@ -217,7 +217,7 @@ TEST_F(Rootfs, ThatIsBusyIsUnmountedOnceItIsFree) {
   auto removing = shim->remove_begin("c1");
   shim->pass(300ms);
   EXPECT_FALSE(removing->done.is_set());
-  EXPECT_EQ(shim->state("c1").status(), types::STOPPED) << "nobody else is held up";
+  EXPECT_EQ(shim->state("c1").status(), types::STOPPED) << "other calls are answered";
   user.reset();
   shim->end(removing);
   EXPECT_EQ(mounts_of("c1"), 0);

@@ -310,7 +310,7 @@ TEST_F(ServerProcess, ExitsIfContainerdHasForgottenItsContainers) {
   ::kill(pid, SIGKILL);
   shim->pass(1500ms);
   auto other = connect("unix://" + socket());
-  EXPECT_EQ(other->state("c1").status(), types::STOPPED) << "whoever has its bundle may still ask";
+  EXPECT_EQ(other->state("c1").status(), types::STOPPED) << "its bundle still exists";
   EXPECT_TRUE(cleanup("c1").ok());
   fs::remove_all(bundle("c1"));
   other->client.close();

@@ -587,7 +587,7 @@ TEST_F(Start, DoesWithoutStandardDescriptors) {
       for (const std::string& file : open_files(shim.pid))
         EXPECT_EQ(file.find("/bundles/c1/address"), std::string::npos) << file;
     if (row.answers) end_shim_at(expected_address("c1"));
-    EXPECT_TRUE(shims_of_namespace(namespace_).empty()) << "nobody would ever find it";
+    EXPECT_TRUE(shims_of_namespace(namespace_).empty()) << "a shim without an address";
     EXPECT_EQ(read(bundle("c1") / "address"), expected_address("c1"));
   }
 }

@@ -135,7 +135,7 @@ TEST_F(Stats, AreThoseOfTheStockShim) {
   EXPECT_GE(others_fields.size(), 15u);  // those that are not 0
   for (const std::string& field : others_fields)
     EXPECT_TRUE(std::find(own_fields.begin(), own_fields.end(), field) != own_fields.end())
-        << "the stock shim says " << field;
+        << "the stock shim has " << field;
 
   const auto stock_pid = static_cast<pid_t>(stock->end(stock->connect_begin("stock")).shim_pid());
   ::kill(stock_pid, SIGKILL);

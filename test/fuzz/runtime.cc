@@ -97,7 +97,7 @@ int main(int argc, char** argv) {
   char state[512];
   std::snprintf(state, sizeof state, "%s/%s", call.root, call.words[0]);
   const bool exists = ::access(state, F_OK) == 0;
-  if (call.console) fail("nobody has a terminal here");
+  if (call.console) fail("no terminal is supported");
   if (is(call.verb, "create") || is(call.verb, "restore")) {
     if (exists) fail("container with given ID already exists");
     launch(call, state, "w");

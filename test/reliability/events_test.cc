@@ -225,7 +225,7 @@ TEST_F(Events, InAFullQueueCostABoundedAmount) {
   const auto begin = Clock::now();
   run_execs(*shim, execs);
   const double full = bench::memory_of(pid).private_dirty - before;
-  figure("events that nobody takes, of which the queue holds " + std::to_string(bound), 3 * execs);
+  figure("undelivered events, with a queue of " + std::to_string(bound), 3 * execs);
   figure("seconds in which they came", std::chrono::duration<double>(Clock::now() - begin).count());
   figure("private memory more with a full queue, kB", full);
   if (has_measurable_memory(pid)) {
@@ -238,7 +238,7 @@ TEST_F(Events, InAFullQueueCostABoundedAmount) {
   std::set<std::string> exits;
   for (const std::string& line : history())
     if (line.rfind("exit c1 ", 0) == 0 && !exits.insert(line).second) ADD_FAILURE() << line;
-  EXPECT_EQ(exits.size(), static_cast<std::size_t>(execs)) << "older news go first";
+  EXPECT_EQ(exits.size(), static_cast<std::size_t>(execs)) << "older events are dropped first";
   exec(*shim, "c1", "last", {"exit", "0"});
   shim->remove("c1", "last");  // the shim frees memory after a deletion
   shim->pass(50ms);

@@ -61,7 +61,7 @@ class Exits : public FastShimTest {
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     figure("execs, each with its one exit", count);
     figure("of them a second", static_cast<int>(count / seconds));
-    figure("exits of which Delete told before the event, at most", behind);
+    figure("exits that Delete answered before the event, at most", behind);
     if (has_measurable_memory(only_shim().pid)) {  // not with sanitizers, which are slow
       EXPECT_LT(behind, 2000) << "events are ever later";
     }

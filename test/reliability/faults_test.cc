@@ -111,8 +111,8 @@ class Faults : public FaultLifeTest {
     }
     figure(whose + " faults, each in a life of its own", tally.runs);
     figure(whose + " kinds of calls that failed", static_cast<double>(tally.calls.size()));
-    figure(whose + " faults that nobody noticed", tally.well);
-    figure(whose + " faults of which a caller was told", tally.told);
+    figure(whose + " faults without an effect", tally.well);
+    figure(whose + " faults with an error to a caller", tally.told);
     figure(whose + " faults that ended it, cleaned up after", tally.died);
     figure(whose + " faults that did not come about", tally.missed);
   }
@@ -133,7 +133,7 @@ TEST_F(Faults, OfProbingALivingShimMakeNoStartReplaceIt) {
       for (int error : {ENOMEM, EACCES, ENFILE, ENOBUFS, EPERM}) {
         const Life life = join(Fault{"start", call, nth, error});
         if (!life.report.injected.empty()) {
-          EXPECT_FALSE(life.errors.empty()) << life.title << ": nobody was told";
+          EXPECT_FALSE(life.errors.empty()) << life.title << ": no error was returned";
         }
       }
   EXPECT_EQ(problems(), Lines());

@@ -156,7 +156,7 @@ TEST_F(Socket, IsAliveWhileAProcessListens) {
   SocketLock lock(path);
   EXPECT_TRUE(probe_socket(path).is_missing()) << "no socket";
   Fd listener = bind_socket(path);
-  EXPECT_EQ(probe_socket(path).listener, Liveness::dead) << "nobody listens yet";
+  EXPECT_EQ(probe_socket(path).listener, Liveness::dead) << "no listener yet";
   ::listen(listener.get(), 8);
   Probe probe = probe_socket(path);
   EXPECT_EQ(probe.listener, Liveness::alive);
@@ -201,7 +201,7 @@ TEST_F(Socket, HasAsManyListenersAsHoldItsName) {
   EXPECT_EQ(listeners_at(path).size(), 0u);
   SocketLock lock(path);
   Fd first = bind_socket(path);
-  EXPECT_EQ(listeners_at(path).size(), 0u) << "nobody listens yet";
+  EXPECT_EQ(listeners_at(path).size(), 0u) << "no listener yet";
   ::listen(first.get(), 8);
   const Fd client = connect_to(path);
   const Fd accepted(::accept(first.get(), nullptr, nullptr));
@@ -221,7 +221,7 @@ TEST_F(Socket, TakesAMessageOrReturnsWhyNot) {
   EXPECT_EQ(send_to_socket(path, "x"), Delivery::lost) << "there is none";
   SocketLock lock(path);
   Fd listener = bind_socket(path);
-  EXPECT_EQ(send_to_socket(path, "x"), Delivery::refused) << "nobody listens yet";
+  EXPECT_EQ(send_to_socket(path, "x"), Delivery::refused) << "no listener yet";
   ::listen(listener.get(), 0);
   EXPECT_EQ(send_to_socket(path, "hello"), Delivery::done);
   const Fd peer(::accept(listener.get(), nullptr, nullptr));

@@ -181,7 +181,7 @@ TEST(Arguments, PrefersFlagsToTheEnvironment) {
                                 {"MAX_SHIM_VERSION", "nonsense"},
                                 {"SCHED_CORE", ""}};
   EXPECT_EQ(parse_with({"-address", "/a.sock"}, environment).address, "/a.sock");
-  EXPECT_EQ(parse_with({}, environment).address, "/e.sock") << "but where the flag says nothing";
+  EXPECT_EQ(parse_with({}, environment).address, "/e.sock") << "without a flag";
   EXPECT_EQ(parse_with({}, environment).containerd_namespace, "ns");
   EXPECT_FALSE(parse_with({}, environment).sched_core);
 }

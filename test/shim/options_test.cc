@@ -167,7 +167,7 @@ TEST(Options, InTomlBeatTheConfigurationWithAFalseToo) {
   Settings settings = resolve_options(generic("", "SystemdCgroup = false\nRoot = ''\n"), config);
   EXPECT_FALSE(settings.options.systemd_cgroup());
   EXPECT_FALSE(settings.config.task.runtime.systemd_cgroup);
-  EXPECT_EQ(settings.options.root(), "/run/crun") << "an empty string says nothing";
+  EXPECT_EQ(settings.options.root(), "/run/crun") << "an empty string is ignored";
 }
 
 TEST(Options, InTomlAreRefusedWithTheirLine) {

@@ -298,7 +298,7 @@ TEST_F(PublisherTest, RetriesOnANewConnectionAfterTheAnswerLimit) {
   for (int i = 3; i < 100; ++i) {
     const std::uint64_t before = loop.now();
     publish(kTopicExit, std::to_string(i));
-    EXPECT_LT(loop.now() - before, 1000u) << "nobody is held up";
+    EXPECT_LT(loop.now() - before, 1000u) << "publish() does not wait";
     pass(1ms);
   }
   until_empty();
@@ -385,12 +385,12 @@ TEST_F(PublisherTest, ThrottlesEachStartForTwoMillisecondsAtMost) {
   exits(64, 100);
   EXPECT_TRUE(holds_up());
   loop.run(publisher->throttle());
-  EXPECT_EQ(publisher->queued(), 100u) << "and nobody has taken one";
+  EXPECT_EQ(publisher->queued(), 100u) << "no event was taken";
   TaskSet starts;
   for (int n = 0; n < 1000; ++n) starts.spawn(publisher->throttle(), "start");
   containerd->down();
   until([&] { return !holds_up(); });
-  EXPECT_TRUE(loop.run(within(loop, 1s, starts.wait_empty()))) << "those who wait do not any more";
+  EXPECT_TRUE(loop.run(within(loop, 1s, starts.wait_empty()))) << "the waiting starts continue";
 }
 
 // --- the rest

@@ -69,7 +69,7 @@ TEST_F(TaskLogger, ThatIsSlowDelaysNoExitAndDeleteOnlyBriefly) {
   check(::mkfifo(gate.c_str(), 0600), "mkfifo");
   run_with(logger("log", "/bin/cat " + gate + " >>" + (directory / "log")), "echo text; exit 5");
   const std::uint64_t began = loop.now();
-  EXPECT_EQ(wait("c1"), 5u) << "the exit is told at once";
+  EXPECT_EQ(wait("c1"), 5u) << "the exit is published at once";
   EXPECT_EQ(remove("c1").exit_status(), 5u);
   EXPECT_LE(loop.now() - began, 5000u) << "it would have ten seconds";
   until([&] { return written("log") == "c1:text\n"; });

@@ -39,7 +39,7 @@ TEST_F(DirectSignal, BehindAStartFindsAProcessThatHasHadTimeToSetItsHandlers) {
     start("c1");
     auto first = kill_begin("c1", SIGURG);
     auto second = kill_begin("c1", SIGTERM);
-    EXPECT_EQ(state("c1").status(), types::RUNNING) << "nobody waits meanwhile but they";
+    EXPECT_EQ(state("c1").status(), types::RUNNING) << "no other call waits";
     end(first);
     EXPECT_GE(loop.now() - began, 30u);
     end(second);

@@ -123,7 +123,7 @@ TEST_F(Stream, OfInputIsOpenedWhenTheProcessIsThere) {
   Fd out = reader("out");
   auto creating = create_begin(request);
   until_called("create c1");
-  EXPECT_FALSE(try_open(directory / "in", O_WRONLY | O_NONBLOCK)) << "nobody reads";
+  EXPECT_FALSE(try_open(directory / "in", O_WRONLY | O_NONBLOCK)) << "no process reads";
   EXPECT_EQ(errno, ENXIO);
   runtime.open("create");
   end(creating);
@@ -290,10 +290,10 @@ TEST_F(Stream, ThatALeftOverChildHoldsDelaysDeleteOnlyBriefly) {
   Fd out = reader("out");
   const std::uint64_t started = loop.now();
   start("c1", "e1");
-  EXPECT_EQ(wait("c1", "e1"), 2u) << "the exit is told although the stream goes on";
+  EXPECT_EQ(wait("c1", "e1"), 2u) << "the exit is published although the stream continues";
   const std::uint64_t began = loop.now();
   auto removing = remove_begin("c1", "e1");
-  EXPECT_EQ(state("c1", "e1").status(), types::STOPPED) << "nobody else is held up";
+  EXPECT_EQ(state("c1", "e1").status(), types::STOPPED) << "other calls are answered";
   EXPECT_EQ(end(removing).exit_status(), 2u);
   EXPECT_GE(milliseconds_since(started), 4000);
   EXPECT_LE(milliseconds_since(began), 6000 * slowness());
