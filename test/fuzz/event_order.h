@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes what the service publishes and holds it to task/container.h's promises about the order of
-// events.
+// Checks published events against the promises of task/container.h about their order.
 #pragma once
 
 #include <map>
@@ -43,7 +42,7 @@ class EventOrder : public EventSink {
   struct Life {
     bool started = false;
     bool ended = false;
-    std::set<std::string> execs;  // whose exit is to come
+    std::set<std::string> execs;  // their exit is to come
   };
   Life& life_of(const std::string& id) {
     const auto life = lives_.find(id);

@@ -57,7 +57,7 @@ void kill_children() {
 
 Task<> until_childless(Loop& loop) {
   while (has_children()) {
-    kill_children();  // again: what is killed may leave orphans
+    kill_children();  // again: killed processes may leave orphans
     co_await sleep(loop, 1ms);
   }
 }
@@ -68,7 +68,7 @@ void set_up_ground() {
   const std::string self = read_link("/proc/self/exe").value();
   const auto runtime = read_file(join_path(directory_of(self), "fuzz_runtime"));
   expect(runtime.has_value(), "fuzz_runtime is beside this program");
-  // Before libFuzzer has threads, which would take it in the reaper's place.
+  // Before libFuzzer starts threads, which would get the signal in the reaper's place.
   sigset_t children;
   sigemptyset(&children);
   sigaddset(&children, SIGCHLD);

@@ -13,7 +13,7 @@
 namespace thinshim::fuzz {
 namespace {
 
-// Tells everything that there is, but goes where the text says.
+// Calls all callbacks, and continues as the text says.
 class Teller final : public JsonVisitor {
  public:
   Step value(const JsonPath& path, const JsonValue& value) override {
@@ -45,7 +45,7 @@ std::string told_by(Visit visit) {
   return teller.take();
 }
 
-// A file is read in pieces; where they meet, here in the middle of the text, must make no
+// A file is read in pieces; their boundaries, here in the middle of the text, must make no
 // difference.
 void check_pieces(MemoryFile& file, std::string_view text) {
   constexpr std::size_t kPiece = 8192;
@@ -89,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static MemoryFile file;
   NoDescriptorLeft no_descriptor_left;
   const std::string text(text_of(data, size));
-  if (size % 4 == 0) check_pieces(file, text);  // which takes long
+  if (size % 4 == 0) check_pieces(file, text);  // it is slow
   const std::string& path = file.with(text);
   attempt([&] { return group_of(path); });
   const auto spec = attempt([&] { return read_container_spec(path); });

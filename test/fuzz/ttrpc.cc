@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What any process may say that can connect: bytes to the server, with a live task service behind
-// it. The first byte says on what ground.
+// What any process that can connect may send: bytes to the server, with a live task service. The
+// first byte selects the world.
 #include "fuzz/live_service.h"
 #include "fuzz/wire_mutator.h"
 
@@ -11,7 +11,7 @@ namespace {
 constexpr unsigned kHasContainer = 1;  // c1, created
 constexpr unsigned kHasRuntime = 2;
 constexpr unsigned kInPieces = 4;
-constexpr unsigned kLinger = 8;  // hears a while before it ends
+constexpr unsigned kLinger = 8;  // reads for a while before it closes
 constexpr unsigned kDirectSignals = 16;
 
 Task<> create_c1(Peer& peer) {
@@ -46,7 +46,7 @@ void run(unsigned ground, std::string_view bytes) {
   }
   std::optional<Peer> peer(std::in_place, live.loop(), live.connect());
   live.loop().run(converse(live, *peer, ground, std::string(bytes)));
-  // Each answer has its frame, of which the header at least was said.
+  // Each answer needs a frame of the input, at least its header.
   expect(peer->answers() <= bytes.size() / kFrameHeaderSize, "an answer has its question");
   peer.reset();
   if (other) {
@@ -61,7 +61,7 @@ void run(unsigned ground, std::string_view bytes) {
   live.loop().run(live.settle());
 }
 
-// Frames, and what is left behind them.
+// The frames, and the bytes after them.
 std::vector<Frame> frames_of(std::string_view& bytes) {
   std::vector<Frame> frames;
   while (bytes.size() >= kFrameHeaderSize) {
@@ -73,7 +73,7 @@ std::vector<Frame> frames_of(std::string_view& bytes) {
   return frames;
 }
 
-// What else may be asked for there.
+// Other methods of the service.
 std::string of_another_service(const std::string& data, std::mt19937& random) {
   constexpr const char* kServices[] = {kTask2, kTask3, kStartService};
   ::ttrpc::Request request;

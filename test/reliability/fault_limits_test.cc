@@ -248,7 +248,8 @@ TEST_F(Limits, OfTheDiskOfSocketsAndStatesAreSurvived) {
     const Life life = live_under(
         "no room in " + disk, [&](pid_t) { fill(disk); }, [&](pid_t) { make_room(disk); });
     EXPECT_FALSE(life.died);
-    EXPECT_EQ(life.errors.empty(), disk == "/run/containerd/s") << "a running shim needs no room for sockets";
+    EXPECT_EQ(life.errors.empty(), disk == "/run/containerd/s")
+        << "a running shim needs no room for sockets";
     check(::umount2(disk.c_str(), 0), "umount");
   }
   expect_no_problems("a full /run");

@@ -57,7 +57,7 @@ ShimTest::ShimTest()
       binary_(shim_binary()) {
   fs::create_directories(bundles_);
   rootfs();
-  // runc makes it with the namespace's first container and leaves it.
+  // runc creates it with the namespace's first container and leaves it.
   fs::create_directories("/run/containerd/runc/" + namespace_);
 }
 
@@ -200,7 +200,7 @@ std::unique_ptr<TaskCalls> ShimTest::connect(const std::string& address) {
 }
 
 Process ShimTest::only_shim() const {
-  // One that was killed may not be gone yet.
+  // A killed shim may not be gone yet.
   std::vector<Process> shims;
   EXPECT_TRUE(eventually([&] { return (shims = shims_of_namespace(namespace_)).size() == 1; }))
       << shims.size() << " shims";
