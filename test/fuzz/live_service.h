@@ -66,7 +66,7 @@ class Peer {
   Peer(Loop& loop, Fd socket);
 
   // Returns when the service has read all, or has closed the connection.
-  Task<> say(std::string bytes);
+  Task<> send(std::string bytes);
   // Ends the sending side.
   void end();
   // Reads until the service has closed the connection.
@@ -76,7 +76,7 @@ class Peer {
   std::size_t answers() const { return answers_count_; }
 
  private:
-  Task<> hear();
+  Task<> receive();
   void take(const Frame& frame);
 
   Loop& loop_;
@@ -87,7 +87,7 @@ class Peer {
   std::size_t answers_count_ = 0;
   Event arrived_;
   Event closed_;
-  TaskSet hearing_;
+  TaskSet receiving_;
 };
 
 inline constexpr const char* kTask2 = "containerd.task.v2.Task";

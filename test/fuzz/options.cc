@@ -42,7 +42,7 @@ void check_exit(std::string_view json) {
   constexpr time_t kLastYears = 253402300800;  // 10000-01-01, which Go cannot write either
   const auto exit = attempt_in_words([&] { return exit_from_json(json); });
   if (!exit || exit->at.tv_sec >= kLastYears) return;
-  expect(exit->pid > 0 && exit->status >= 0, "an exit is somebody's");
+  expect(exit->pid > 0 && exit->status >= 0, "an exit has a pid and a status");
   expect(exit->at.tv_nsec >= 0 && exit->at.tv_nsec < 1'000'000'000, "its time is one");
   const Exit again = exit_from_json(exit_to_json(*exit));
   expect(again.pid == exit->pid && again.status == exit->status &&

@@ -99,7 +99,7 @@ class Client {
                                         Duration limit, std::int64_t timeout = 0,
                                         const char* service = kTask3) {
     stream_ += 2;
-    live_.loop().run(peer_.say(request_frame(stream_, method, payload, timeout, service)));
+    live_.loop().run(peer_.send(request_frame(stream_, method, payload, timeout, service)));
     return live_.loop().run(peer_.answer(stream_, limit));
   }
 
@@ -116,7 +116,7 @@ void check_state(const std::string& payload) {
        {&state.id(), &state.bundle(), &state.stdin(), &state.stdout(), &state.stderr()})
     expect(!has_nul(*text), "no path is cut short where it is used");
   const bool stopped = state.status() == containerd::v1::types::STOPPED;
-  expect(state.exit_status() == 0 || stopped, "who runs has no exit status");
+  expect(state.exit_status() == 0 || stopped, "a running process has no exit status");
 }
 
 void play(LiveService& live, Client& client, const Call& call) {

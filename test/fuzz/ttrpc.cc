@@ -18,7 +18,7 @@ Task<> create_c1(Peer& peer) {
   containerd::task::v3::CreateTaskRequest request;
   request.set_id("c1");
   request.set_bundle(kHere + "b1");
-  co_await peer.say(request_frame(1, "Create", request.SerializeAsString()));
+  co_await peer.send(request_frame(1, "Create", request.SerializeAsString()));
   const std::optional<::ttrpc::Response> answer = co_await peer.answer(1, 10s);
   expect(answer && answer->status().code() == 0, "a container is created");
 }
@@ -26,8 +26,8 @@ Task<> create_c1(Peer& peer) {
 Task<> converse(LiveService& live, Peer& peer, unsigned ground, std::string bytes) {
   std::size_t piece = bytes.size();
   if (ground & kInPieces) piece = bytes.size() / 3 + 1;
-  for (std::size_t said = 0; said < bytes.size(); said += piece) {
-    co_await peer.say(bytes.substr(said, piece));
+  for (std::size_t sent = 0; sent < bytes.size(); sent += piece) {
+    co_await peer.send(bytes.substr(sent, piece));
     if (ground & kInPieces) co_await yield(live.loop());
   }
   Task<std::optional<::ttrpc::Response>> waiting = peer.answer(0, 3ms);
@@ -51,7 +51,7 @@ void run(unsigned ground, std::string_view bytes) {
   peer.reset();
   if (other) {
     containerd::task::v3::ConnectRequest request;
-    live.loop().run(other->say(request_frame(3, "Connect", request.SerializeAsString())));
+    live.loop().run(other->send(request_frame(3, "Connect", request.SerializeAsString())));
     const auto answer = live.loop().run(other->answer(3, 5s));
     expect(answer && answer->status().code() == 0, "garbage on a connection ends no other");
     other->end();

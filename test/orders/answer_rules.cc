@@ -13,7 +13,7 @@ void each_answer(const History& history, const char* verb, Visit visit) {
     if (request.verb == verb && request.answered) visit(request, history.answer(request));
 }
 
-bool says(const Entry& answer, const char* words) {
+bool has_text(const Entry& answer, const char* words) {
   return answer.text.find(words) != std::string::npos;
 }
 
@@ -137,7 +137,7 @@ void delete_is_truthful(const History& history, Findings& findings) {
     const Life& life = history.life(request.role);
     const bool lives = is_before(life.created, index) && !is_before(life.died, index);
     if (answer.code != Code::ok) {
-      if (says(answer, "running process") && is_before(life.died, request.sent))
+      if (has_text(answer, "running process") && is_before(life.died, request.sent))
         findings.add(index, "though the process was dead before the request");
       if (request.sent > history.unblocked && answer.code != Code::not_found)
         findings.add(index, "though nothing prevents the deletion");

@@ -46,7 +46,7 @@ void Answers::note(const std::string& call, Clock::time_point begin, Clock::time
   slowest_call_ = call;
 }
 
-void Answers::tell(const std::string& while_what) const {
+void Answers::report(const std::string& while_what) const {
   figure("slowest answer (" + slowest_call_ + ") while " + while_what + ", ms", slowest_.count());
   EXPECT_LT(slowest_.count(), 1000 * slowness()) << slowest_call_ << " while " << while_what;
 }

@@ -33,7 +33,7 @@ class Answers {
   }
 
   // Prints the slowest of them, and fails the test if that is not "at once".
-  void tell(const std::string& while_what) const;
+  void report(const std::string& while_what) const;
 
  private:
   struct Timer {

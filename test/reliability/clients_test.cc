@@ -87,7 +87,7 @@ class Clients : public FastShimTest {
     if (has_measurable_memory(pid)) {
       EXPECT_LT((most - before) / count, limit_each);
     }
-    answers_.tell("there are " + who);
+    answers_.report("there are " + who);
     sockets.clear();
     shim->end_container("c1");
     shim->until([&] {
@@ -138,7 +138,7 @@ TEST_F(Clients, ThatSendGarbageDoNotDisconnectOthers) {
   }
   figure("connections of nonsense, none of which ended another", rounds);
   figure("frames in them", frames);
-  answers_.tell("there is nonsense on other connections");
+  answers_.report("there is nonsense on other connections");
   shim->end_container("c1");
   end_shim(*shim);
 }

@@ -75,12 +75,12 @@ class Events : public FastShimTest {
   void expect(const Lines& lines) { expected_.insert(expected_.end(), lines.begin(), lines.end()); }
 
   // Checks that all events were received. `what` names what the shim has survived.
-  void expect_all_told(TaskCalls& shim, const std::string& what) {
+  void expect_all_events(TaskCalls& shim, const std::string& what) {
     shim.until([&] { return forwarded_.size() >= expected_.size(); });
     shim.pass(50ms);  // a duplicate would arrive meanwhile
     EXPECT_EQ(history(), expected_);
     figure(what + ": events, each once and in order", static_cast<double>(expected_.size()));
-    answers_.tell(what);
+    answers_.report(what);
     end_shim(shim);
   }
 
@@ -142,7 +142,7 @@ TEST_F(Events, SurviveAContainerdThatIsAway) {
   live(*shim, std::chrono::seconds(scaled(3, 600)));
   serve_events();
   live(*shim, 300ms);
-  expect_all_told(*shim, "containerd is away");
+  expect_all_events(*shim, "containerd is away");
 }
 
 TEST_F(Events, SurviveAContainerdThatRestartsAllTheTime) {
@@ -153,7 +153,7 @@ TEST_F(Events, SurviveAContainerdThatRestartsAllTheTime) {
     away = !away;
   });
   if (away) serve_events();
-  expect_all_told(*shim, "containerd is restarted every 0.4 s");
+  expect_all_events(*shim, "containerd is restarted every 0.4 s");
 }
 
 TEST_F(Events, SurviveAContainerdThatNeverAnswers) {
@@ -161,7 +161,7 @@ TEST_F(Events, SurviveAContainerdThatNeverAnswers) {
   set_mode(Mode::hang);
   live(*shim, std::chrono::seconds(scaled(6, 60)));
   set_mode(Mode::take);
-  expect_all_told(*shim, "containerd never answers");
+  expect_all_events(*shim, "containerd never answers");
 }
 
 TEST_F(Events, SurviveAContainerdThatRefusesThem) {
@@ -169,14 +169,14 @@ TEST_F(Events, SurviveAContainerdThatRefusesThem) {
   set_mode(Mode::refuse);
   live(*shim, std::chrono::seconds(scaled(2, 60)));
   set_mode(Mode::take);
-  expect_all_told(*shim, "containerd refuses them");
+  expect_all_events(*shim, "containerd refuses them");
 }
 
 TEST_F(Events, SurviveAContainerdThatIsSlow) {
   auto shim = start_one();
   set_mode(Mode::delay);
   live(*shim, std::chrono::seconds(scaled(2, 30)));
-  expect_all_told(*shim, "containerd takes 20 ms for each");
+  expect_all_events(*shim, "containerd takes 20 ms for each");
 }
 
 TEST_F(Events, BeyondTheQueuesLimitAreDroppedInTheDocumentedOrder) {
@@ -200,11 +200,11 @@ TEST_F(Events, BeyondTheQueuesLimitAreDroppedInTheDocumentedOrder) {
   shim->until([&] { return forwarded_.size() >= 100; });
   shim->pass(50ms);
   // The event that was being sent, and of the others the latest exits of containers.
-  const Lines told = history();
-  ASSERT_EQ(told.size(), 100u);
-  EXPECT_EQ(told[0], "create c1");
-  for (std::size_t i = 1; i < told.size(); ++i)
-    EXPECT_EQ(told[i], i % 2 == 0 ? "exit c1 137" : "delete c1 137") << i;
+  const Lines events = history();
+  ASSERT_EQ(events.size(), 100u);
+  EXPECT_EQ(events[0], "create c1");
+  for (std::size_t i = 1; i < events.size(); ++i)
+    EXPECT_EQ(events[i], i % 2 == 0 ? "exit c1 137" : "delete c1 137") << i;
   EXPECT_NE(log_of("c1").find("event queue full: dropping events"), std::string::npos);
   end_shim(*shim);
 }

@@ -44,12 +44,12 @@ class Exits : public FastShimTest {
     int running = 0;
     for (; running < kAtOnce; ++running) shim.calls.spawn(work(shim, count, next, program), "work");
     int behind = 0;
-    while (told_ < count || exits_ < count) {
+    while (deleted_ < count || exits_ < count) {
       shim.pass(1ms);
       take_events();
-      behind = std::max(behind, told_ - exits_);
+      behind = std::max(behind, deleted_ - exits_);
       if (HasFailure()) return;
-      if (Clock::now() - last_news_ > TaskCalls::kLimit) throw std::runtime_error("it hangs");
+      if (Clock::now() - last_progress_ > TaskCalls::kLimit) throw std::runtime_error("it hangs");
     }
     for (const auto& [id, record] : records_) {
       EXPECT_EQ(record.stage, Record::exited) << id;
@@ -91,8 +91,8 @@ class Exits : public FastShimTest {
     EXPECT_EQ(life.status, status) << id;
     records_[id].pid = life.pid;
     records_[id].exited_at = life.exited_at;
-    ++told_;
-    last_news_ = Clock::now();
+    ++deleted_;
+    last_progress_ = Clock::now();
   }
 
   // Checks the events that have arrived, and removes them.
@@ -149,10 +149,10 @@ class Exits : public FastShimTest {
   }
 
   std::unordered_map<std::string, Record> records_;
-  int told_ = 0;
+  int deleted_ = 0;
   int exits_ = 0;
   int inits_exits_ = 0;
-  Clock::time_point last_news_ = Clock::now();
+  Clock::time_point last_progress_ = Clock::now();
 };
 
 // Makes the kernel reuse a few pids, as a small /proc/sys/kernel/pid_max would, which applies to

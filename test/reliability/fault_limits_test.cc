@@ -51,7 +51,7 @@ class Limits : public FaultLifeTest {
     end_container(*shim, life);
     if (!life.died) expect_events(*shim, life);
     if (!becomes_true(*newcomer, [&] { return question->done.is_set(); }))
-      problem(life, "a client who came meanwhile gets no answer");
+      problem(life, "a client that connected meanwhile gets no answer");
     newcomer.reset();
     life.first_event = history().size();
     go_through(*shim, life);

@@ -249,7 +249,7 @@ void Tracer::write_report() const {
   ::setsid();
   if (::chdir("/") < 0) fail("chdir");
   tracer.seize(process, role);
-  [[maybe_unused]] const ssize_t told = ::write(go, "", 1);
+  [[maybe_unused]] const ssize_t sent = ::write(go, "", 1);
   ::close(go);
   const int null = ::open("/dev/null", O_RDWR);
   for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);

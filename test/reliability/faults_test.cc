@@ -19,7 +19,7 @@ class Faults : public FaultLifeTest {
  protected:
   using Living = std::function<Life(const std::optional<Fault>&)>;
   struct Tally {
-    int runs = 0, told = 0, well = 0, died = 0, missed = 0;
+    int runs = 0, errors = 0, successes = 0, deaths = 0, missed = 0;
     std::set<std::string> calls;
   };
 
@@ -74,7 +74,7 @@ class Faults : public FaultLifeTest {
     return words == nullptr || fault.in_words().find(words) != std::string::npos;
   }
 
-  void tell(const Life& life) {
+  void print_if_wanted(const Life& life) {
     if (std::getenv(kWanted) == nullptr) return;
     std::cout << "[" << life.title << "] " << life.report.injected << (life.died ? " DIED" : "")
               << (life.report.crashed.empty() ? "" : " crash of " + life.report.crashed) << "\n";
@@ -87,11 +87,11 @@ class Faults : public FaultLifeTest {
     if (life.report.injected.empty())
       ++tally.missed;
     else if (life.died)
-      ++tally.died;
+      ++tally.deaths;
     else if (life.errors.empty())
-      ++tally.well;
+      ++tally.successes;
     else
-      ++tally.told;
+      ++tally.errors;
   }
 
   // `whose` is the beginning of the figures.
@@ -101,7 +101,7 @@ class Faults : public FaultLifeTest {
     for (const Fault& fault : faults_of(calls_of_every(living))) {
       if (!is_wanted(fault) || problems().size() > kEnoughProblems) continue;
       const Life life = living(fault);
-      tell(life);
+      print_if_wanted(life);
       count(tally, life);
     }
     for (const std::string& problem : problems()) ADD_FAILURE() << problem;
@@ -111,9 +111,9 @@ class Faults : public FaultLifeTest {
     }
     figure(whose + " faults, each in a life of its own", tally.runs);
     figure(whose + " kinds of calls that failed", static_cast<double>(tally.calls.size()));
-    figure(whose + " faults without an effect", tally.well);
-    figure(whose + " faults with an error to a caller", tally.told);
-    figure(whose + " faults that ended it, cleaned up after", tally.died);
+    figure(whose + " faults without an effect", tally.successes);
+    figure(whose + " faults with an error to a caller", tally.errors);
+    figure(whose + " faults that ended it, cleaned up after", tally.deaths);
     figure(whose + " faults that did not come about", tally.missed);
   }
 };

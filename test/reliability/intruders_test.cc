@@ -311,8 +311,9 @@ TEST_F(Intruders, NoLinkInPlaceOfTheRootfsIsFollowed) {
 // The runtime's files have the modes that it sets, whatever containerd's umask is.
 TEST_F(Intruders, TheRuntimesUmaskIsTheUsual) {
   FakeRuntime runtime;
-  const fs::path told = directory_ / "umask";
-  for (const char* verb : {"create", "exec"}) runtime.before(verb, "umask > " + told.string());
+  const fs::path umask_file = directory_ / "umask";
+  for (const char* verb : {"create", "exec"})
+    runtime.before(verb, "umask > " + umask_file.string());
   for (const mode_t mask : {0u, 077u}) {
     SCOPED_TRACE(mask);
     make_bundle("c1");
@@ -322,12 +323,12 @@ TEST_F(Intruders, TheRuntimesUmaskIsTheUsual) {
     ASSERT_TRUE(started.ok()) << started;
     auto shim = connect(started.out);
     shim->end(shim->create_begin(fast_request("c1", runtime.binary())));
-    EXPECT_EQ(read(told), "0022\n");
+    EXPECT_EQ(read(umask_file), "0022\n");
     shim->start("c1");
-    fs::remove(told);
+    fs::remove(umask_file);
     exec(*shim, "c1", "e1", {"exit 0"});
     shim->start("c1", "e1");
-    EXPECT_EQ(read(told), "0022\n");
+    EXPECT_EQ(read(umask_file), "0022\n");
     EXPECT_EQ(shim->wait("c1", "e1"), 0u);
     shim->remove("c1", "e1");
     shim->end_container("c1");

@@ -67,7 +67,7 @@ class Neighbours : public FastShimTest {
       shim_->pass(1ms);
       enough = meanwhile();
     } while ((Clock::now() < end || !enough) && !HasFailure());
-    answers.tell(while_what);
+    answers.report(while_what);
   }
 
   // The same while Create of the bad container fails again and again with this error.
@@ -174,7 +174,7 @@ TEST_F(Neighbours, OfOutputThatIsNotReadAreAnswered) {
   request.set_stdout(make_fifo("out"));  // no client opens it
   shim_->end(shim_->create_begin(request));
   shim_->start("bad");
-  expect_answers("nobody opens a container's stdout");
+  expect_answers("a container's stdout has no reader");
   EXPECT_EQ(shim_->state("bad").status(), types::RUNNING) << "it waits for its reader";
   shim_->end_container("bad");
   end_neighbour();
@@ -186,7 +186,7 @@ TEST_F(Neighbours, OfInputThatIsNotOpenedAreAnswered) {
   request.set_stdin(make_fifo("in"));
   shim_->end(shim_->create_begin(request));
   shim_->start("bad");
-  expect_answers("nobody opens a container's stdin");
+  expect_answers("a container's stdin has no writer");
   EXPECT_EQ(shim_->state("bad").status(), types::RUNNING) << "it waits for its input";
   shim_->end_container("bad");
   end_neighbour();
@@ -198,12 +198,12 @@ TEST_F(Neighbours, OfALogThatIsNotReadAreAnswered) {
   const std::string line(4096, 'x');
   while (::write(log.get(), line.data(), line.size()) > 0) continue;
   const pid_t pid = only_shim().pid;
-  expect_answers("nobody reads the log", [&] { return ::kill(pid, SIGUSR1) == 0; });
+  expect_answers("the log is not read", [&] { return ::kill(pid, SIGUSR1) == 0; });
   stop_events();  // which logs a line, for which there is no room
   exec(*shim_, "c1", "first", {"exit", "0"});
-  const std::size_t told = forwarded_.size();
+  const std::size_t events = forwarded_.size();
   serve_events();
-  shim_->until([&] { return forwarded_.size() > told; });
+  shim_->until([&] { return forwarded_.size() > events; });
   // The report waits for room, and other lines are counted.
   shim_->until([&] { return log_of("c1").find("\"containers\"") != std::string::npos; });
   stop_events();

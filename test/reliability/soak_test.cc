@@ -23,7 +23,7 @@ namespace {
 using Milliseconds = std::chrono::duration<double, std::milli>;
 
 constexpr int kWorkers = 16;
-constexpr long kMostUntold = 300;      // execs
+constexpr long kMostPending = 300;     // execs
 constexpr std::size_t kOutput = 1000;  // bytes of an exec
 
 class Soak : public FastShimTest {
@@ -51,7 +51,7 @@ class Soak : public FastShimTest {
       while (!ending_) {
         // Not faster than containerd takes the events, one after the other: else the queue of
         // events would be all that grows.
-        while (execs_ - exits_ > kMostUntold && !ending_) co_await sleep(loop_, 10ms);
+        while (execs_ - exits_ > kMostPending && !ending_) co_await sleep(loop_, 10ms);
         co_await step();
       }
     } catch (const std::exception& error) {

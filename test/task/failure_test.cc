@@ -60,7 +60,7 @@ class Failure : public TaskTest {
     if (!fault.after.empty()) runtime.after(verb, fault.after);
   }
   // `wanted` lists alternatives, separated by bars.
-  static bool says(const Error& error, std::string wanted) {
+  static bool has_text(const Error& error, std::string wanted) {
     for (std::size_t bar; (bar = wanted.find('|')) != std::string::npos; wanted.erase(0, bar + 1))
       if (contains(error, wanted.substr(0, bar))) return true;
     return contains(error, wanted);
@@ -89,7 +89,7 @@ TEST_P(CreateFailure, LeavesNothing) {
   api::CreateTaskRequest request = request_with_mount("c1");
   Error error = refusal_of(create_begin(request));
   EXPECT_EQ(error.code(), Code::unknown);
-  EXPECT_TRUE(says(error, GetParam().reason)) << error.what();
+  EXPECT_TRUE(has_text(error, GetParam().reason)) << error.what();
   EXPECT_LT(std::string(error.what()).size(), 128u << 10);
   expect_nothing_of("c1");
   EXPECT_EQ(sink.history(), Lines());
@@ -111,7 +111,7 @@ TEST_P(ExecFailure, AnswersItsWaitsAndPublishesNoExit) {
   auto waiting = wait_begin("c1", "e1");
   Error error = refusal_of(start_begin("c1", "e1"));
   EXPECT_EQ(error.code(), Code::unknown);
-  EXPECT_TRUE(says(error, GetParam().reason)) << error.what();
+  EXPECT_TRUE(has_text(error, GetParam().reason)) << error.what();
   EXPECT_EQ(end(waiting).exit_status(), 0u);
   EXPECT_LT(end(waiting).exited_at().seconds(), 0) << "it has not exited";
   EXPECT_EQ(state("c1", "e1").status(), types::CREATED);

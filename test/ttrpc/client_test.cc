@@ -146,9 +146,9 @@ TEST_F(ClientTest, IgnoresAnswersToCallsThatHaveTimedOut) {
   late.set_payload("late");
   int finished = 0;
   tasks->spawn(call_and_count("next", finished), "next");
-  await(peer->say(frame(1, 2, 0, late.SerializeAsString())));
+  await(peer->send(frame(1, 2, 0, late.SerializeAsString())));
   late.set_payload("next");
-  await(peer->say(frame(3, 2, 0, late.SerializeAsString())));
+  await(peer->send(frame(3, 2, 0, late.SerializeAsString())));
   await(tasks->wait_empty());
   EXPECT_EQ(finished, 1);
 }
@@ -286,7 +286,7 @@ TEST_F(ClientTest, AnswersThatAreNoneFailTheirCallOnly) {
     TaskSet call;
     call.spawn(call_and_keep(method("Raw"), kept), "call");
     if (!peer) peer = await(accept(listener.get()));
-    await(peer->say(row.answer));
+    await(peer->send(row.answer));
     await(call.wait_empty());
     ASSERT_TRUE(kept);
     EXPECT_EQ(kept->code(), row.code) << kept->what();
@@ -326,7 +326,7 @@ TEST_F(ClientTest, SendsTheBytesOfTheStockPublisher) {
     nanoseconds = nanoseconds << 7 | (static_cast<unsigned char>(between[i]) & 0x7f);
   EXPECT_LE(nanoseconds, 5'000'000'000u);
   EXPECT_GT(nanoseconds, 1'000'000'000u);
-  await(peer->say("\0\0\0\0\0\0\0\1\2\0"s));
+  await(peer->send("\0\0\0\0\0\0\0\1\2\0"s));
   await(tasks->wait_empty());
   EXPECT_FALSE(kept);
 }

@@ -50,7 +50,7 @@ TEST_F(ServerLifetime, DrainsAtOnceIfNothingIsUnsent) {
   serve();
   RawPeer idle = peer();
   RawPeer busy = peer();
-  await(busy.say(request_frame(1, "Wait", "")));
+  await(busy.send(request_frame(1, "Wait", "")));
   await(until_waiting(1));
   const std::uint64_t before = loop.now();
   await(drain(kTestTimeout));
@@ -65,11 +65,11 @@ TEST_F(ServerLifetime, DrainsAtOnceIfNothingIsUnsent) {
 
 TEST_F(ServerLifetime, DrainSendsPendingReplies) {
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Big", message("", "4000000"))));
+  await(peer.send(request_frame(1, "Big", message("", "4000000"))));
   await(until_called(1));
   ASSERT_GT(server->buffered(), 3'000'000u);
   tasks->spawn(drain(kTestTimeout), "drain");
-  Reply reply = hear(peer);
+  Reply reply = receive(peer);
   EXPECT_EQ(reply.value().size(), 4'000'000u);
   EXPECT_TRUE(is_closed(peer));
   await(tasks->wait_empty());
@@ -77,19 +77,19 @@ TEST_F(ServerLifetime, DrainSendsPendingReplies) {
 
 TEST_F(ServerLifetime, DrainReadsNoFurtherRequests) {
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Big", message("", "4000000"))));
+  await(peer.send(request_frame(1, "Big", message("", "4000000"))));
   await(until_called(1));
   const int calls = service.calls;
-  peer.say_now(request_frame(3, "Echo", ""));
+  peer.send_now(request_frame(3, "Echo", ""));
   tasks->spawn(drain(kTestTimeout), "drain");
-  hear(peer);
+  receive(peer);
   EXPECT_TRUE(is_closed(peer));
   EXPECT_EQ(service.calls, calls);
 }
 
 TEST_F(ServerLifetime, DrainTimesOutForAPeerThatDoesNotRead) {
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Big", message("", "4000000"))));
+  await(peer.send(request_frame(1, "Big", message("", "4000000"))));
   await(until_called(1));
   const std::uint64_t before = loop.now();
   await(drain(50ms));
@@ -100,7 +100,7 @@ TEST_F(ServerLifetime, DrainTimesOutForAPeerThatDoesNotRead) {
 TEST_F(ServerLifetime, CloseClosesAllConnectionsAtOnce) {
   serve();
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Wait", "")));
+  await(peer.send(request_frame(1, "Wait", "")));
   await(until_waiting(1));
   server->close();
   EXPECT_EQ(service.waiting, 0);
@@ -141,8 +141,8 @@ TEST_F(ServerLifetime, IdlePeersHoldNoBuffers) {
   for (auto& peer : peers) expect_alive(*peer, 1);
   const std::size_t before = allocated();
   for (auto& peer : peers) {
-    tasks->spawn(peer->say(request_frame(3, "Raw", std::string(1 << 20, 'r'))), "say");
-    EXPECT_EQ(hear(*peer).header.length, (1u << 20) + 4);
+    tasks->spawn(peer->send(request_frame(3, "Raw", std::string(1 << 20, 'r'))), "send");
+    EXPECT_EQ(receive(*peer).header.length, (1u << 20) + 4);
   }
   EXPECT_LE(allocated(), before + 10'000);
 }
@@ -152,11 +152,11 @@ TEST_F(ServerLifetime, AHundredThousandRequestsLeaveNothingBehind) {
   std::uint32_t stream = 1;
   std::size_t before = 0;
   for (int round = 0; round < 100; ++round) {
-    std::string said;
+    std::string data;
     for (int i = 0; i < 1000; ++i, stream += 2)
-      said += request_frame(stream, "Echo", message("a"), i % 2 * 1'000'000'000);
-    tasks->spawn(peer.say(std::move(said)), "say");
-    await(hear_successes(peer, stream - 2000, 1000));
+      data += request_frame(stream, "Echo", message("a"), i % 2 * 1'000'000'000);
+    tasks->spawn(peer.send(std::move(data)), "send");
+    await(receive_successes(peer, stream - 2000, 1000));
     if (round == 10) before = allocated();
   }
   EXPECT_LE(allocated(), before + 1000);

@@ -154,7 +154,7 @@ class RawPeer {
  public:
   RawPeer(Loop& loop, Fd socket) : fd_(std::move(socket)), watch_(loop, fd_.get()) {}
 
-  Task<> say(std::string bytes) {
+  Task<> send(std::string bytes) {
     std::size_t sent = 0;
     while (sent < bytes.size()) {
       ssize_t n = ::send(fd_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
@@ -167,12 +167,12 @@ class RawPeer {
     }
   }
   // Sends what fits into the socket; returns the number of bytes.
-  std::size_t say_now(const std::string& bytes) {
+  std::size_t send_now(const std::string& bytes) {
     ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return n < 0 ? 0 : static_cast<std::size_t>(n);
   }
   // The next reply; nothing if the server has closed the connection.
-  Task<std::optional<Reply>> hear() {
+  Task<std::optional<Reply>> receive() {
     Reply reply;
     std::string header = co_await read(kFrameHeaderSize);
     if (header.size() < kFrameHeaderSize) co_return std::nullopt;
@@ -269,23 +269,23 @@ class TtrpcTest : public testing::Test {
 
   // Sends the bytes and returns the reply, which must come.
   Reply ask(RawPeer& peer, const std::string& bytes) {
-    await(peer.say(bytes));
-    return hear(peer);
+    await(peer.send(bytes));
+    return receive(peer);
   }
-  Reply hear(RawPeer& peer) {
-    std::optional<Reply> reply = await(peer.hear());
+  Reply receive(RawPeer& peer) {
+    std::optional<Reply> reply = await(peer.receive());
     if (!reply) throw std::runtime_error("the server closed the connection");
     return std::move(*reply);
   }
   // The next `count` replies, which must be successes, on these and the following streams.
-  Task<> hear_successes(RawPeer& peer, std::uint32_t first_stream, std::uint32_t count) {
+  Task<> receive_successes(RawPeer& peer, std::uint32_t first_stream, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) {
-      std::optional<Reply> reply = co_await peer.hear();
+      std::optional<Reply> reply = co_await peer.receive();
       if (!reply || reply->code() != 0 || reply->header.stream != first_stream + 2 * i)
         throw std::runtime_error("reply " + std::to_string(i) + " is not what it should be");
     }
   }
-  bool is_closed(RawPeer& peer) { return !await(peer.hear()).has_value(); }
+  bool is_closed(RawPeer& peer) { return !await(peer.receive()).has_value(); }
   // The connection works: an echo on a new stream.
   void expect_alive(RawPeer& peer, std::uint32_t stream) {
     Reply reply = ask(peer, request_frame(stream, "Echo", message("alive")));
