@@ -43,7 +43,7 @@ class Delete : public ShimTest {
     return response;
   }
   // Puts a `runc` that records its calls first on PATH.
-  SubprocessOptions with_runc_that_leaves_a_trace(const std::string& id) {
+  SubprocessOptions with_recording_runc(const std::string& id) {
     fs::create_directories(directory_ / "bin");
     std::ofstream(directory_ / "bin/runc")
         << "#!/bin/sh\necho called >> " << (directory_ / "trace").string() << "\nexit 1\n";
@@ -105,7 +105,7 @@ class Delete : public ShimTest {
 
 TEST_F(Delete, OfNothingStartsNoRuntime) {
   make_bundle("c1");
-  auto options = with_runc_that_leaves_a_trace("c1");
+  auto options = with_recording_runc("c1");
   const Words words = command("c1", {"-bundle", bundle("c1"), "delete"});
   EXPECT_EQ(answer_of(test::run(words, options)).pid(), 0u);
   fs::remove_all(bundle("c1"));
@@ -136,7 +136,7 @@ TEST_F(Delete, AfterAnOrdinaryDeletionStartsNoRuntime) {
   auto shim = start_shim("c1");
   const pid_t pid = run(*shim, "c1");
   shim->end_container("c1");
-  auto options = with_runc_that_leaves_a_trace("c1");
+  auto options = with_recording_runc("c1");
   EXPECT_EQ(answer_of(test::run(command("c1", {"-bundle", bundle("c1"), "delete"}), options)).pid(),
             static_cast<std::uint32_t>(pid));
   EXPECT_FALSE(runc_was_called());
@@ -424,7 +424,7 @@ TEST_F(Delete, AnswersWithThePublishedExit) {
   auto shim = start_shim("c1", config);
   const pid_t pid = run(*shim, "c1");
   EXPECT_EQ(shim->wait("c1"), 7u);
-  const api::StateResponse told = shim->state("c1");
+  const api::StateResponse published = shim->state("c1");
   EXPECT_NE(
       read(bundle("c1") / "exit.json").find(R"(,"Pid":)" + std::to_string(pid) + R"(,"Status":7})"),
       std::string::npos);
@@ -437,8 +437,8 @@ TEST_F(Delete, AnswersWithThePublishedExit) {
     EXPECT_TRUE(response.ParseFromString(outcome.out)) << when;
     EXPECT_EQ(response.pid(), static_cast<std::uint32_t>(pid)) << when;
     EXPECT_EQ(response.exit_status(), 7u) << when;
-    EXPECT_EQ(response.exited_at().seconds(), told.exited_at().seconds()) << when;
-    EXPECT_EQ(response.exited_at().nanos(), told.exited_at().nanos()) << when;
+    EXPECT_EQ(response.exited_at().seconds(), published.exited_at().seconds()) << when;
+    EXPECT_EQ(response.exited_at().nanos(), published.exited_at().nanos()) << when;
   }
 }
 

@@ -127,10 +127,10 @@ TEST_F(Options, GiveThePipesToTheRootOfAUserNamespace) {
   const FreezableDisk disk(directory_ / "image", directory_ / "disk");  // see rootfs_test.cc
   fs::copy(rootfs(), directory_ / "disk/rootfs",
            fs::copy_options::recursive | fs::copy_options::copy_symlinks);
-  for (bool told : {true, false}) {
-    SCOPED_TRACE(told ? "as the options say" : "as config.json says");
+  for (bool by_options : {true, false}) {
+    SCOPED_TRACE(by_options ? "as the options say" : "as config.json says");
     ContainerConfig config;
-    config.first_host_id = told ? 200000 : 100000;
+    config.first_host_id = by_options ? 200000 : 100000;
     config.args = {"/bin/sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr; exit 7"};
     config.rootfs = bundle("c1") / "rootfs";
     auto shim = start_shim("c1", config);
@@ -142,7 +142,7 @@ TEST_F(Options, GiveThePipesToTheRootOfAUserNamespace) {
     for (const std::string& option :
          {std::string("rbind"), "uidmap=0:" + host_id + ":65536", "gidmap=0:" + host_id + ":65536"})
       mount->add_options(option);
-    if (told) {
+    if (by_options) {
       containerd::runc::v1::Options options;
       options.set_io_uid(config.first_host_id);
       options.set_io_gid(config.first_host_id);

@@ -56,9 +56,9 @@ void starts_come_before_exits(const History& history, Findings& findings) {
 void nothing_follows_inits_exit(const History& history, Findings& findings) {
   const std::set<std::string> of_living = {"start",        "paused",     "resumed",
                                            "exec-started", "exec-added", "checkpointed"};
-  const std::optional<Index> told = history.life(Role::init).exit_published;
+  const std::optional<Index> exit = history.life(Role::init).exit_published;
   each_event(history, [&](Index index, const Entry& event) {
-    if (is_before(told, index) && of_living.count(event.verb) != 0)
+    if (is_before(exit, index) && of_living.count(event.verb) != 0)
       findings.add(index, "after init's exit");
   });
 }

@@ -69,29 +69,29 @@ std::string to_line(const Entry& entry) {
 
 std::string to_text(const Trace& trace) {
   std::string text;
-  std::map<int, Entry> asked;          // State, by number
+  std::map<int, Entry> pending;        // State, by number
   std::map<Role, std::string> before;  // the last answer
   for (const Entry& entry : trace.entries) {
     if (entry.kind == Kind::request && entry.verb == "State") {
-      asked[entry.number] = entry;
+      pending[entry.number] = entry;
       continue;
     }
-    const auto question = asked.find(entry.number);
-    if (entry.kind == Kind::answer && question != asked.end()) {
-      const Role role = question->second.role;
-      const std::string said = entry.code == Code::ok ? details(entry) : " error: " + entry.text;
-      asked.erase(question);
-      if (before[role] == said) continue;
-      before[role] = said;
-      Entry told = entry;
-      told.kind = Kind::step;
-      told.text = std::string("  State") + of(role) + ":" + said;
-      text += to_line(told).replace(13, 1, " ") + "\n";
+    const auto request = pending.find(entry.number);
+    if (entry.kind == Kind::answer && request != pending.end()) {
+      const Role role = request->second.role;
+      const std::string state = entry.code == Code::ok ? details(entry) : " error: " + entry.text;
+      pending.erase(request);
+      if (before[role] == state) continue;
+      before[role] = state;
+      Entry line = entry;
+      line.kind = Kind::step;
+      line.text = std::string("  State") + of(role) + ":" + state;
+      text += to_line(line).replace(13, 1, " ") + "\n";
       continue;
     }
     text += to_line(entry) + "\n";
   }
-  for (const auto& [number, entry] : asked)
+  for (const auto& [number, entry] : pending)
     text += "             State" + of(entry.role) + " is not answered\n";
   return text;
 }

@@ -32,8 +32,8 @@ class Events : public FastShimTest {
         break;
     }
   }
-  void set_mode(Mode mood) {
-    mode_ = mood;
+  void set_mode(Mode mode) {
+    mode_ = mode;
     changed_.set();
     changed_.clear();
   }

@@ -23,7 +23,9 @@ class Order : public TaskTest {
     const Lines lines = sink.history();
     return static_cast<std::size_t>(std::find(lines.begin(), lines.end(), line) - lines.begin());
   }
-  bool told(const std::string& line) const { return position(line) < sink.history().size(); }
+  bool is_published(const std::string& line) const {
+    return position(line) < sink.history().size();
+  }
   // Runs the loop long enough for an event that must not come.
   void give_time() { pass(150ms); }
 };
@@ -189,7 +191,7 @@ TEST_F(Order, ASharedPidNamespaceIsEmptiedWhenInitDies) {
   EXPECT_EQ(runtime.calls().back(), "kill --all c1 9");
   EXPECT_EQ(sink.count(kTopicExit), 3u);
   EXPECT_EQ(sink.history().back(), "exit c1 137");
-  EXPECT_TRUE(told("exit c1 e1 137") && told("exit c1 e2 137"));
+  EXPECT_TRUE(is_published("exit c1 e1 137") && is_published("exit c1 e2 137"));
   remove("c1");
 }
 
@@ -199,7 +201,7 @@ TEST_F(Order, ASharedPidNamespaceIsEmptiedAlsoWhereTheRuntimeCannot) {
   run_exec("c1", "e1", "exec sleep 60");
   die(pid);
   EXPECT_EQ(wait("c1"), 137u);
-  EXPECT_TRUE(told("exit c1 e1 137"));
+  EXPECT_TRUE(is_published("exit c1 e1 137"));
   EXPECT_EQ(sink.history().back(), "exit c1 137");
   remove("c1");
 }

@@ -85,7 +85,7 @@ TEST_F(Resources, AnUpdateLeavesOutWhatSaysNothing) {
   run("c1");
   const struct {
     const char* sent;
-    const char* told;
+    const char* passed_on;
   } cases[] = {
       {R"({"memory":null})", "{}"},
       {R"({"unified":{}})", "{}"},
@@ -99,7 +99,7 @@ TEST_F(Resources, AnUpdateLeavesOutWhatSaysNothing) {
   };
   for (const auto& c : cases) {
     end(update_begin("c1", c.sent));
-    EXPECT_EQ(runtime.resources(), c.told);
+    EXPECT_EQ(runtime.resources(), c.passed_on);
   }
   end_container("c1");
 }
