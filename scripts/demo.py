@@ -24,7 +24,7 @@ import termios
 import time
 
 ROUNDS = 11  # of `start` and `delete`; the table shows the median
-PATIENCE = 30  # seconds for what takes milliseconds
+TIMEOUT = 30  # seconds for what takes milliseconds
 
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 1 << 12, 1 << 14, 1 << 18, 2  # <sys/mount.h>
 
@@ -46,10 +46,10 @@ def show(text):
 
 
 def wait_until(condition, what):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > end:
-            sys.exit(f"demo: waited {PATIENCE} s for {what}")
+            sys.exit(f"demo: waited {TIMEOUT} s for {what}")
         time.sleep(0.01)
 
 
@@ -58,7 +58,7 @@ def ctr(*arguments, expect=0):
     show("$ ctr " + " ".join(str(word) for word in arguments).replace(str(directory), "."))
     done = subprocess.run(
         ["ctr", "-a", containerd_socket, "-n", namespace, *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE)
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT)
     if done.stdout:
         show(done.stdout)
     if done.returncode != expect:
@@ -152,7 +152,7 @@ def at_a_terminal(arguments, conversation):
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
         os.execvp("ctr", ["ctr", "-a", containerd_socket, "-n", namespace, *arguments])
-    seen, answered, deadline = "", 0, time.monotonic() + PATIENCE
+    seen, answered, deadline = "", 0, time.monotonic() + TIMEOUT
     while True:
         if conversation and conversation[0][0] in seen[answered:]:
             answered = len(seen)

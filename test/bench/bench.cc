@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does the same work on several shims in turn and shows what it costs. scripts/bench builds it and
-// names the peers; README.md says what is measured.
+// Does the same work with several shims in turn and reports the cost. scripts/bench builds it and
+// names the peers; README.md describes each measurement.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/utsname.h>
@@ -108,7 +108,7 @@ void play(const Part& part, const Part::Effort& effort, const Ground& ground,
           std::vector<Measured>& peers) {
   std::list<Place> places;
   std::vector<std::unique_ptr<Scene>> scenes;
-  // All places before the first scene: each remembers what there was before.
+  // All places exist before the first scene: each records what there was before.
   for (Measured& one : peers) places.emplace_back(ground, one.peer);
   auto place = places.begin();
   for (Measured& one : peers) scenes.push_back(part.make(*place++, one.samples));
@@ -141,8 +141,8 @@ std::string version_of(const Peer& peer) {
   return line.substr(line.find_first_not_of(" ", std::strlen("Version:")));
 }
 
-// What was written a moment ago, and is not on the disk yet, counts as the private memory of
-// whoever runs it.
+// Data that was just written, and is not on the disk yet, counts as the private memory of the
+// process that runs it.
 void write_back(const std::string& file) { ::fsync(open_file(file, O_RDONLY).get()); }
 
 void write(const std::string& file, const std::string& text) {
@@ -161,8 +161,8 @@ Ground make_ground(Loop& loop, EventSink& events, const fs::path& writer, const 
 }
 
 int run(const Options& options, const fs::path& writer, const test::World& world) {
-  // Who loses its parent is ours: the shims, whose CPU time is told to their parent, and what the
-  // bare runtime leaves.
+  // Orphans are reparented to this process: the shims, so that their CPU time is known, and what
+  // the bare runtime leaves.
   check(::prctl(PR_SET_CHILD_SUBREAPER, 1), "become a subreaper");
   Report report;
   report.rounds = options.rounds;
@@ -176,7 +176,7 @@ int run(const Options& options, const fs::path& writer, const test::World& world
   EventSink events(world.directory / "events.sock");
   Loop loop;
   const Ground ground = make_ground(loop, events, writer, world, quick);
-  play(parts()[0], {1}, ground, report.peers);  // warms up
+  play(parts()[0], {1}, ground, report.peers);  // warm-up
   for (Measured& one : report.peers) one.samples.clear();
 
   for (int round = 1; round <= options.rounds; ++round)
@@ -229,7 +229,7 @@ int main(int argc, char** argv) {
       return 0;
     }
     const bench::Options options = bench::parse(argc, argv);
-    // Outside of a chroot, which the namespaces leave, it would have another name.
+    // Outside the chroot of the namespaces, where it has another path.
     const std::filesystem::path writer =
         std::filesystem::read_symlink("/proc/self/exe").replace_filename("bench_writer");
     return test::run_in_own_namespaces(

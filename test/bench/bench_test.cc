@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// That the benchmark works: every row from one repetition, nothing left behind. No figure is
-// judged.
+// The benchmark works: it gives every row in one round, and leaves nothing behind. The figures are
+// not checked.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <yaml-cpp/yaml.h>
@@ -54,7 +54,7 @@ TEST(Bench, GivesEveryRowForEveryPeerInOneRound) {
                               {}, Duration(std::chrono::minutes(4)));
   ASSERT_TRUE(outcome.ok()) << outcome;
 
-  // YAML has JSON within it, and clang does not take the reader of RapidJSON.
+  // JSON is a subset of YAML, and clang rejects RapidJSON's reader.
   Words found;
   for (const YAML::Node& row : YAML::LoadFile(directory / "figures.json")["rows"]) {
     found.push_back(row["name"].as<std::string>());
@@ -91,7 +91,7 @@ TEST(Bench, FailsWhereAPeerIsNoShim) {
   EXPECT_NE(outcome.err.find("no address"), std::string::npos) << outcome;
 }
 
-// Whose name begins with that of a run.
+// Files whose name begins with that of a run.
 std::vector<Process> processes_of(const std::string& name) {
   std::vector<Process> found = processes();
   std::erase_if(found, [&](const Process& one) {
@@ -102,7 +102,7 @@ std::vector<Process> processes_of(const std::string& name) {
 
 TEST(Bench, LeavesNothingWhenItIsInterrupted) {
   Subprocess running(bench({"--rounds", "1000", "call"}));
-  // Its containerd namespaces, which a shim has on its command line, begin with its name.
+  // Its containerd namespaces, which are in a shim's command line, begin with its name.
   std::string name;
   ASSERT_TRUE(eventually([&] {
     for (const Process& one : processes()) {

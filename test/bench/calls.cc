@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is asked of a shim while its container runs.
+// Calls of a shim while its container runs.
 #include <signal.h>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ class Exec : public WithContainer {
     fastest_floor_ = std::min(fastest_floor_, floor);
   }
   void end() override {
-    // What else the machine does is in all of them, and in the fastest least.
+    // All samples include the machine's other load; the fastest includes the least.
     samples_.add("exec/share", fastest_ - fastest_floor_);
     WithContainer::end();
   }
@@ -78,7 +78,7 @@ class Calls : public WithContainer {
     const std::vector<double> times = all_once();
     const char* names[] = {"call/kill", "call/pids", "call/state", "call/stats", "call/connect"};
     for (std::size_t i = 0; i < times.size(); ++i) samples_.add(names[i], times[i]);
-    nothing();  // as warm as the others are
+    nothing();  // warms up as the others do
     samples_.add("call/nothing", nothing());
   }
   void end() override {
@@ -106,7 +106,7 @@ class Calls : public WithContainer {
     shim_->call<Response>(method, request);
     return watch.milliseconds();
   }
-  // What the client itself and the way to another process cost: a call of our own event sink.
+  // The cost of the client and of the way to another process: a call of our own event sink.
   double nothing() {
     const Stopwatch watch;
     await(loop(), sink_.call<Empty>("containerd.services.events.ttrpc.v1.Events", "Forward",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The chart for the README: a bar for each row that is marked for it, as long as the logarithm of
-// what the first peer costs times the base; a full bar costs as much, or more. A speed is shown as
-// its inverse, the time for the same work.
+// The chart for the README: a bar for each row that is marked for it. Its length is the logarithm
+// of the first peer's cost relative to the base; a full bar is the base's cost, or more. A speed is
+// shown as its inverse, the time for the same work.
 #include <algorithm>
 #include <cmath>
 
@@ -11,11 +11,11 @@ namespace thinshim::bench {
 namespace {
 
 constexpr int kLeft = 250;    // where bars begin
-constexpr int kLength = 300;  // of a full one
+constexpr int kLength = 300;  // of a full bar
 constexpr int kWidth = 720;
 constexpr int kTop = 58;
 constexpr int kStep = 24;
-constexpr double kLeast = 0.01;  // of what the base costs: a bar of no length
+constexpr double kLeast = 0.01;  // of the base's cost: a bar of no length
 
 double length_of(double cost) {
   const double share = std::log(std::max(cost, kLeast) / kLeast) / std::log(1 / kLeast);
@@ -45,7 +45,7 @@ std::string chart_of(const Report& report) {
   const int bottom = kTop + kStep * static_cast<int>(shown.size());
   const std::string height = std::to_string(bottom + 30);
 
-  // Colours that can be read on white and, where the reader asks for it, on black.
+  // Colours that are readable on white and, if the reader prefers dark, on black.
   std::string svg =
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(kWidth) + " " +
       height + "\" width=\"" + std::to_string(kWidth) + "\" height=\"" + height +

@@ -19,7 +19,7 @@ struct Member {
   double start_cpu = 0;
 };
 
-// Everything that containerd does until the container runs.
+// All calls of containerd until the container runs.
 Task<> run_member(Place& place, Member& member) {
   Place::Starting starting = place.begin_start(member.id);
   {
@@ -27,7 +27,7 @@ Task<> run_member(Place& place, Member& member) {
     co_await watch.readable();
   }
   set_nonblocking(starting.answer.get(), false);
-  const Run start = place.end_start(std::move(starting));  // it is about to end
+  const Run start = place.end_start(std::move(starting));  // waits for its exit
   member.start_cpu = start.cpu;
   member.shim = std::make_unique<Shim>(place, start.output);
   Client& client = member.shim->client();

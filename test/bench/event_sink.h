@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// containerd's place as far as events go: a process of its own that takes what shims publish and
-// counts it, so that taking it costs neither the shim nor the client that is measuring.
+// Receives and counts events in containerd's place, in a process of its own, so that receiving them
+// costs neither the shim nor the measuring client.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +13,7 @@ namespace thinshim::bench {
 
 class EventSink {
  public:
-  // Listens on the socket `path` once this returns. To be made before the process has a Loop.
+  // Listens on the socket `path` when this returns. Must be created before the process has a Loop.
   explicit EventSink(const std::string& path);
   ~EventSink();
   EventSink(const EventSink&) = delete;
@@ -22,7 +22,7 @@ class EventSink {
   pid_t pid() const { return pid_; }
   const std::string& path() const { return path_; }
   std::uint64_t count() const { return *count_; }
-  // Waits until that many have come in all; throws Error where they don't.
+  // Waits until that many events have come in all; throws Error after a timeout.
   void expect(std::uint64_t count) const;
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long after the death of a process its waiter knows: of execs that have written nothing, and
-// of ones whose last act is a line of output.
+// The time from the death of a process until its Wait is answered: for execs that have written
+// nothing, and for execs that write a line just before they exit.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -27,7 +27,7 @@ std::string shell(const std::string& script) {
          R"("],"env":["PATH=/bin"],"cwd":"/"})";
 }
 
-// A thread that sees the end of a process at once.
+// A thread that notices the exit of a process immediately.
 std::future<Clock::time_point> end_of(Fd process) {
   return std::async(std::launch::async, [process = std::move(process)] {
     pollfd watched{process.get(), POLLIN, 0};
@@ -72,7 +72,7 @@ class Exits : public WithContainer {
     shim_->call<Empty>("Exec", request);
     const pid_t pid = shim_->start_process(kId, kReader);
     Waiter waiter = shim_->wait(kId, kReader);
-    shim_->state(kId);  // answered after the shim has heard of the waiter
+    shim_->state(kId);  // the shim has read the Wait when it answers this
     std::future<Clock::time_point> death = end_of(open_process(pid));
     check(static_cast<int>(::write(input.get(), "line\n", 5)), "write to an exec");
     waiter.finish();

@@ -37,8 +37,8 @@ class Life : public Scene {
   void end() override { samples_.add("life/share", life_.fastest() - floor_.fastest()); }
 
  private:
-  // What each step took when it was fastest: a busy machine makes steps slower, and a difference of
-  // what it has made slower says nothing.
+  // The fastest run of each step: other load makes steps slower, and differences between slowed
+  // steps mean nothing.
   class Steps {
    public:
     // Returns the sum.
@@ -74,7 +74,7 @@ class Life : public Scene {
     double exit = 0;
     {
       Waiter waiter = shim.wait(kId);
-      shim.state(kId);  // answered after the shim has heard of the waiter
+      shim.state(kId);  // the shim has read the Wait when it answers this
       exit = timed([&] {
         check(::kill(pid, SIGKILL), "kill a container's process");
         waiter.finish();
@@ -132,7 +132,7 @@ class Life : public Scene {
   Steps floor_;
 };
 
-// The action `delete` where a shim has died beside its running container.
+// The action `delete` after the shim of a running container has died.
 class Crash : public Scene {
  public:
   Crash(Place& place, Samples& samples) : place_(place), samples_(samples) {}
@@ -144,8 +144,8 @@ class Crash : public Scene {
     shim.crash();
     samples_.add("crash/delete-action", place_.remove(kId).milliseconds);
     int status = 0;
-    wait_for(pid, status);            // which was left to us
-    ::unlink(shim.socket().c_str());  // which the stock shim leaves
+    wait_for(pid, status);            // it was reparented to us
+    ::unlink(shim.socket().c_str());  // the stock shim leaves it
     place_.remove_bundle(kId);
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What shims cost while nothing is asked of them.
+// The cost of idle shims.
 #include <signal.h>
 #include <unistd.h>
 
@@ -23,7 +23,7 @@ void add_memory(Samples& samples, const std::string& rows, const Memory& memory)
 
 void settle(double seconds) { ::usleep(static_cast<useconds_t>(seconds * 1e6)); }
 
-// With one container, and once many execs have come and gone.
+// With one container, and after many execs.
 class OneContainer : public WithContainer {
  public:
   using WithContainer::WithContainer;
@@ -45,7 +45,7 @@ class OneContainer : public WithContainer {
   Memory first_;
 };
 
-// Twenty containers that have one shim.
+// Twenty containers of one shim.
 class Pod : public Scene {
  public:
   Pod(Place& place, Samples& samples) : place_(place), samples_(samples) {}
@@ -73,7 +73,7 @@ class Pod : public Scene {
   std::list<std::pair<std::string, pid_t>> containers_;
 };
 
-// How much less memory the machine has with many shims, each with a container.
+// How much memory the machine loses to many shims, each with a container.
 class Many : public Scene {
  public:
   Many(Place& place, Samples& samples) : place_(place), samples_(samples) {}
@@ -103,7 +103,7 @@ class Many : public Scene {
   Samples& samples_;
 };
 
-// How often the shim wakes up while its container runs and nobody asks for anything.
+// How often the shim wakes up while its container runs and no client calls it.
 class Idle : public WithContainer {
  public:
   using WithContainer::WithContainer;

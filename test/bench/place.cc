@@ -35,8 +35,8 @@ std::string mount_of(const std::string& target, const std::string& type, const W
          R"(","options":)" + list(options) + "}";
 }
 
-// What `ctr run` writes for a container, less the network namespace: in a pod that is made once,
-// and by somebody else.
+// The config.json of `ctr run`, without the network namespace: in a pod that exists once, and is
+// created by another process.
 std::string config_json(const std::string& cgroup, const Words& arguments, bool terminal,
                         const std::string& group) {
   const std::string capabilities = list({"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_KILL",
@@ -144,7 +144,7 @@ Command Place::shim_command(const std::string& id, const Words& more) const {
   command.arguments.insert(command.arguments.end(), more.begin(), more.end());
   command.environment = inherited_environment({"TTRPC_ADDRESS", "GOMAXPROCS"});
   command.environment.push_back("TTRPC_ADDRESS=" + ground_.events.path());
-  command.environment.push_back("GOMAXPROCS=2");  // so containerd has it
+  command.environment.push_back("GOMAXPROCS=2");  // as containerd sets it
   command.own_group = true;
   return command;
 }

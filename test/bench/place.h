@@ -22,23 +22,23 @@ namespace thinshim::bench {
 
 using Words = std::vector<std::string>;
 
-// What is compared: a shim binary, and the runtime that it is told to use.
+// A shim binary, and the runtime that it uses.
 struct Peer {
   std::string name;
   std::string shim;
   std::string runtime = "runc";
 };
 
-// What all of a run have in common.
+// The settings of a run.
 struct Ground {
   Loop& loop;
   EventSink& events;
   std::filesystem::path directory;
   std::string name;  // containerd namespaces begin with it
-  bool quick;        // one round: every row, of as little work as gives a number
+  bool quick;        // one round: every row, with the least work that gives a number
 };
 
-// What a program that was run to its end has taken.
+// The cost of a program that has exited.
 struct Run {
   double milliseconds = 0;
   double cpu = 0;  // milliseconds, its own and its children's
@@ -49,22 +49,22 @@ struct Run {
 class Place {
  public:
   Place(const Ground& ground, const Peer& peer);
-  // Throws Error where a process, a mount, a socket, runtime state or a cgroup is left.
+  // Throws Error if a process, a mount, a socket, runtime state or a cgroup is left.
   void expect_nothing_left();
 
   const Ground& ground() const { return ground_; }
   const Peer& peer() const { return peer_; }
 
-  // --- bundles. `group`: of the containers that have a shim in common.
+  // --- bundles. `group`: of containers that share a shim.
   std::filesystem::path bundle(const std::string& id) const { return directory_ / id; }
   void make_bundle(const std::string& id, const Words& arguments, bool terminal = false,
                    const std::string& group = "");
   void remove_bundle(const std::string& id);
-  // The one mount that containerd asks for with Create.
+  // The one mount that containerd passes with Create.
   std::filesystem::path rootfs() const { return ground_.directory / "rootfs"; }
   wire::Any options() const;
 
-  // --- the binary. The answer of `start` comes on `answer`, which ends with the process.
+  // --- the binary. The answer of `start` comes on `answer`, until end of file.
   struct Starting {
     pid_t pid;
     Fd answer;
@@ -89,9 +89,9 @@ class Place {
   std::map<std::string, Fd> logs_;
 };
 
-// Waits for a child and returns what it and its children have used; the status goes to `status`.
+// Waits for a child and returns its usage with that of its children; the status goes to `status`.
 rusage wait_for(pid_t pid, int& status);
-// Waits for all children that have ended already: whatever lost its parent to us.
+// Waits for all children that have exited already, also reparented ones.
 void reap_orphans();
 
 }  // namespace thinshim::bench

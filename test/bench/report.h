@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What came of a run, for people and for programs.
+// The result of a run, as text and as data.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ struct Figure {
 };
 Figure figure_of(std::vector<double> values);
 
-// A peer and what was measured; the version is what it says of itself.
+// A peer and its results; the version is the one that it prints.
 struct Measured {
   Peer peer;
   std::string version;
@@ -30,11 +30,11 @@ struct Report {
   std::vector<Measured> peers;
   std::vector<const Row*> rows;
 
-  // The one that the others are compared with: "stock", else the last.
+  // The peer that the others are compared with: "stock", else the last.
   const Measured& base() const;
-  // Times the base, or nothing where that is 0.
+  // Relative to the base; nothing if that is 0.
   std::optional<double> ratio(const Row& row, const Measured& peer) const;
-  // Of the first peer; nothing where the row has no aim.
+  // Of the first peer; nothing if the row has no aim.
   std::optional<bool> reached(const Row& row) const;
 };
 

@@ -14,7 +14,7 @@
 
 namespace thinshim::bench {
 
-// What thinshim is to reach.
+// The aim for thinshim.
 struct Aim {
   enum class Kind { none, times_stock_at_most, times_stock_at_least, at_most };
   Kind kind = Kind::none;
@@ -34,7 +34,7 @@ const std::vector<Row>& rows();
 // The numbers of one peer, by row.
 class Samples {
  public:
-  // Throws std::logic_error where there is no such row.
+  // Throws std::logic_error if there is no such row.
   void add(const std::string& row, double value);
   const std::vector<double>& of(const std::string& row) const;
   void clear() { values_.clear(); }
@@ -43,9 +43,9 @@ class Samples {
   std::map<std::string, std::vector<double>> values_;
 };
 
-// One peer's side of a part, in one round. The steps of the peers alternate: all begin, each
-// repeats its work in turn as often as the part says, all rest for as long as it says, all end.
-// What stands afterwards is an error.
+// One peer's side of a part, in one round. The peers alternate: all begin, each repeats its work in
+// turn as often as the part says, all rest for as long as it says, all end. Anything left over
+// afterwards is an error.
 class Scene {
  public:
   virtual ~Scene() = default;
@@ -59,7 +59,7 @@ using MakeScene = std::unique_ptr<Scene> (*)(Place&, Samples&);
 struct Part {
   std::string name;
   MakeScene make;
-  // In a run of several rounds, and in one of a single round, which is to be quick.
+  // In a run of several rounds, and in a quick run of one.
   struct Effort {
     int turns = 0;
     double rest = 0;  // seconds

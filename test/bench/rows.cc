@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of rows, and that of the parts. README.md says how each row is measured.
+// The tables of rows and of parts. README.md describes each measurement.
 #include <stdexcept>
 
 #include "bench/row.h"

@@ -117,7 +117,7 @@ Shim::End Shim::shut_down() {
   try {
     call<Empty>("Shutdown", request_for<api::ShutdownRequest>("", ""));
   } catch (const Error& error) {
-    if (error.code() != Code::unavailable) throw;  // it may end before it has answered
+    if (error.code() != Code::unavailable) throw;  // it may exit before its answer
   }
   wait_for_end(process);
   const double milliseconds = watch.milliseconds();

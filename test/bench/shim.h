@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A serving shim, spoken to as containerd does: over the project's own ttrpc client, one call after
+// A serving shim, called as containerd does, with the project's own ttrpc client, one call after
 // the other unless said otherwise.
 #pragma once
 
@@ -20,9 +20,9 @@ namespace thinshim::bench {
 namespace api = containerd::task::v3;
 using wire::Empty;
 
-// Nothing takes this long, also where a hundred are under way on a busy machine.
+// Longer than any call, also with a hundred under way on a busy machine.
 inline constexpr Duration kLimit = std::chrono::seconds(120);
-inline constexpr const char* kService = "containerd.task.v2.Task";  // every peer's
+inline constexpr const char* kService = "containerd.task.v2.Task";  // of every peer
 
 template <class T>
 T await(Loop& loop, Task<T> task) {
@@ -39,13 +39,13 @@ Request request_for(const std::string& id, const std::string& exec) {
   return request;
 }
 
-// The time for which somebody waits for an exit: from the call on, until it is answered.
+// A pending Wait for an exit, with the time from the call until the answer.
 class Waiter {
  public:
   Waiter(Loop& loop, Client& client, const std::string& id, const std::string& exec) : loop_(loop) {
     waiting_.spawn(wait(client, request_for<api::WaitRequest>(id, exec)), "Wait");
   }
-  // Until the answer has come. Throws Error where it is a refusal.
+  // Returns after the answer. Throws Error if that is an error.
   void finish() {
     await(loop_, until_done());
     if (failure_) throw *failure_;
@@ -71,7 +71,7 @@ class Waiter {
   TaskSet waiting_;
 };
 
-// What a container writes to; null where nothing is said.
+// The stdio of a container; null by default.
 struct Stdio {
   std::string out;
   std::string error;
@@ -80,9 +80,9 @@ struct Stdio {
 
 class Shim {
  public:
-  // Takes over one that `start` has answered for.
+  // Takes over a shim whose `start` has been answered.
   Shim(Place& place, const std::string& answer);
-  // Makes the bundle, calls `start`.
+  // Creates the bundle, calls `start`.
   static Shim start(Place& place, const std::string& id,
                     const Words& arguments = {"/bin/sleep", "100000"});
 
@@ -102,13 +102,13 @@ class Shim {
   }
   // Create and Start.
   pid_t run(const std::string& id, const Stdio& stdio = {});
-  // Kills a container's process, waits for its end, deletes it.
+  // Kills a container's process, waits for its exit, deletes it.
   void end_container(const std::string& id, pid_t pid);
 
-  // --- the process; asks the shim for its pid at first
+  // --- the process; the first call asks the shim for its pid
   pid_t pid();
-  // Shutdown, until the process has ended and was waited for; returns its CPU time: its own, and
-  // that of its children.
+  // Calls Shutdown and waits for the process; returns its CPU time: its own, and that of its
+  // children.
   struct End {
     double milliseconds;
     double own_cpu;
@@ -117,8 +117,7 @@ class Shim {
   End shut_down();
   // SIGKILL.
   void crash();
-  // All that is left to do for a container that the shim was started for: its end, the shim's, the
-  // action `delete`.
+  // Ends a container that the shim was started for: kills it, shuts the shim down, calls `delete`.
   void end(const std::string& id, pid_t pid);
 
   Client& client() { return *client_; }
@@ -138,7 +137,7 @@ class Shim {
 extern const char* const kTrueProcess;
 void run_exec(Shim& shim, const std::string& id, const std::string& exec);
 
-// A process, and its end, which need not be ours to wait for.
+// The exit of a process, which need not be a child.
 Fd open_process(pid_t pid);
 void wait_for_end(const Fd& process);
 

@@ -35,7 +35,7 @@ StreamReader::StreamReader(const std::string& path)
 
 StreamReader::~StreamReader() {
   if (thread_.joinable()) {
-    ::pthread_cancel(thread_.native_handle());  // where something else has failed
+    ::pthread_cancel(thread_.native_handle());  // after another failure
     thread_.join();
   }
   ::unlink(path_.c_str());
@@ -49,7 +49,7 @@ void StreamReader::finish() {
 }
 
 void StreamReader::read() {
-  // Before the first writer there is no end either: poll waits for both.
+  // There is no end of file before the first writer: poll waits for both.
   pollfd watched{fifo_.get(), POLLIN, 0};
   while (::poll(&watched, 1, -1) < 0 && errno == EINTR) {
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reading end of a container's stdout: a thread that throws everything away as fast as can be,
+// The reading end of a container's stdout: a thread that discards everything as fast as possible,
 // by splice to /dev/null, which copies nothing.
 #pragma once
 
@@ -16,8 +16,8 @@ namespace thinshim::bench {
 
 class StreamReader {
  public:
-  // Makes the fifo, and one for stderr on which nothing is expected, and opens them for reading, as
-  // clients of containerd do before they ask for a container.
+  // Creates the fifo, and one for stderr that must stay empty, and opens them for reading, as
+  // clients of containerd do before Create.
   explicit StreamReader(const std::string& path);
   ~StreamReader();
   StreamReader(const StreamReader&) = delete;
@@ -28,9 +28,9 @@ class StreamReader {
     return {path_, terminal ? "" : error_path(), terminal};
   }
   std::uint64_t bytes() const { return bytes_; }
-  // Waits for the end of the stream; throws Error where it does not come.
+  // Waits for the end of the stream; throws Error after a timeout.
   void finish();
-  // When the first byte came and when the stream ended, on the steady clock; after finish().
+  // The times of the first byte and of the end of the stream, on the steady clock; after finish().
   double first() const { return first_; }
   double last() const { return last_; }
 

@@ -30,7 +30,7 @@ Words writer(std::uint64_t chunk, std::uint64_t bytes) {
   return {"/bin/writer", std::to_string(chunk), std::to_string(bytes / chunk)};
 }
 
-// So many megabytes, from the first byte that a reader gets to the end of its stream.
+// The time for so many megabytes, from the first byte read to the end of the stream.
 class Stream : public Scene {
  public:
   Stream(Place& place, Samples& samples, Load load)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A scene with one shim and one container, which sleeps.
+// A scene with one shim and one sleeping container.
 #pragma once
 
 #include <memory>

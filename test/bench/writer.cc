@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What runs in a container that writes: writer SIZE COUNT writes COUNT times, or without end where
-// that is 0, SIZE bytes to stdout, lines of 100 bytes, each time the same memory.
+// The program in a container that writes: `writer SIZE COUNT` writes SIZE bytes to stdout COUNT
+// times, without end if that is 0: lines of 100 bytes, the same memory each time.
 #include <unistd.h>
 
 #include <cstdlib>

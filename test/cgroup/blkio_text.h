@@ -9,7 +9,7 @@
 namespace thinshim::test {
 
 using BlkioEntries = google::protobuf::RepeatedPtrField<v1::stats::BlkIOEntry>;
-inline std::string told(const BlkioEntries& entries) {
+inline std::string text_of(const BlkioEntries& entries) {
   std::string text;
   for (const auto& entry : entries)
     text += std::to_string(entry.major()) + ":" + std::to_string(entry.minor()) + " '" +

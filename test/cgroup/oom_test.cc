@@ -40,7 +40,14 @@ class OomTest : public test::OwnGroups {
     if (cgroup_version() == CgroupVersion::v2)
       write_file(outer_ + "/cgroup.subtree_control", "+memory", 0);
   }
-  bool reported(OomWatch& watch, Duration limit = test::kPatience) {
+  // A cgroup beside inner_; both can have limits and processes.
+  std::string make_sibling() {
+    const std::string other = outer_ + "/other";
+    EXPECT_EQ(::mkdir(other.c_str(), 0755), 0);
+    pass_memory_down();
+    return other;
+  }
+  bool reported(OomWatch& watch, Duration limit = test::kTestTimeout) {
     return loop_.run(within(loop_, limit, watch.next()));
   }
   double busy_milliseconds(OomWatch& watch) {
@@ -102,7 +109,7 @@ TEST_F(OomTest, WhatWasReportedToOneIsNotReportedToTheOther) {
   go();
   EXPECT_TRUE(was_killed(pid));
   bool looked = watch.poll();
-  loop_.run(within(loop_, looked ? 50ms : test::kPatience, waiting.wait_empty()));
+  loop_.run(within(loop_, looked ? 50ms : test::kTestTimeout, waiting.wait_empty()));
   EXPECT_NE(looked, waiting.empty());
 }
 
@@ -127,9 +134,7 @@ TEST_F(OomTest, KillsInGroupsBelowCount) {
 
 // A pod's limit: the kernel notifies all its containers and kills in one of them.
 TEST_F(OomTest, KillsInOtherGroupsOfThePodDoNotCount) {
-  std::string other = outer_ + "/other";
-  ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
-  pass_memory_down();
+  const std::string other = make_sibling();
   limit(outer_, 16);
   pid_t quiet = process_in(inner_), greedy = process_in(other, kTooMuch);
   {
@@ -167,9 +172,7 @@ TEST_F(OomTest, AKillInAGroupThatIsGoneAlreadyIsReported) {
 
 // The ancestors of a removed cgroup count the kills in all their descendants (v1: in none).
 TEST_F(OomTest, AKillInAGroupBesideOneThatIsGoneDoesNotCountForIt) {
-  std::string other = outer_ + "/other";
-  ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
-  pass_memory_down();
+  const std::string other = make_sibling();
   limit(other, 16);
   const pid_t quiet = process_in(inner_);
   OomWatch watch(loop_, Cgroup::of_process(quiet));
@@ -185,9 +188,7 @@ TEST_F(OomTest, AKillInAGroupBesideOneThatIsGoneDoesNotCountForIt) {
 
 // The kernel notifies the ancestors of each event.
 TEST_F(OomTest, AGroupAtItsLimitDoesNotWakeItsSiblings) {
-  std::string other = outer_ + "/other";
-  ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
-  pass_memory_down();
+  const std::string other = make_sibling();
   limit(other, 16);
   const Cgroup quiet = Cgroup::of_process(process_in(inner_));
   const bool unified = cgroup_version() == CgroupVersion::v2;

@@ -12,7 +12,7 @@ namespace thinshim {
 namespace {
 
 using test::BlkioEntries;
-using test::told;
+using test::text_of;
 
 // A line of a file and its field. Tests parse a text of all lines, each with a different number.
 template <class Message>
@@ -107,7 +107,7 @@ TEST(StatsV1, BlkioKeepsEachOperationOfEachDevice) {
       "major minor  #blocks  name\n\n   8        0  268435456 sda\n"
       " 259        7       1024 nvme0n1p7\n   8        0  1 second\n",
       entries);
-  EXPECT_EQ(told(entries),
+  EXPECT_EQ(text_of(entries),
             "8:0 'Read' 100 /dev/sda\n8:0 'Total' 150 /dev/sda\n"
             "259:7 'Write' 18446744073709551615 /dev/nvme0n1p7\n8:16 '' 42 \n");
 }
@@ -239,7 +239,7 @@ TEST(Stats, NamesThatAreNoUtf8CostOnlyTheirLine) {
       "d 1\n8:0 Read 2\n8:16 3\n",
       entries);
   v1::name_devices("8 0 1 sd\xe4\n8 16 1 sdb\n", entries);
-  EXPECT_EQ(told(entries), "8:0 'Read' 2 \n8:16 '' 3 /dev/sdb\n");
+  EXPECT_EQ(text_of(entries), "8:0 'Read' 2 \n8:16 '' 3 /dev/sdb\n");
 }
 
 TEST(Stats, HugePageSizesAreNamedAsTheFilesAre) {

@@ -15,7 +15,7 @@ namespace thinshim {
 namespace {
 
 using test::TempDir;
-using test::told;
+using test::text_of;
 
 // A directory with the layout of a cgroup mount, with a cgroup c1 in it.
 class GroupInADirectory : public testing::Test {
@@ -89,8 +89,8 @@ TEST_F(GroupInADirectory, V1MetricsComeFromEveryController) {
   }
   EXPECT_EQ(metrics.rdma().current(0).hca_objects(), 2u);
   EXPECT_EQ(metrics.rdma().limit(0).hca_handles(), 3u);
-  EXPECT_EQ(told(metrics.blkio().io_serviced_recursive()), "0:77 'Read' 30 \n");
-  EXPECT_EQ(told(metrics.blkio().io_service_bytes_recursive()), "0:77 'Read' 31 \n");
+  EXPECT_EQ(text_of(metrics.blkio().io_serviced_recursive()), "0:77 'Read' 30 \n");
+  EXPECT_EQ(text_of(metrics.blkio().io_service_bytes_recursive()), "0:77 'Read' 31 \n");
 }
 
 TEST_F(GroupInADirectory, V1TakesTheFullCountOfBlkioWhereThereIsOne) {
@@ -101,14 +101,14 @@ TEST_F(GroupInADirectory, V1TakesTheFullCountOfBlkioWhereThereIsOne) {
           "0:77 Read " + std::to_string(next++) + "\n");
   write("blkio/c1/blkio.throttle.io_serviced", "0:77 Read 30\n");
   v1::stats::BlkIOStat blkio = read_v1().blkio();
-  EXPECT_EQ(told(blkio.sectors_recursive()), "0:77 'Read' 1 \n");
-  EXPECT_EQ(told(blkio.io_service_bytes_recursive()), "0:77 'Read' 2 \n");
-  EXPECT_EQ(told(blkio.io_serviced_recursive()), "0:77 'Read' 3 \n");
-  EXPECT_EQ(told(blkio.io_queued_recursive()), "0:77 'Read' 4 \n");
-  EXPECT_EQ(told(blkio.io_service_time_recursive()), "0:77 'Read' 5 \n");
-  EXPECT_EQ(told(blkio.io_wait_time_recursive()), "0:77 'Read' 6 \n");
-  EXPECT_EQ(told(blkio.io_merged_recursive()), "0:77 'Read' 7 \n");
-  EXPECT_EQ(told(blkio.io_time_recursive()), "0:77 'Read' 8 \n");
+  EXPECT_EQ(text_of(blkio.sectors_recursive()), "0:77 'Read' 1 \n");
+  EXPECT_EQ(text_of(blkio.io_service_bytes_recursive()), "0:77 'Read' 2 \n");
+  EXPECT_EQ(text_of(blkio.io_serviced_recursive()), "0:77 'Read' 3 \n");
+  EXPECT_EQ(text_of(blkio.io_queued_recursive()), "0:77 'Read' 4 \n");
+  EXPECT_EQ(text_of(blkio.io_service_time_recursive()), "0:77 'Read' 5 \n");
+  EXPECT_EQ(text_of(blkio.io_wait_time_recursive()), "0:77 'Read' 6 \n");
+  EXPECT_EQ(text_of(blkio.io_merged_recursive()), "0:77 'Read' 7 \n");
+  EXPECT_EQ(text_of(blkio.io_time_recursive()), "0:77 'Read' 8 \n");
 }
 
 // v1 without swap accounting: the files after the missing ones are read.

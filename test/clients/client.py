@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client by hand: a program whose calls all begin with the same words and have the same environment."""
+"""A command-line client: its calls begin with the same words and have the same environment."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Client:
-    """Called, it runs to its end; `begin` and `terminal` leave it running. `before`: what starts the program."""
+    """A call waits for the program's exit; `begin` and `terminal` leave it running. `before`: words before the program."""
 
     def __init__(self, program, *always, before=(), **environment):
         self.name = program.name
@@ -23,7 +23,7 @@ class Client:
         return list(map(str, (*self.always, *words)))
 
     def __call__(self, *words, input=b"", limit=30, check=True, **options):
-        """Its end is part of what is checked: a Failed where it takes too long, or ends badly."""
+        """Checks its exit too: raises Failed after a timeout, or if it fails."""
         if "stdin" not in options:
             options["input"] = input
         spelled = shorten(" ".join(map(str, (self.name, *words))))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the worlds of all clients have: a registry, a containerd of their own, a folder that containers see too, and what there
-was before the checks."""
+"""Shared by the worlds of all clients: a registry, a containerd, a directory that containers share, and the state before the
+checks."""
 
 import itertools
 import os
@@ -13,13 +13,13 @@ from steps import expect, expect_equal
 
 
 class ContainerdWorld:
-    """`kind` of containerd. Who makes it tries it, with check_shims meanwhile, and removes that; then comes remember."""
+    """`kind` of containerd. The caller runs a container, calls check_shims, and removes the container; then remember."""
 
     def __init__(self, kind=ground.Containerd):
         ground.enter()
         self.registry = Registry(world.DIRECTORY)
         self.containerd = kind()
-        self.shared = world.DIRECTORY / "shared"  # for a container that has it: /shared there
+        self.shared = world.DIRECTORY / "shared"  # /shared in containers
         self.shared.mkdir()
         self.shared.chmod(0o777)  # for a client that is not root
         self.numbers = itertools.count()
@@ -29,12 +29,12 @@ class ContainerdWorld:
         return f"{word}{next(self.numbers)}"
 
     def check_shims(self):
-        """There are some, and each is the shim under test."""
+        """There are shims, and each is the one under test."""
         found = {os.readlink(f"/proc/{pid}/exe") for pid in world.shims()}
         expect_equal({str(self.containerd.shim)}, found, "the shims that serve")
 
     def remember(self, namespace):
-        """From here on all must be as it is now: images are there, networks, control groups that stay."""
+        """After the checks the state must be as it is now, with images, networks and cgroups that stay."""
         world.eventually(lambda: not world.shims())
         self.traces = ground.Traces(*self.containerd.places(namespace))
 
@@ -55,10 +55,10 @@ class ContainerdWorld:
 
     @staticmethod
     def until_told(name):
-        """A shell's text for a container that has /shared."""
+        """A shell script for a container with /shared."""
         return f"while [ ! -f /shared/{name} ]; do sleep 0.1; done; echo last words; exit 33"
 
     def tell(self, name, pid):
-        """Ends what waits for it."""
+        """Ends the script that waits for it."""
         (self.shared / name).touch()
         expect(world.eventually(lambda: pid not in world.processes()), "it does not end")

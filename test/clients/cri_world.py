@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""containerd with its CRI service and a network for pods, and crictl to speak to it."""
+"""containerd with its CRI service, a network for pods, and crictl."""
 
 import json
 
@@ -10,7 +10,7 @@ from containerd_world import ContainerdWorld
 from registry import BOX
 from steps import Failed
 
-# As the kubelet has it: processes of a container see only each other.
+# As with the kubelet, each container has a pid namespace of its own.
 PRIVATE = {"security_context": {"namespace_options": {"pid": 1}}}
 
 
@@ -30,7 +30,7 @@ class Crictl(Client):
             raise Failed(f"CRI does not answer: {self('info')}")
 
     def remove_all(self):
-        """Again and again: what is under way for a pod whose shim died refuses it for a while, and a kubelet removes too."""
+        """Repeats it, because cleanup after a dead shim may refuse it for a while; a kubelet removes pods too."""
 
         def is_gone():
             pods = self.lines("pods", "-q")
@@ -62,7 +62,7 @@ class Cri(CriWorld):
     def __init__(self):
         super().__init__()
         for place, _ in ground.hierarchies():
-            (place / "pods").mkdir()  # a pod's parent, which is not containerd's to remove
+            (place / "pods").mkdir()  # a pod's parent, which containerd does not remove
         pod = self.run_pod()
         self.check_shims()
         self.crictl("stopp", pod)
@@ -71,7 +71,7 @@ class Cri(CriWorld):
         self.remember("k8s.io")
 
     def write(self, value):
-        """A file with a configuration; its name."""
+        """Writes a configuration; returns the file's name."""
         path = world.DIRECTORY / self.name("config")
         path.write_text(json.dumps(value))
         return path

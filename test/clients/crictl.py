@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""crictl every day, and when containerd or the shim dies under it."""
+"""crictl in everyday use, and when containerd or a shim is killed."""
 
 import os
 import signal

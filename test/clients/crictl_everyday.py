@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""crictl, a verb after the other, as an administrator of a node uses it."""
+"""crictl, verb by verb, as an administrator of a node uses it."""
 
 import os
 import subprocess
@@ -298,7 +298,7 @@ def _(w):
 @step("events: created, started, stopped, deleted")
 def _(w):
     process = w.crictl.begin("events", stdin=subprocess.DEVNULL)
-    time.sleep(1)  # until it listens, which nothing tells
+    time.sleep(1)  # until it listens, which cannot be observed
     pod = w.run_pod()
     container = w.start(pod, "c", "true")
     w.until_exited(container)

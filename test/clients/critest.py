@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""critest, whole: the validation suite for container runtimes, each of its specs a check. Its images are made here, under the
-names that it asks for; containerd takes all names from the registry on loopback."""
+"""critest: the validation suite for container runtimes, each of its specs a check. Its images are built here under the names
+that it pulls; containerd pulls all names from the registry on loopback."""
 
 import os
 import pathlib
@@ -20,7 +20,7 @@ def push_images(registry):
     registry.push_box("e2e-test-images/busybox", "1.29-2")
     registry.push_box("e2e-test-images/nginx", "1.14-2", **server)
     registry.push_box("e2e-test-images/httpd", "2.4.39-4", **server)
-    registry.push_box("pause", "3.9", files=[("pause", "")])  # unlike any other: the suite counts its names
+    registry.push_box("pause", "3.9", files=[("pause", "")])  # unique: the suite counts its names
     ours = "k8s-staging-cri-tools/"
     registry.push_box(ours + "hostnet-nginx-amd64", "latest", Env=["PATH=/bin", "PORT=12003"], **server)
     registry.push_box(

@@ -13,7 +13,7 @@ import world
 from client import PATH
 
 PROGRAMS = pathlib.Path(os.environ["CLIENTS_PROGRAMS"])  # the clients
-CONTAINERD = pathlib.Path(os.environ["CLIENTS_CONTAINERD"])  # containerd, ctr, and the shim of the same version
+CONTAINERD = pathlib.Path(os.environ["CLIENTS_CONTAINERD"])  # containerd, ctr, and the stock shim of that version
 CNI = "/usr/lib/cni"
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 TASKS = "io.containerd.runtime.v2.task"  # below containerd's state
@@ -26,7 +26,7 @@ NEW_CGROUP, NEW_UTS, NEW_IPC, NEW_NET = 0x02000000, 0x04000000, 0x08000000, 0x40
 
 
 def enter():
-    """Own control groups, network, host name, and an own /run and /var. Once, first of all."""
+    """Enters new cgroup, network and UTS namespaces, with a new /run and /var. Call it once, first."""
     _own_cgroups()
     if ctypes.CDLL(None, use_errno=True).unshare(NEW_CGROUP | NEW_UTS | NEW_IPC | NEW_NET) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
@@ -40,7 +40,7 @@ def enter():
 
 
 def cover_settings():
-    """Files over what a kubelet sets for the whole machine."""
+    """Mounts files over the settings that a kubelet changes for the whole machine."""
     for name in (
         "vm/overcommit_memory",
         "vm/panic_on_oom",
@@ -55,7 +55,7 @@ def cover_settings():
 
 
 def hierarchies():
-    """The mounts of control groups: a place, and the options that mount it again."""
+    """The cgroup mounts: (mount point, the options to mount it again)."""
     for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
         _, place, kind, options, *_ = line.split()
         if kind == "cgroup2":
@@ -83,7 +83,7 @@ def _mount_cgroups_anew():
 
 
 def overlay(place):
-    """What is there, and what is written there is seen here only."""
+    """Mounts an overlay over the directory: changes are visible here only."""
     ours = {name: world.DIRECTORY / f"overlay{place.replace('/', '-')}" / name for name in ("upperdir", "workdir")}
     for path in ours.values():
         path.mkdir(parents=True)

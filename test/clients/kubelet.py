@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kubelet with static pods: every day, and when the kubelet, containerd or a shim dies."""
+"""The kubelet with static pods: in everyday use, and when the kubelet, containerd or a shim is killed."""
 
 import os
 import signal
@@ -15,14 +15,14 @@ from talk import expect_growth
 
 
 def run_until_told(w, word):
-    """A pod of one run that ends when it is told; its name and its process."""
+    """A pod that exits on request; returns its name and its process."""
     name = w.name(word)
     w.run_pod(name, {"command": shell(w.until_told(name))}, restartPolicy="Never")
     return name, w.pid(name)
 
 
 def sleepers():
-    """The processes of pods that run_sleepers made."""
+    """The processes of pods of run_sleepers."""
     return {pid for pid, words in world.processes().items() if words[0] == "sleep" and words[-1].startswith("424")}
 
 
@@ -34,9 +34,9 @@ def run_sleepers(w, word, count):
 
 
 def expect_others(w, old, limit=60):
-    """As many as the old ones, and none of those beside them."""
+    """As many as the old ones, and none of the old ones."""
     w.until(lambda: len(sleepers() - old) == len(old), "the pod does not come back", limit)
-    # It has had all that time; what lives now lives on.
+    # Nothing is killed later than this.
     if not world.eventually(lambda: not old & sleepers(), 5):
         raise Failed(f"{len(old & sleepers())} of {len(old)} old processes run beside the new ones")
 

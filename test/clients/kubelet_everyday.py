@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Kubernetes asks of a runtime on one node: a pod's life, probes, streams."""
+"""What Kubernetes needs of a runtime on one node: a pod's life, probes, streams."""
 
 import pathlib
 import re
@@ -22,12 +22,12 @@ def exec_probe(*command, **more):
 
 
 def alive_until_told(name):
-    """A container whose probe fails once its file is there."""
+    """A container whose probe fails once its file exists."""
     return {"command": FOREVER, "livenessProbe": exec_probe("test", "!", "-f", f"/shared/{name}", failureThreshold=1)}
 
 
 def fail_probe(w, name):
-    """Until the container is started again."""
+    """Waits until the container is restarted."""
     (w.shared / name).touch()
     w.until(lambda: w.status(name)["restartCount"] >= 1, "it is not started again")
     (w.shared / name).unlink()

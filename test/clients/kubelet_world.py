@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kubelet without an API server: its pods are files in a folder, its state is what it answers on its port."""
+"""A kubelet without an API server: its pods are files in a directory; it reports its state on its port."""
 
 import gzip
 import http.client
@@ -32,7 +32,7 @@ CONFIGURATION = {
     "serializeImagePulls": False,
     "localStorageCapacityIsolation": False,
     "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1%"},
-    # Logs that are rotated while a check looks.
+    # Small, so that logs are rotated during a check.
     "containerLogMaxSize": "1Mi",
     "containerLogMaxFiles": 30,
     "containerLogMonitorInterval": "3s",
@@ -54,7 +54,7 @@ class Kubelet(CriWorld):
         (self.directory / "config.json").write_text(json.dumps({**CONFIGURATION, **own}))
         self.log = self.directory / "log"
         self.up()
-        # One of each class, whose control groups stay.
+        # One pod of each class, because the class's cgroup stays.
         for name, resources in (
             ("first", {}),
             ("second", {"limits": {"memory": "32Mi"}}),
@@ -79,11 +79,11 @@ class Kubelet(CriWorld):
 
     def down(self, number=signal.SIGKILL):
         self.process.send_signal(number)
-        self.process.wait(world.PATIENCE)
+        self.process.wait(world.TIMEOUT)
 
     def ask(self, path):
         """The answer's text, or nothing."""
-        # Its certificate is signed by itself.
+        # Its certificate is self-signed.
         connection = http.client.HTTPSConnection("127.0.0.1", 10250, timeout=10, context=ssl._create_unverified_context())
         try:
             connection.request("GET", path)
@@ -97,7 +97,7 @@ class Kubelet(CriWorld):
     # --- pods
 
     def write_pod(self, name, *containers, **spec):
-        """Puts it there, or replaces it. Each container is as a manifest has it, with what all of them have; one is "c"."""
+        """Writes or replaces the pod. Each container is as in a manifest, plus the common fields; a single one is "c"."""
         common = {
             "name": "c",
             "image": BOX,
@@ -132,7 +132,7 @@ class Kubelet(CriWorld):
         return None
 
     def status(self, name, container="c"):
-        """What the kubelet says of a container, perhaps nothing."""
+        """The kubelet's status of a container, or None."""
         status = (self.pod(name) or {}).get("status", {})
         for one in status.get("containerStatuses", []) + status.get("initContainerStatuses", []):
             if one["name"] == container:
@@ -144,11 +144,11 @@ class Kubelet(CriWorld):
         return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
     def ended(self, name, container="c", limit=30):
-        """How a container that is not started again has ended."""
+        """The final status of a container that is not restarted."""
         return self.until(lambda: self.status(name, container)["state"].get("terminated"), f"{name} does not end", limit)
 
     def restarted(self, name, container="c", times=1, limit=30):
-        """How the run before this one ended."""
+        """The final status of the previous run."""
         self.until(
             lambda: (
                 self.status(name, container)["restartCount"] >= times and "running" in self.status(name, container)["state"]
@@ -166,10 +166,10 @@ class Kubelet(CriWorld):
         return answer
 
     def logs(self, name, container="c"):
-        """The text of all its log files, those that were rotated first."""
+        """The text of all its log files, rotated ones first."""
         text = []
         for place in pathlib.Path("/var/log/pods").glob(f"default_{name}-node_*/{container}"):
-            # RUN.log is written; RUN.log.TIME are older, and packed but for the newest.
+            # RUN.log is the current one; RUN.log.TIME are older, and compressed but for the newest.
             for path in sorted(place.iterdir(), key=lambda path: (path.name.endswith(".log"), path.name)):
                 data = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
                 text += [line.split(" ", 3)[3] for line in data.decode().splitlines()]
@@ -201,6 +201,6 @@ class Kubelet(CriWorld):
         if self.process.poll() is not None:
             self.up()
         self.remove_pods()
-        # The kubelet takes away what is stopped once a minute.
+        # The kubelet removes stopped containers once a minute.
         self.crictl.remove_all()
         self.expect_nothing_left()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nerdctl by hand, as root: every day, with limits on memory, and when containerd or the shim dies under it."""
+"""nerdctl as root: in everyday use, with memory limits, and when containerd or a shim is killed."""
 
 import os
 import signal
@@ -60,8 +60,8 @@ def _(w):
 @step("containerd is killed and comes back: the log goes on")
 def _(w):
     name = w.start("sh", "-c", "while :; do echo tick; sleep 0.1; done")
-    # nerdctl's logger reads no further when its Wait fails, over any shim. Until it waits, it takes the outage for a start
-    # that is late.
+    # nerdctl's logger stops reading when its Wait fails, with any shim. Before its Wait, it treats the outage as a late
+    # start.
     expect(world.eventually(lambda: len(w.nerdctl.lines("logs", name)) > 30, 20), "it says nothing")
     w.restart_containerd()
     expect_growth(lambda: w.nerdctl.lines("logs", name))
@@ -123,7 +123,7 @@ def _(w):
 def _(w):
     name = w.start("sleep", "1000")
     os.kill(only_shim(), signal.SIGKILL)
-    # While containerd cleans up, there still is a task.
+    # While containerd cleans up, the task still exists.
     expect(world.eventually(lambda: w.nerdctl("start", name, check=False).returncode == 0, 15), "it does not start")
     w.until_state(name, "running")
 

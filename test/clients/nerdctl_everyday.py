@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nerdctl's other verbs, and restart policies, as users have them every day, as root or not."""
+"""nerdctl's other verbs, and restart policies, in everyday use, as root or not."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def _(w):
     name = w.start("sh", "-c", "while :; do echo tick; sleep 0.1; done")
     w.nerdctl("pause", name)
     expect_equal("paused", w.state(name)["Status"])
-    time.sleep(0.5)  # for who writes the log
+    time.sleep(0.5)  # for the logger
     count = len(w.nerdctl.lines("logs", name))
     time.sleep(0.5)
     expect_equal(count, len(w.nerdctl.lines("logs", name)), "lines of one that is paused")
@@ -155,7 +155,7 @@ def _(w):
 def _(w):
     name = w.start("sh", "-c", "echo begun; exit 1", options=("--restart", "on-failure:2"))
     expect(world.eventually(lambda: len(w.nerdctl.lines("logs", name)) >= 3, 30), "no third run")
-    time.sleep(3)  # three turns of who restarts
+    time.sleep(3)  # three intervals of the restart monitor
     expect_equal(3, len(w.nerdctl.lines("logs", name)), "runs")
     expect_equal(1, w.state(name)["ExitCode"], "exit code")
 
@@ -164,5 +164,5 @@ def _(w):
 def _(w):
     name = w.start("sleep", "1000", options=("--restart", "unless-stopped"))
     w.nerdctl("stop", "-t", "0", name)
-    time.sleep(3)  # three turns of who restarts
+    time.sleep(3)  # three intervals of the restart monitor
     expect_equal("exited", w.state(name)["Status"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users of nerdctl do with input and output by hand, as root or not: every kind of stdin, logs, exec, attach."""
+"""Input and output of nerdctl, as root or not: every kind of stdin, logs, exec, attach."""
 
 import subprocess
 
@@ -100,7 +100,7 @@ def _(w):
 @step("run: exit codes: 0, 7, of a signal, of what cannot be run")
 def _(w):
     for code, command in ((0, "exit 0"), (7, "exit 7"), (143, "kill -TERM $$"), (137, "kill -KILL $$")):
-        # Process 1 gets no signal of its own making that it has no handler for: its child is told of.
+        # Process 1 ignores signals from its own namespace that it has no handler for: a child is killed instead.
         done = w.nerdctl("run", "--rm", BOX, "sh", "-c", f"sh -c '{command}'; exit $?", check=False)
         expect_equal(code, done.returncode, command)
     expect(w.nerdctl("run", "--rm", BOX, "/no/such/program", check=False).returncode != 0, "it says success")
@@ -138,7 +138,7 @@ def _(w):
 def _(w):
     name = w.start("sh", "-c", "seq 1 200000; echo END")
     w.nerdctl("wait", name, limit=60)
-    # The logger writes the file: it has until its input has ended.
+    # The logger has written all when its input has ended.
     world.eventually(lambda: w.nerdctl.lines("logs", "--tail", "1", name) == ["END"], 10)
     expect_numbers(w.nerdctl.lines("logs", name))
 

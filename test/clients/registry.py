@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's docker-registry on loopback, and images of a busybox that are pushed to it: BOX and PAUSE first of all."""
+"""Debian's docker-registry on loopback, and busybox images that are pushed to it, BOX and PAUSE first."""
 
 import hashlib
 import io
@@ -16,13 +16,13 @@ PORT = 5000
 HOST = f"localhost:{PORT}"
 BOX = f"{HOST}/box:1"
 PAUSE = f"{HOST}/pause:1"
-WEB_SERVER = ("httpd", "-f", "-p", "80", "-h", "/www")  # of the box, whose page says PAGE
+WEB_SERVER = ("httpd", "-f", "-p", "80", "-h", "/www")  # of the box, whose page is PAGE
 PAGE = "It works!\n"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
-# What the busybox lacks. A web server under a name of its own, with its process id where nginx has it; it says what it is.
+# Programs that busybox lacks. A web server named nginx, with nginx's pid file and version text.
 SCRIPTS = {
     "nginx": """#!/bin/sh
 trap 'kill $!; exit 0' TERM QUIT
@@ -104,7 +104,7 @@ class Registry:
     @staticmethod
     def _ask(method, place, data=None, headers={}):
         url = place if place.startswith("http") else f"http://{HOST}{place}"
-        return urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=world.PATIENCE)
+        return urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=world.TIMEOUT)
 
     def _answers(self):
         try:
@@ -133,7 +133,7 @@ def archive_of_files(files):
 
 
 def certificates(directory):
-    """A directory of containerd's that has every registry's name lead to this one."""
+    """A directory of hosts files that make containerd use this registry for every name."""
     place = pathlib.Path(directory) / "_default"
     place.mkdir(parents=True)
     (place / "hosts.toml").write_text(f'[host."http://{HOST}"]\ncapabilities = ["pull", "resolve"]\n')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nerdctl of a user who is not root: rootlesskit makes the namespaces, slirp4netns the network, containerd runs in them."""
+"""nerdctl as a user other than root: rootlesskit creates the namespaces, slirp4netns the network, containerd runs in them."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ import world
 from client import PATH, Client
 from nerdctl_world import Nerdctl, write_settings
 
-USER = 54321  # nobody else
+USER = 54321  # unused
 NAME = "somebody"
 AS_USER = f"setpriv --reuid {USER} --regid {USER} --init-groups --inh-caps=-all --".split()
 ROOTLESSKIT = (

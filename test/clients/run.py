@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: Apache-2.0
-"""Runs groups of checks over the stock shim and over thinshim, side by side, and prints what passes on which.
+"""Runs groups of checks with the stock shim and with thinshim, side by side, and prints which pass with each.
 
     run.py THINSHIM PROGRAMS RESULTS VERSIONS GROUP...
 
@@ -20,10 +20,10 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 AGAIN = 75  # see steps.py
-LIMIT = 20 * 60  # seconds for a group over one shim
+LIMIT = 20 * 60  # seconds for a group with one shim
 STOCK, THIN = "stock", "thinshim"
 END, NOTHING = "it comes to its end", "nothing is left of any of these"
-# After the death of a pod's shim 2.3 cleans up for the pod alone, 2.4 for each of its containers: 2.3 asks more of a shim.
+# After the death of a pod's shim 2.3 calls `delete` for the sandbox only, 2.4 for each container: 2.3 needs more of a shim.
 CONTAINERD = {"kubelet": "containerd-2.3"}
 TITLES = {
     "nerdctl": "nerdctl by hand",
@@ -35,7 +35,7 @@ TITLES = {
 
 
 class Result:
-    """What one shim made of one check, in all its runs."""
+    """The results of one check with one shim, of all its runs."""
 
     def __init__(self, lines):
         self.times, self.promised = lines[0]["times"], lines[0]["promised"]
@@ -88,7 +88,7 @@ def run_group(group, kind, thin, programs, results):
             try:
                 code = process.wait(max(1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.terminate()  # it ends all that is in there
+                process.terminate()  # ends all its processes
                 process.wait()
                 said = f"it was not over after {LIMIT} s"
                 break
@@ -119,7 +119,7 @@ def summary(lines, said):
 
 
 def earlier(group, results):
-    """What an earlier run found, perhaps nothing."""
+    """The results of an earlier run, or none."""
     places = {kind: results / f"{group}-{kind}.jsonl" for kind in (STOCK, THIN)}
     if not all(place.exists() for place in places.values()):
         return []
@@ -131,7 +131,7 @@ def verdict(stock, thin):
         return "" if stock.skipped else "FAILED"
     if thin.all:
         return "" if stock.all else "better"
-    # A client that is at fault itself at times fails at times on both.
+    # A flaky client fails at times with both.
     worse = thin.passed / thin.times < stock.passed / stock.times
     return "FAILED" if worse or thin.promised or stock.skipped else "neither"
 
@@ -140,7 +140,7 @@ def compare(found):
     """Rows of check, stock, thinshim, verdict."""
     names = list(dict.fromkeys([*found[STOCK], *found[THIN]]))
     missing = Result.of(False, "not run")
-    # What is true of all of a group's checks comes last.
+    # What applies to all checks of a group comes last.
     names.sort(key=lambda name: name in (END, NOTHING))
     for name in names:
         stock, thin = (found[kind].get(name, missing) for kind in (STOCK, THIN))
@@ -160,7 +160,7 @@ def show(group, rows):
 
 
 def table(tables, versions):
-    """For the README: each group's last run."""
+    """For the README: the last run of each group."""
     lines = [versions, "", "| | checks | stock shim | thinshim |", "| --- | --- | --- | --- |"]
     for group, rows in tables.items():
         if not rows:

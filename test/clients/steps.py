@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Named checks, one after the other, each within a time limit, and what came of them as lines of JSON.
+"""Named checks, one after the other, each with a time limit; prints the results as lines of JSON.
 
 A group is a module that declares its checks with @step and ends with main(); run.py starts it once for each shim. After a
-check that fails or leaves something nobody knows what the world is like, so the group ends there and run.py goes on behind it
-in a new one.
+check that fails or leaves something the state is unknown, so the group ends there, and run.py continues after it in a new
+process.
 """
 
 import json

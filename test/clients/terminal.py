@@ -63,7 +63,7 @@ class Terminal:
             return False
         try:
             data = os.read(self.ours, 65536)
-        except OSError:  # everybody has closed it
+        except OSError:  # the last user has closed it
             return False
         self.text += data
         return bool(data)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: Apache-2.0
-"""The ways to make CRI use thinshim, as the README lists them: who serves, and which options reach it."""
+"""The ways to make CRI use thinshim, as the README lists them: which program serves, and which options reach it."""
 import os
 import pathlib
 import shutil
@@ -8,7 +8,7 @@ import shutil
 from pods import PodTest, world
 
 PLACES = {name: world.DIRECTORY / name / "containerd-shim-runc-v2" for name in ("by_path", "by_runtime_path")}
-ROOT = world.DIRECTORY / "runc-root"  # an option of each handler's table: where the runtime keeps its state
+ROOT = world.DIRECTORY / "runc-root"  # where the runtime keeps its state: an option of each handler
 
 
 def handler(name, text):
@@ -16,7 +16,7 @@ def handler(name, text):
 
 
 class Handlers(PodTest):
-    """Each has a file of its own, so that a process says by which way it came."""
+    """Each handler has a binary of its own, which identifies its processes."""
     handlers = {name: handler(name, text) for name, text in {
         "runc": 'runtime_type = "io.containerd.runc.v2"',
         "by_name": 'runtime_type = "io.containerd.runc.v2-thin"',
@@ -51,7 +51,7 @@ class Handlers(PodTest):
         self.serves("by_path", PLACES["by_path"], self.daemon.version() >= (1, 7))
 
     def test_by_runtime_path(self):
-        # containerd 1.6 parses the word and takes what is on PATH.
+        # containerd 1.6 ignores runtime_path and uses the shim on PATH.
         known = self.daemon.version() >= (1, 7)
         self.serves("by_runtime_path", PLACES["by_runtime_path"] if known else world.SHIM, True)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods through CRI, as the kubelet makes them: a containerd with its CRI plugin, a client of our own, a vocabulary for tests.
+"""Pods through CRI, as the kubelet creates them: a containerd with its CRI plugin, a client, and functions for tests.
 
-Which containerd: the first on PATH, and its ctr. Who makes the cgroups: runc, or systemd where $THINSHIM_TEST_CGROUP_DRIVER says so.
+containerd and ctr are the first on PATH. runc creates the cgroups, or systemd if $THINSHIM_TEST_CGROUP_DRIVER is "systemd".
 """
 import hashlib
 import io
@@ -26,7 +26,7 @@ Status = api.ContainerStatus
 
 
 class Service:
-    """A gRPC service: each of its methods by its name, with the fields of the request as arguments."""
+    """A gRPC service: each method has its name, and the fields of its request as arguments."""
 
     def __init__(self, channel, name):
         service = api.DESCRIPTOR.services_by_name[name]
@@ -39,7 +39,7 @@ class Service:
         answer = getattr(api, method.output_type.name)
         call = channel.unary_unary(path, request_serializer=request.SerializeToString,
                                    response_deserializer=answer.FromString)
-        return lambda **fields: call(request(**fields), timeout=world.PATIENCE)
+        return lambda **fields: call(request(**fields), timeout=world.TIMEOUT)
 
 
 # --- images
@@ -52,7 +52,7 @@ def add(archive, name, data):
 
 
 def make_archive(path, tree, commands):
-    """An archive as `docker save` writes it: images of one common layer, a command for each by the image's name."""
+    """An archive as `docker save` writes it: images with one common layer. `commands` has the command of each image."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as archive:
         archive.add(tree, "")
@@ -72,13 +72,13 @@ def make_archive(path, tree, commands):
 
 
 class Containerd(world.Daemon):
-    """`handlers` is the text of the configuration's table of each runtime handler."""
+    """`handlers` has the text of the configuration table of each runtime handler."""
 
     def __init__(self, name, handlers):
         super().__init__(name)
         plugin = '[plugins."io.containerd.grpc.v1.cri"'
-        # Sandboxes ask for an oom score that only CAP_SYS_RESOURCE may give. Nothing of CNI is used, but its directories are
-        # made where they are missing.
+        # Sandboxes request an OOM score that needs CAP_SYS_RESOURCE. CNI is not used, but containerd creates its directories
+        # if they are missing.
         (self.directory / "config.toml").write_text(f"""version = 2
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs"]
@@ -109,7 +109,7 @@ bin_dir = "{self.directory}/cni"
         make_archive(self.directory / "images.tar", self.directory / "box",
                      {PAUSE: ["/bin/sleep", "1000000"], BOX: ["/bin/sleep", "1000000"]})
         subprocess.run(["ctr", "-a", self.socket, "-n", "k8s.io", "images", "import", self.directory / "images.tar"],
-                       check=True, stdout=subprocess.DEVNULL, timeout=world.PATIENCE)
+                       check=True, stdout=subprocess.DEVNULL, timeout=world.TIMEOUT)
         if not world.eventually(lambda: self._has(PAUSE) and self._has(BOX)):
             raise RuntimeError("CRI does not see the images")
 
@@ -184,7 +184,7 @@ SystemdCgroup = {str(world.SYSTEMD).lower()}"""}
         self.cri.RemovePodSandbox(pod_sandbox_id=pod)
 
     def start(self, pod, name, script, pid=api.CONTAINER, resources=None, tty=False):
-        """A container that runs the script in a shell, with the test's directory as /shared; returns its id."""
+        """Starts a container that runs the script in a shell, with the test's directory as /shared; returns its id."""
         config = api.ContainerConfig(
             metadata=api.ContainerMetadata(name=name), image=api.ImageSpec(image=BOX), tty=tty,
             command=["/bin/sh", "-c", script], log_path=name + ".log",
@@ -199,14 +199,14 @@ SystemdCgroup = {str(world.SYSTEMD).lower()}"""}
         return self.cri.ContainerStatus(container_id=container).status
 
     def has_exited(self, container):
-        """Waits for it, and says how."""
-        self.eventually(lambda: self.status(container).state == Status.EXITED, "runs on")
+        """Waits for its exit; returns its status."""
+        self.eventually(lambda: self.status(container).state == Status.EXITED, "still runs")
         return self.status(container)
 
     def pid(self, container):
         return json.loads(self.cri.ContainerStatus(container_id=container, verbose=True).info["info"])["pid"]
 
-    def exec(self, container, script, timeout=world.PATIENCE):
+    def exec(self, container, script, timeout=world.TIMEOUT):
         return self.cri.ExecSync(container_id=container, cmd=["/bin/sh", "-c", script], timeout=timeout)
 
     def log(self, name):

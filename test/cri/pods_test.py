@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: Apache-2.0
-"""What the kubelet asks of a container runtime, asked of containerd with thinshim in the stock shim's place.
+"""What the kubelet does with a container runtime, done with a containerd that runs thinshim in place of the stock shim.
 
-/usr/bin/python3, because that is for whom Debian packages gRPC.
+Debian packages gRPC for /usr/bin/python3.
 """
 import concurrent.futures
 import os
@@ -47,7 +47,7 @@ class Pods(PodTest):
         done = self.exec(container, "echo to stdout; echo to stderr >&2; exit 7")
         self.assertEqual((b"to stdout\n", b"to stderr\n", 7), (done.stdout, done.stderr, done.exit_code))
         with self.assertRaisesRegex(grpc.RpcError, "no-such-program"):
-            self.cri.ExecSync(container_id=container, cmd=["/no-such-program"], timeout=world.PATIENCE)
+            self.cri.ExecSync(container_id=container, cmd=["/no-such-program"], timeout=world.TIMEOUT)
 
     def test_probes_at_once_are_all_answered_and_leave_no_file_open(self):
         container = self.start(self.run_pod(), "web", "exec sleep 1000")
@@ -64,7 +64,7 @@ class Pods(PodTest):
         self.assertEqual([(f"{number}\n", number) for number in range(20)], answers)
         self.eventually(lambda: len(os.listdir(files)) <= before, "files left open")
 
-    def test_exec_sync_that_takes_too_long_is_ended(self):
+    def test_exec_sync_that_takes_too_long_is_killed(self):
         container = self.start(self.run_pod(), "web", "exec sleep 1000")
         begin = time.monotonic()
         with self.assertRaises(grpc.RpcError) as raised:
@@ -76,13 +76,13 @@ class Pods(PodTest):
         self.assertEqual(0, self.exec(container, "true").exit_code)
 
     def test_logs_hold_all_of_both_streams(self):
-        # containerd 1.6 may forget what it has not read of a container that ends; so it is with the stock shim too.
+        # containerd 1.6 may lose unread output of a container that exits, with the stock shim too.
         os.mkfifo(self.shared / "go")
         container = self.start(self.run_pod(), "web", "seq 1 20000; echo to stderr >&2; read line < /shared/go; echo -n no newline")
         self.eventually(lambda: len(self.log("web")) >= 20001, "lost in the log")
         (self.shared / "go").write_text("on\n")
         self.assertEqual(0, self.has_exited(container).exit_code)
-        # containerd tells of the end before its log is written to the end.
+        # containerd reports the exit before it has written the whole log.
         self.eventually(lambda: len(self.log("web")) >= 20002, "lost in the log")
         out, err = ([line for line in self.log("web") if line[0] == stream] for stream in ("stdout", "stderr"))
         self.assertEqual([("stdout", "F", str(number)) for number in range(1, 20001)], out[:-1])
@@ -94,7 +94,7 @@ class Pods(PodTest):
         self.assertEqual(3, self.has_exited(container).exit_code)
         self.eventually(lambda: self.log("shell") == [("stdout", "F", "/dev/pts/0")], "not in the log")
 
-    def test_the_reason_of_an_end_is_told(self):
+    def test_the_reason_of_an_exit_is_reported(self):
         pod = self.run_pod()
         for name, script, code, reason in (("good", "exit 0", 0, "Completed"), ("bad", "exit 9", 9, "Error"),
                                            ("killed", "sh -c 'kill -9 $$'; exit $?", 137, "Error")):
@@ -103,7 +103,7 @@ class Pods(PodTest):
                 self.assertEqual((code, reason), (status.exit_code, status.reason))
                 self.assertGreater(status.finished_at, status.created_at)
 
-    def test_out_of_memory_is_told_as_the_reason(self):
+    def test_out_of_memory_is_reported_as_the_reason(self):
         pod = self.run_pod()
         limit = api.Resources(memory_limit_in_bytes=16 << 20)
         greedy = self.start(pod, "greedy", "x=xxxxxxxx; while :; do x=$x$x; done", resources=limit)
@@ -113,7 +113,7 @@ class Pods(PodTest):
         self.cri.StopContainer(container_id=modest)
         self.assertEqual("Error", self.has_exited(modest).reason)
 
-    def test_stop_ends_early_who_obeys_and_kills_who_does_not(self):
+    def test_stop_returns_when_sigterm_works_and_kills_otherwise(self):
         pod = self.run_pod()
         obeys = self.start(pod, "obeys", "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.1; done")
         ignores = self.start(pod, "ignores", IGNORES_TERM)
@@ -145,7 +145,7 @@ class Pods(PodTest):
         self.assertEqual(0, self.has_exited(container).exit_code)
         self.eventually(lambda: ["sleep", "4242"] not in world.processes().values(), "it lives on")
 
-    def test_the_death_of_the_shim_is_the_end_of_its_containers(self):
+    def test_containers_exit_when_their_shim_is_killed(self):
         pod = self.run_pod()
         container = self.start(pod, "web", "exec sleep 4242")
         os.kill(self.only_shim(), signal.SIGKILL)
@@ -155,9 +155,9 @@ class Pods(PodTest):
 
 
 class Restart(PodTest):
-    """containerd is killed under its pods, and comes back."""
+    """containerd is killed while its pods run, and restarts."""
 
-    def test_pods_are_found_again_and_what_happened_meanwhile_is_told(self):
+    def test_pods_are_found_again_and_exits_meanwhile_are_reported(self):
         pod = self.run_pod()
         os.mkfifo(self.shared / "fifo")
         os.mkfifo(self.shared / "code")
@@ -180,7 +180,7 @@ class Restart(PodTest):
         self.say("fifo", "after")
         self.eventually(lambda: [line[2] for line in self.log("stays")] == ["before", "meanwhile", "after"], "lost in the log")
         self.eventually(lambda: self.log("ends") == [("stdout", "F", "last words")], "lost in the log")
-        # The pod is as good as before: a container more, and the end of one is told.
+        # The pod works as before: a container can be added, and an exit is reported.
         self.start(pod, "late", "exit 0")
         self.cri.StopContainer(container_id=stays, timeout=0)
         self.assertEqual(137, self.status(stays).exit_code)

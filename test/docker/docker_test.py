@@ -16,7 +16,7 @@ import termios
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
 import world  # noqa: E402
 
-SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's programs, whatever else there is
+SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's programs only
 IMAGE = "box"
 
 
@@ -25,10 +25,10 @@ class Docker(world.Daemon):
 
     def __init__(self, name):
         super().__init__(name, SYSTEM)
-        # It writes to these.
+        # dockerd writes to these.
         for place in ("/run", "/opt"):
             subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
-        (self.directory / "daemon.json").write_text("{}")  # not that of the machine
+        (self.directory / "daemon.json").write_text("{}")  # in place of the machine's
 
     def up(self):
         self.start("/usr/sbin/dockerd", "--host", f"unix://{self.socket}", "--data-root", self.directory / "root",
@@ -40,9 +40,9 @@ class Docker(world.Daemon):
     def down(self, number=signal.SIGTERM):
         containerd = self.containerd()
         self.end(number)
-        # One that is killed takes its containerd along, which takes a moment.
+        # The containerd of a killed dockerd exits a moment later.
         if not world.eventually(lambda: not containerd & world.processes().keys()):
-            raise RuntimeError("its containerd runs on")
+            raise RuntimeError("its containerd is still running")
 
     def containerd(self):
         return {pid for pid, words in world.processes().items() if pathlib.Path(words[0]).name == "containerd"}
@@ -51,7 +51,7 @@ class Docker(world.Daemon):
         world.make_busybox_tree(self.directory / "box")
         subprocess.run(["tar", "-C", self.directory / "box", "-cf", self.directory / "box.tar", "."], check=True)
         subprocess.run([*self.client("import"), self.directory / "box.tar", IMAGE], check=True, stdout=subprocess.DEVNULL,
-                       timeout=world.PATIENCE)
+                       timeout=world.TIMEOUT)
 
     def client(self, *arguments):
         return ["/usr/bin/docker", "--host", f"unix://{self.socket}", *arguments]
@@ -88,7 +88,7 @@ class DockerTest(world.TestCase):
     # --- verbs
 
     def docker(self, *arguments, expect=0, **options):
-        done = subprocess.run(self.daemon.client(*arguments), capture_output=True, text=True, timeout=world.PATIENCE, **options)
+        done = subprocess.run(self.daemon.client(*arguments), capture_output=True, text=True, timeout=world.TIMEOUT, **options)
         self.assertEqual(expect, done.returncode, f"{arguments}: {done.stdout}{done.stderr}")
         return done
 
@@ -113,7 +113,7 @@ class DockerTest(world.TestCase):
         self.eventually(lambda: self.logs(name)[0] == text, f"not in the log of {name}")
 
     def at_a_terminal(self, *arguments):
-        """Runs the client at a terminal of 33 rows and 111 columns: (process, what reads up to a text, what types)."""
+        """Runs the client at a terminal of 33 rows and 111 columns: (process, function that reads up to a text, that writes)."""
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 33, 111, 0, 0))
@@ -125,7 +125,7 @@ class DockerTest(world.TestCase):
         def expect(text):
             nonlocal shown
             while text.encode() not in shown:
-                if not select.select([ours], [], [], world.PATIENCE)[0]:
+                if not select.select([ours], [], [], world.TIMEOUT)[0]:
                     self.fail(f"no {text!r} in {shown}")
                 shown += os.read(ours, 4096)
             shown = shown.partition(text.encode())[2]
@@ -150,14 +150,14 @@ class Containers(DockerTest):
         expect("33 111")
         expect("# ")
         type_in("echo now $((1 + 1)); cat\r")
-        expect("now 2")  # what is typed before is the shell's
+        expect("now 2")  # earlier input would go to the shell
         type_in("both ways\r")
         expect("both ways")  # the terminal's echo
         expect("both ways")  # cat's
-        type_in("\x03")  # ^C ends cat, and no more
+        type_in("\x03")  # ^C ends only cat
         expect("# ")
         type_in("exit 5\r")
-        self.assertEqual(5, client.wait(world.PATIENCE))
+        self.assertEqual(5, client.wait(world.TIMEOUT))
 
     def test_exec(self):
         self.run_detached("web", "exec sleep 1000")
@@ -168,7 +168,7 @@ class Containers(DockerTest):
         expect("# ")
         type_in("tty; exit 5\r")
         expect("/dev/pts/")
-        self.assertEqual(5, client.wait(world.PATIENCE))
+        self.assertEqual(5, client.wait(world.TIMEOUT))
 
     def test_stop_and_kill(self):
         self.run_detached("obeys", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done")
@@ -217,7 +217,7 @@ class Containers(DockerTest):
         self.assertIn(f"{32 << 20}\n", [path.read_text() for name in ("memory.limit_in_bytes", "memory.max")
                                         for path in world.group_files(name)])
 
-    def test_out_of_memory_is_told(self):
+    def test_out_of_memory_is_reported(self):
         self.run_detached("greedy", "x=xxxxxxxx; while :; do x=$x$x; done", "--memory", "16m")
         state = self.has_exited("greedy")
         self.assertEqual((137, True), (state["ExitCode"], state["OOMKilled"]))
@@ -228,7 +228,7 @@ class Containers(DockerTest):
 
 
 class LiveRestore(DockerTest):
-    """Containers outlive dockerd and its containerd, however those end."""
+    """Containers keep running when dockerd and its containerd exit or are killed."""
 
     def survives(self, number):
         for fifo in ("line", "code"):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checkpoint and restore with criu itself, which must be on PATH and know the kernel that runs:
-// scripts/matrix brings it.
+// Checkpoint and restore with the real criu, which must be on PATH and support the running kernel:
+// scripts/matrix installs it.
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 class Checkpoint : public ShimTest {
  protected:
   fs::path image() const { return directory_ / "image"; }
-  // The last number that the container has said.
+  // The last number that the container has printed.
   int number(const std::string& id) const {
     std::istringstream lines(read(bundle(id) / "numbers"));
     int last = 0;
@@ -85,7 +85,7 @@ TEST_F(Checkpoint, EndsTheContainerWhereThatIsAsked) {
   end_shim(*other);
 }
 
-// A debugger is in criu's way.
+// criu cannot dump a process that is being traced.
 TEST_F(Checkpoint, ThatCriuCannotTakeNamesItsLog) {
   auto shim = run_counting("c1");
   const auto pid = static_cast<pid_t>(shim->state("c1").pid());
@@ -118,7 +118,7 @@ TEST_F(Checkpoint, ThatIsNoneIsRefusedAtTheStart) {
 
 class CheckpointByCtr : public EndToEnd {};
 
-// ctr pauses the container, puts the checkpoint into an image of its own, and resumes.
+// ctr pauses the container, stores the checkpoint as an image, and resumes the container.
 TEST_F(CheckpointByCtr, IsRestoredAsAnotherContainer) {
   const std::string image = "docker.io/library/busybox:test";
   make_image_archive(rootfs(), directory_ / "image.tar", image);

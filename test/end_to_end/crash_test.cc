@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shim ends by SIGKILL, as the kernel does it when memory runs out: containerd calls its
-// `delete`, and that leaves nothing of the container: no process, mount, cgroup, runc state,
-// bundle, nor the socket (which Go's shim leaves).
+// The shim is killed by SIGKILL, as by the OOM killer: containerd calls its `delete`, which leaves
+// nothing of the container: no process, mount, cgroup, runc state, bundle, nor the socket (which
+// Go's shim leaves).
 #include <signal.h>
 
 #include "support/end_to_end.h"
@@ -12,8 +12,8 @@ namespace {
 
 class Crash : public EndToEnd {
  protected:
-  // containerd has called `delete` and removed the bundle. (That `ctr task ls` no longer shows the
-  // task means only that its shim doesn't answer.)
+  // containerd has called `delete` and removed the bundle. (When `ctr task ls` no longer lists the
+  // task, its shim does not answer; that is not enough.)
   bool is_cleaned_up(const std::string& id) {
     const std::filesystem::path bundle = containerd_.bundles(containerd_namespace_) / id;
     return eventually([&] { return !std::filesystem::exists(bundle); });
@@ -63,7 +63,7 @@ TEST_F(Crash, OfOneShimLeavesTheOthersAlone) {
   remove("two");
 }
 
-// Nobody is there to notice. containerd finds the dead socket when it comes back.
+// containerd finds the dead socket when it starts again.
 TEST_F(Crash, IsCleanedUpByAContainerdThatWasAway) {
   run_detached("web", {"/bin/sleep", "1000"});
   const pid_t shim = only_shim().pid;

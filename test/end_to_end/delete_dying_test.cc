@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The action `delete` where a shim has been killed and what it had begun is not over yet.
+// The action `delete` after a shim was killed, while the processes that it had started still run.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -20,14 +20,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// containerd ends `delete` after that.
+// containerd kills `delete` after that.
 const Duration kLimit = std::chrono::seconds(5) * slowness();
 
 class DeleteBesideTheDying : public ShimTest {
  protected:
   DeleteBesideTheDying() { pod_.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox"; }
 
-  // A container runs in the pod of `sandbox`, whose shim was killed, and whose first `delete` has
+  // A container runs in the pod of `sandbox`; its shim was killed, and the first `delete` has
   // removed the socket.
   void crash_pod() {
     auto shim = start_shim("sandbox", pod_);
@@ -59,7 +59,7 @@ class DeleteBesideTheDying : public ShimTest {
   pid_t init_ = 0;
 };
 
-// Helpers work where the shim does, in the pod's first bundle.
+// Helpers run in the shim's working directory, the pod's first bundle.
 TEST_F(DeleteBesideTheDying, WaitsForThemForAnyContainerOfThePod) {
   crash_pod();
   DyingProcess helper(bundle("sandbox"));
@@ -122,11 +122,11 @@ TEST_F(DeleteBesideTheDying, DoesNotWaitIfNothingIsLeft) {
   end_shim(*shim);
 }
 
-// --- processes that cannot be asked for everything
+// --- processes whose /proc files block
 
-// A process of two threads: one waits for a disk with the lock of a piece of its memory, the other
-// for the first with the lock of all of it. What needs that lock, as /proc/PID/cmdline does, waits
-// too.
+// A process of two threads: one waits for a disk and holds the lock of a part of its memory map,
+// the other waits for the first and holds the lock of the whole map. A read that needs that lock,
+// as of /proc/PID/cmdline, blocks.
 class StuckProcess {
  public:
   explicit StuckProcess(const fs::path& place) : disk_(place / "disk.image", place / "disk") {
@@ -149,7 +149,7 @@ class StuckProcess {
 
   [[noreturn]] static void get_stuck(int file) {
     void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    ::close_range(3, ~0u, 0);  // the disk thaws when all of its test has closed a pipe
+    ::close_range(3, ~0u, 0);  // the disk thaws when every process of its test has closed a pipe
     std::atomic<pid_t> writer = 0;
     std::thread([&] {
       writer = ::gettid();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The action `delete`: after every deletion, after a crash, and by hand.
+// The action `delete`: after each deletion, after a crash, and by hand.
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -27,7 +27,7 @@ class Delete : public ShimTest {
       if (entry.path().filename() != ".lock") names.push_back(entry.path().filename());
     return names;
   }
-  // The answer, which is there in any case; `warnings` says whether something stands on stderr.
+  // Parses the answer of a success. `warnings` is whether stderr has text; nullopt: either.
   api::DeleteResponse answer_of(const Outcome& outcome, std::optional<bool> warnings = false) {
     api::DeleteResponse response;
     EXPECT_EQ(outcome.exit_code, 0) << outcome;
@@ -36,14 +36,14 @@ class Delete : public ShimTest {
       EXPECT_EQ(outcome.err.empty(), !*warnings) << outcome;
     }
     EXPECT_EQ(response.exit_status(), 137u);
-    timespec now{};  // time(2) is some milliseconds late
+    timespec now{};  // time(2) may be some milliseconds late
     ::clock_gettime(CLOCK_REALTIME, &now);
     EXPECT_GT(response.exited_at().seconds(), now.tv_sec - 60);
     EXPECT_LE(response.exited_at().seconds(), now.tv_sec);
     return response;
   }
-  // A `runc` that is first on PATH and leaves a trace.
-  SubprocessOptions with_runc_that_leaves_a_trace(const std::string& id) {
+  // Puts a `runc` that records its calls first on PATH.
+  SubprocessOptions with_recording_runc(const std::string& id) {
     fs::create_directories(directory_ / "bin");
     std::ofstream(directory_ / "bin/runc")
         << "#!/bin/sh\necho called >> " << (directory_ / "trace").string() << "\nexit 1\n";
@@ -60,7 +60,7 @@ class Delete : public ShimTest {
   fs::path state_of(const std::string& id) const {
     return fs::path("/run/containerd/runc") / namespace_ / id;
   }
-  // The container's, in one hierarchy.
+  // The container's cgroup in one hierarchy.
   fs::path make_group(const std::string& id) const {
     const std::string v1 = "/sys/fs/cgroup/pids";
     const fs::path group = fs::path(fs::exists(v1) ? v1 : "/sys/fs/cgroup") / namespace_ / id;
@@ -78,7 +78,7 @@ class Delete : public ShimTest {
     EXPECT_FALSE(has_cgroup(id));
     EXPECT_EQ(read("/proc/self/mountinfo").find(bundle(id).string() + "/"), std::string::npos);
   }
-  // A running container with a mounted root file system, whose shim is dead.
+  // A running container with a mounted root file system, whose shim was killed.
   pid_t crashed(const std::string& id, const ContainerConfig& config = {}) {
     ContainerConfig own = config;
     own.rootfs = bundle(id) / "rootfs";
@@ -105,7 +105,7 @@ class Delete : public ShimTest {
 
 TEST_F(Delete, OfNothingStartsNoRuntime) {
   make_bundle("c1");
-  auto options = with_runc_that_leaves_a_trace("c1");
+  auto options = with_recording_runc("c1");
   const Words words = command("c1", {"-bundle", bundle("c1"), "delete"});
   EXPECT_EQ(answer_of(test::run(words, options)).pid(), 0u);
   fs::remove_all(bundle("c1"));
@@ -117,7 +117,7 @@ TEST_F(Delete, OfNothingStartsNoRuntime) {
   EXPECT_FALSE(runc_was_called());
 }
 
-// A bundle may say anything, and -bundle may name anything.
+// A bundle may contain any data, and -bundle may be any path.
 TEST_F(Delete, TouchesNothingThatIsNoSocketAndNoBundle) {
   make_bundle("c1");
   const fs::path file = directory_ / "victim";
@@ -136,7 +136,7 @@ TEST_F(Delete, AfterAnOrdinaryDeletionStartsNoRuntime) {
   auto shim = start_shim("c1");
   const pid_t pid = run(*shim, "c1");
   shim->end_container("c1");
-  auto options = with_runc_that_leaves_a_trace("c1");
+  auto options = with_recording_runc("c1");
   EXPECT_EQ(answer_of(test::run(command("c1", {"-bundle", bundle("c1"), "delete"}), options)).pid(),
             static_cast<std::uint32_t>(pid));
   EXPECT_FALSE(runc_was_called());
@@ -218,7 +218,7 @@ TEST_F(Delete, GoesOnIfTheConfigurationIsInvalid) {
   expect_gone("c1", pid);
 }
 
-// containerd keeps the bundle then, and calls once more when it starts again.
+// containerd then keeps the bundle, and calls `delete` again when it restarts.
 TEST_F(Delete, FailsIfTheContainerStillRuns) {
   const pid_t pid = crashed("c1");
   SubprocessOptions options = surroundings("c1");
@@ -237,7 +237,7 @@ TEST_F(Delete, FailsIfTheContainerStillRuns) {
 TEST_F(Delete, LeavesTheSocketToAShimThatLives) {
   auto shim = start_shim("c1");
   const pid_t pid = run(*shim, "c1");
-  // containerd does this when a connection broke; the container goes, the shim stays.
+  // containerd does this after a lost connection; the container is removed, the shim stays.
   answer_of(cleanup("c1"));
   EXPECT_EQ(shim->wait("c1"), 137u) << "the shim sees it end";
   EXPECT_FALSE(is_alive(pid));
@@ -245,8 +245,8 @@ TEST_F(Delete, LeavesTheSocketToAShimThatLives) {
   end_shim(*shim);
 }
 
-// Seen of crun 1.8: it was killed with the shim, and its child waited for it for ever. And of runc,
-// in a hook createContainer.
+// Seen with crun 1.8: crun was killed with the shim, and its child waited for it without end. With
+// runc, in a hook createContainer.
 TEST_F(Delete, KillsOnlyTheProcessesOfADeadRuntime) {
   make_bundle("c1");
   const fs::path group = make_group("c1");
@@ -281,8 +281,8 @@ TEST_F(Delete, KillsOnlyTheProcessesOfADeadRuntime) {
   fs::remove(group.parent_path());
 }
 
-// Its command line names the bundle.
-TEST_F(Delete, DoesNotEndItselfAmongTheContainersProcesses) {
+// The command line of `delete` names the bundle.
+TEST_F(Delete, DoesNotKillItselfWithTheContainersProcesses) {
   make_bundle("c1");
   const fs::path group = make_group("c1");
   SubprocessOptions options = surroundings("c1");
@@ -296,9 +296,9 @@ TEST_F(Delete, DoesNotEndItselfAmongTheContainersProcesses) {
   fs::remove(group.parent_path());
 }
 
-// --- runtimes whose layout is their own
+// --- runtimes with another layout of their states
 
-// runc by another name, which shows its states as gVisor's runsc does: ROOT/ID_sandbox:ID.state.
+// runc under another name, with states laid out as gVisor's runsc does: ROOT/ID_sandbox:ID.state.
 class DeleteOfAnotherRuntime : public Delete {
  protected:
   DeleteOfAnotherRuntime() {
@@ -343,8 +343,7 @@ esac
     options.set_binary_name(runtime());
     options.set_root(directory_ / "root");
     api::CreateTaskRequest request = create_request(id);
-    request.mutable_options()->set_type_url(options.GetTypeName());
-    request.mutable_options()->set_value(options.SerializeAsString());
+    set_options(request, options);
     shim.end(shim.create_begin(request));
     return shim.start(id);
   }
@@ -367,36 +366,29 @@ TEST_F(DeleteOfAnotherRuntime, RunsItsStateAfterACrash) {
   end_shim(*next);
 }
 
-TEST_F(DeleteOfAnotherRuntime, FailsIfThatStillHasTheContainer) {
-  auto shim = start_shim("c1");
-  const pid_t pid = run_by_it(*shim, "c1");
-  kill_shim();
-  refuse_to_delete("is on fire, and the extinguisher does not exist");
-  const Outcome outcome = cleanup("c1");
-  EXPECT_EQ(outcome.exit_code, 1) << outcome;
-  EXPECT_NE(outcome.err.find("is on fire"), std::string::npos) << outcome;
-  EXPECT_TRUE(is_alive(pid));
-  fs::remove(directory_ / "refuse");
-  answer_of(cleanup("c1"));
-  expect_gone("c1", pid);
+TEST_F(DeleteOfAnotherRuntime, FailsIfThatStillHasTheContainerWhateverItReports) {
+  const struct {
+    const char* file;  // makes the runtime's `delete` fail with this text, or do nothing
+    const char* text;
+    const char* error;
+  } cases[] = {{"refuse", "is on fire, and the extinguisher does not exist", "is on fire"},
+               {"lie", "", "container c1 still exists in the runtime"}};
+  for (const auto& [file, text, error] : cases) {
+    auto shim = start_shim("c1");
+    const pid_t pid = run_by_it(*shim, "c1");
+    kill_shim();
+    std::ofstream(directory_ / file) << text;
+    const Outcome outcome = cleanup("c1");
+    EXPECT_EQ(outcome.exit_code, 1) << outcome;
+    EXPECT_NE(outcome.err.find(error), std::string::npos) << outcome;
+    EXPECT_TRUE(is_alive(pid));
+    fs::remove(directory_ / file);
+    answer_of(cleanup("c1"));
+    expect_gone("c1", pid);
+  }
 }
 
-TEST_F(DeleteOfAnotherRuntime, FailsIfThatReportsSuccessAndStillHasTheContainer) {
-  auto shim = start_shim("c1");
-  const pid_t pid = run_by_it(*shim, "c1");
-  kill_shim();
-  std::ofstream(directory_ / "lie") << "";
-  const Outcome outcome = cleanup("c1");
-  EXPECT_EQ(outcome.exit_code, 1) << outcome;
-  EXPECT_NE(outcome.err.find("container c1 still exists in the runtime"), std::string::npos)
-      << outcome;
-  EXPECT_TRUE(is_alive(pid));
-  fs::remove(directory_ / "lie");
-  answer_of(cleanup("c1"));
-  expect_gone("c1", pid);
-}
-
-// By another `delete`, in this test when it is asked for the container once more.
+// By another `delete`; in this test it is removed when `delete` asks for the container again.
 TEST_F(DeleteOfAnotherRuntime, SucceedsIfTheContainerIsBeingRemoved) {
   auto shim = start_shim("c1");
   const pid_t pid = run_by_it(*shim, "c1");
@@ -408,36 +400,31 @@ TEST_F(DeleteOfAnotherRuntime, SucceedsIfTheContainerIsBeingRemoved) {
   expect_gone("c1", pid);
 }
 
-TEST_F(DeleteOfAnotherRuntime, SucceedsIfThatKnowsNoSuchContainerWithCrunsText) {
-  auto shim = start_shim("c1");
-  run_by_it(*shim, "c1");
-  shim->end_container("c1");
-  end_shim(*shim);
-  refuse_to_delete("does not exist");
-  std::ofstream(directory_ / "crun") << "";
-  EXPECT_EQ(cleanup("c1").exit_code, 0);
-}
-
-TEST_F(DeleteOfAnotherRuntime, SucceedsIfThatKnowsNoSuchContainer) {
-  auto shim = start_shim("c1");
-  run_by_it(*shim, "c1");
-  shim->end_container("c1");
-  end_shim(*shim);
-  refuse_to_delete("does not exist");
-  EXPECT_EQ(cleanup("c1").exit_code, 0);
-  EXPECT_NE(read(directory_ / "calls").find("delete --force c1"), std::string::npos);
+TEST_F(DeleteOfAnotherRuntime, SucceedsIfThatKnowsNoSuchContainerInRuncsAndInCrunsWords) {
+  for (const bool is_crun : {false, true}) {
+    auto shim = start_shim("c1");
+    run_by_it(*shim, "c1");
+    shim->end_container("c1");
+    end_shim(*shim);
+    refuse_to_delete("does not exist");
+    if (is_crun) std::ofstream(directory_ / "crun") << "";
+    fs::remove(directory_ / "calls");
+    EXPECT_EQ(cleanup("c1").exit_code, 0) << is_crun;
+    EXPECT_NE(read(directory_ / "calls").find("delete --force c1"), std::string::npos) << is_crun;
+    fs::remove(directory_ / "refuse");
+  }
 }
 
 // --- exits
 
-// Since containerd#14020 containerd tells it once more, with what `delete` answers.
+// Since containerd#14020 containerd publishes the exit again, with the answer of `delete`.
 TEST_F(Delete, AnswersWithThePublishedExit) {
   ContainerConfig config;
   config.args = {"/bin/sh", "-c", "exit 7"};
   auto shim = start_shim("c1", config);
   const pid_t pid = run(*shim, "c1");
   EXPECT_EQ(shim->wait("c1"), 7u);
-  const api::StateResponse told = shim->state("c1");
+  const api::StateResponse published = shim->state("c1");
   EXPECT_NE(
       read(bundle("c1") / "exit.json").find(R"(,"Pid":)" + std::to_string(pid) + R"(,"Status":7})"),
       std::string::npos);
@@ -450,13 +437,13 @@ TEST_F(Delete, AnswersWithThePublishedExit) {
     EXPECT_TRUE(response.ParseFromString(outcome.out)) << when;
     EXPECT_EQ(response.pid(), static_cast<std::uint32_t>(pid)) << when;
     EXPECT_EQ(response.exit_status(), 7u) << when;
-    EXPECT_EQ(response.exited_at().seconds(), told.exited_at().seconds()) << when;
-    EXPECT_EQ(response.exited_at().nanos(), told.exited_at().nanos()) << when;
+    EXPECT_EQ(response.exited_at().seconds(), published.exited_at().seconds()) << when;
+    EXPECT_EQ(response.exited_at().nanos(), published.exited_at().nanos()) << when;
   }
 }
 
-// As containerd's own shim has written it (2.4.2, and main), and as one would that was killed half
-// way.
+// As containerd's own shim writes it (2.4.2, and main), and as one would that was killed during the
+// write.
 TEST_F(Delete, AnswersWithTheExitThatAStockShimHasPublished) {
   make_bundle("c1");
   std::ofstream(bundle("c1") / "init.pid") << "4711";
@@ -478,12 +465,12 @@ TEST_F(Delete, OfAContainerThatRanAnswersWithTheKill) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   std::ofstream(bundle("c1") / "exit.json")
-      << R"({"Timestamp":"2026-11-30T17:46:09Z","Pid":1,"Status":3})";  // of an earlier one
+      << R"({"Timestamp":"2026-11-30T17:46:09Z","Pid":1,"Status":3})";  // of an earlier container
   kill_shim();
   answer_of(cleanup("c1"));
 }
 
-TEST_F(Delete, OfAnExitThatCannotBeRecordedIsNotHeldUp) {
+TEST_F(Delete, OfAnExitThatCannotBeRecordedIsNotDelayed) {
   ContainerConfig config;
   config.args = {"/bin/sh", "-c", "exit 7"};
   auto shim = start_shim("c1", config);
@@ -501,11 +488,11 @@ TEST_F(Delete, OfAnExitThatCannotBeRecordedIsNotHeldUp) {
 class DeleteOfGroup : public Delete {
  protected:
   DeleteOfGroup() { pod_.annotations["io.kubernetes.cri.sandbox-id"] = "sandbox"; }
-  // As containerd 2.3 and later.
+  // As containerd 2.3 and later call it.
   void record_version_3(const std::string& id) const {
     std::ofstream(bundle(id) / "bootstrap.json") << R"({"version":3})";
   }
-  // Two containers of a group whose shim was killed. Returns their pids.
+  // Creates two containers of a group and kills their shim. Returns their pids.
   std::pair<pid_t, pid_t> crashed_group(const std::string& bootstrap_json) {
     auto shim = start_shim("sandbox", pod_);
     make_bundle("other", pod_);
@@ -533,7 +520,7 @@ class DeleteOfGroup : public Delete {
   pid_t stranger_ = 0;
 };
 
-// containerd since 2.0 asks for the sandbox only.
+// containerd since 2.0 calls `delete` for the sandbox only.
 TEST_F(DeleteOfGroup, KillsTheOthersIfContainerdLeavesThatToIt) {
   auto [sandbox, other] =
       crashed_group(R"({"version":3,"address":"unix:///run/containerd/s/x","protocol":"ttrpc"})");
@@ -554,7 +541,7 @@ TEST_F(DeleteOfGroup, LeavesTheOthersToTheirOwnDeletion) {
   end_stranger();
 }
 
-// Somebody tidies /run up. The shim serves on, over the connections that it has.
+// The socket was removed from /run. The shim continues on its open connections.
 TEST_F(DeleteOfGroup, LeavesTheOthersIfOnlyTheSocketsFileIsGone) {
   auto shim = start_shim("sandbox", pod_);
   for (const char* id : {"other", "deleted"}) {
@@ -577,7 +564,7 @@ TEST_F(DeleteOfGroup, LeavesTheOthersIfOnlyTheSocketsFileIsGone) {
   end_shim(*shim);
 }
 
-// And another shim serves the pod by then, whose socket has the same name.
+// Another shim serves the pod by then, under the same socket name.
 TEST_F(DeleteOfGroup, LeavesTheOthersOfAShimThatLivesBehindAnothersSocket) {
   auto first = start_shim("sandbox", pod_);
   const pid_t other = run(*first, "sandbox");

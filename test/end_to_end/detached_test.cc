@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `ctr run --detach`, and what one sees and does of a running container from outside: task ls, ps,
-// delete.
+// `ctr run --detach`, and a running container as other commands see it: task ls, ps, delete.
 #include <fstream>
 #include <sstream>
 
@@ -23,7 +22,7 @@ std::set<pid_t> pids_in(const std::string& table) {
 TEST_F(Detached, RunsUntilItIsKilled) {
   run_detached("web", {"/bin/sleep", "1000"});
   EXPECT_EQ(status("web"), "RUNNING");
-  const pid_t init = init_pid("web");  // it is `runc init` until a moment after the start
+  const pid_t init = init_pid("web");  // it is `runc init` until a moment after Start
   EXPECT_TRUE(eventually([&] { return process(init).command() == "/bin/sleep 1000"; }));
   remove("web");
   EXPECT_EQ(status("web"), "");
@@ -76,8 +75,8 @@ TEST_F(Detached, MayUseAnIdAgain) {
   }
 }
 
-// The client that made the fifos is gone: nobody reads what the container writes, and it must
-// neither be ended by it nor see an error.
+// The client that created the fifos has exited, so the output has no reader: the container must
+// neither be killed by that nor get an error.
 TEST_F(Detached, OutlivesTheReaderOfItsOutput) {
   // Each line has 100 bytes: 200 of them fit in the pipe.
   const std::string script =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `ctr events` shows of a container's life, and in which order.
+// What `ctr events` prints of a container's life, and in which order.
 #include <algorithm>
 
 #include "support/end_to_end.h"
@@ -79,7 +79,7 @@ TEST_F(TaskEvents, OfAnExecThatCouldNotStartHaveNoExit) {
             (History{"create web", "start web", "exec-added web shell", "exit web", "delete web"}));
 }
 
-// Fifty short lives at once: each has its beginning and its end, once, and in that order.
+// Fifty short lives at once: the events of each come once and in order.
 TEST_F(TaskEvents, LoseNoneOfFiftyExecsAtOnce) {
   EventLog log(ctr_, containerd_namespace_);
   run_detached("web", {"/bin/sleep", "1000"});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `ctr task exec`: more processes in a running container.
+// `ctr task exec`: additional processes in a running container.
 #include "support/end_to_end.h"
 
 namespace thinshim::test {
@@ -13,7 +13,7 @@ class Exec : public EndToEnd {
     files_ = open_files_at_rest(only_shim().pid);
   }
 
-  // Whatever was executed, the container goes on and the shim has no more files open than before.
+  // After every exec the container still runs, and the shim has no more open files than before.
   void TearDown() override {
     EXPECT_EQ(status("web"), "RUNNING");
     EXPECT_TRUE(has_open_files(only_shim().pid, files_));
@@ -23,7 +23,7 @@ class Exec : public EndToEnd {
     EndToEnd::TearDown();
   }
 
-  // `ctr task delete --force` kills no exec from containerd 1.7 on.
+  // Since containerd 1.7 `ctr task delete --force` kills no exec.
   void kill_and_delete(const std::string& exec_id) {
     ctr_({"task", "kill", "--signal", "SIGKILL", "--exec-id", exec_id, "web"});
     EXPECT_TRUE(eventually(
@@ -106,8 +106,7 @@ TEST_F(Exec, IsListedByItsIdWhileItRuns) {
   EXPECT_EQ(ctr_({"task", "ps", "web"}).out.find("sleeper"), std::string::npos);
 }
 
-// What it started holds its stdout: the client must get its prompt back all the same, in a time
-// that is bounded.
+// A child of the exec holds its stdout: the client must return all the same, within a bounded time.
 TEST_F(Exec, ExitsThoughAChildHoldsItsOutput) {
   const auto begin = std::chrono::steady_clock::now();
   const Outcome outcome = exec("web", {"/bin/sh", "-c", "sleep 1000 & echo started"});

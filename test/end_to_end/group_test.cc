@@ -25,7 +25,7 @@ TEST_P(Group, SharesOneShim) {
     EXPECT_EQ(process(init_pid(id)).parent, shim.pid) << id;
     EXPECT_EQ(exec(id, {"/bin/hostname"}).exit_code, 0) << id;
   }
-  // In whatever order they go, the shim goes with the last one.
+  // In whatever order the containers are removed, the shim exits with the last one.
   remove("one");
   EXPECT_EQ(only_shim().pid, shim.pid);
   EXPECT_EQ(status("three"), "RUNNING");

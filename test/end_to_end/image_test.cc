@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Containers from an image: containerd hands the shim mounts, which it makes at Create and takes
-// away at Delete.
+// Containers from an image: containerd passes mounts to the shim, which mounts them at Create and
+// unmounts them at Delete.
 #include "support/busybox.h"
 #include "support/end_to_end.h"
 
@@ -28,7 +28,7 @@ class Image : public EndToEnd, public ::testing::WithParamInterface<const char*>
   }
 };
 
-TEST_P(Image, HasTheFilesOfTheImageAndAPlaceToWrite) {
+TEST_P(Image, HasTheFilesOfTheImageAndIsWritable) {
   const Outcome outcome =
       run_image({"--rm"}, "web", {"sh", "-c", "echo text > /new; cat /new /etc/group; exit 2"});
   EXPECT_EQ(outcome.exit_code, 2) << outcome;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The flag -info, which containerd 2 asks with.
+// The flag -info, with which containerd 2 queries a shim.
 #include <fstream>
 
 #include "runc_options.pb.h"
@@ -11,7 +11,7 @@ namespace {
 
 class Info : public ShimTest {
  protected:
-  // Without a namespace, an id or a bundle.
+  // Calls it without a namespace, an id or a bundle.
   Outcome ask(const std::string& input) {
     SubprocessOptions options;
     options.input = input;
@@ -38,14 +38,14 @@ TEST_F(Info, ReportsRuncsFeatures) {
   EXPECT_EQ(info.name(), "io.containerd.runc.v2");
   EXPECT_FALSE(info.version().version().empty());
   EXPECT_FALSE(info.has_options());
-  const Outcome features = test::run({"runc", "features"});  // old ones have none
+  const Outcome features = test::run({"runc", "features"});  // old versions have no such command
   EXPECT_EQ(
       info.features().type_url(),
       features.ok() ? "types.containerd.io/opencontainers/runtime-spec/1/features/Features" : "");
   EXPECT_EQ(info.features().value(), features.ok() ? features.out : "");
 }
 
-TEST_F(Info, GivesTheOptionsBack) {
+TEST_F(Info, ReturnsTheOptions) {
   const std::string input = options_for("runc");
   EXPECT_EQ(answer_of(ask(input)).options().SerializeAsString(), input);
 }

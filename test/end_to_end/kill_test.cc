@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `ctr task kill`: signals to a container and to what was executed in it.
+// `ctr task kill`: signals to a container and to its execs.
 #include <signal.h>
 
 #include "support/end_to_end.h"
@@ -50,15 +50,14 @@ TEST_F(Kill, KillsTheContainerWithSigkill) {
 }
 
 TEST_F(Kill, ReachesEveryProcessIfAskedTo) {
-  // A shell with a handler of its own, and a child that keeps the signal's default.
+  // A shell with a handler, and a child without one.
   const std::string script =
       "trap 'echo parent >> /shared/got' USR1; sleep 1000; echo child died >> /shared/got; sleep "
       "1001";
   run_detached("web", {"/bin/sh", "-c", script}, share());
   ASSERT_TRUE(eventually([&] { return children_of(init_pid("web")).size() == 1; }));
   EXPECT_TRUE(ctr_({"task", "kill", "--all", "--signal", "SIGUSR1", "web"}).ok());
-  // From 1.2 on runc reaches init alone, whatever it is asked, and says no more that it can do
-  // this.
+  // Since 1.2 runc signals init only, whatever it is asked, and does not list the feature.
   if (test::run({"runc", "kill", "--help"}).out.find("--all") == std::string::npos)
     ::kill(children_of(init_pid("web")).at(0).pid, SIGUSR1);
   EXPECT_TRUE(eventually([&] {

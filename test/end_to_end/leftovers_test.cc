@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The check that stands at the end of every other test here must be able to fail.
+// The check at the end of every other test here must be able to fail.
 #include "support/leftovers.h"
 
 #include <signal.h>
@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 class LeftoversTest : public EndToEnd {
  protected:
-  // Comes to be found, and nothing else; a process may not be its program yet.
+  // Waits until exactly these leftovers are found; a child may not have called execve(2) yet.
   void expect_found(const std::string& description) {
     std::set<std::string> found;
     EXPECT_TRUE(eventually([&] {
@@ -32,7 +32,7 @@ class LeftoversTest : public EndToEnd {
   }
   void expect_nothing() { EXPECT_EQ(leftovers_.after(), std::set<std::string>()); }
 
-  // EndToEnd's SetUp has started containerd: it is there before and after.
+  // EndToEnd's SetUp has started containerd, which runs before and after.
   void SetUp() override {
     EndToEnd::SetUp();
     leftovers_ = Leftovers(containerd_namespace_, {directory_ / "place"});
@@ -97,7 +97,7 @@ TEST_F(LeftoversTest, FindStateOfRunc) {
 }
 
 TEST_F(LeftoversTest, FindACgroup) {
-  // runc makes the cgroup of the namespace with the first container in every hierarchy, and leaves
+  // runc creates the namespace's cgroup with the first container, in every hierarchy, and leaves
   // it.
   ASSERT_TRUE(run("web", {"/bin/true"}).ok());
   expect_nothing();

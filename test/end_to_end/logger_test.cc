@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logging programs as `ctr` cannot have them: with a terminal, with a configuration, such as hang;
-// and files that hang.
+// Logging programs that `ctr` cannot use: with a terminal, with a configuration, that hang; and log
+// files that hang.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -25,7 +25,7 @@ class LoggerOfShim : public ShimTest {
   std::string written(const std::string& name) const {
     return read_file(directory_ / name).value_or("no file");
   }
-  // A Create whose options name a configuration of this task section.
+  // A Create whose options name a configuration with this task section.
   api::CreateTaskRequest request(const std::string& out, const std::string& section) {
     api::CreateTaskRequest request = create_request("c1");
     request.set_stdout(out);
@@ -82,7 +82,7 @@ TEST_F(LoggerOfShim, ThatIsNotInTheConfigurationIsRefused) {
   end_shim(*shim);
 }
 
-// Also beyond the last container, and the shim itself.
+// The logger outlives the last container, and the shim.
 TEST_F(LoggerOfShim, ThatIsSlowDelaysNoCallAndIsWaitedFor) {
   auto shim = start_running("echo text; exit 4");
   const std::string uri =
@@ -139,7 +139,7 @@ class FileOfShim : public LoggerOfShim {
     request.set_stdin(make_fifo("in"));
     return request;
   }
-  // It has written "before", and is about to write "meanwhile".
+  // Returns when the file contains "before", and the container is about to write "meanwhile".
   void run_into_frozen_disk(TaskCalls& shim) {
     shim.end(shim.create_begin(request_for_file()));
     shim.start("c1");
@@ -149,7 +149,7 @@ class FileOfShim : public LoggerOfShim {
     ASSERT_EQ(::write(in.get(), "\n", 1), 1);
     shim.pass(500ms);
   }
-  // How long a client may have to wait at a machine that others use too.
+  // The longest an answer may take on a machine with other load.
   static constexpr int kPromptly = 3000;
 
   std::optional<FreezableDisk> disk_;
@@ -194,7 +194,7 @@ TEST_F(FileOfShim, ThatHangsWhenItIsOpenedHoldsUpItsCreateOnly) {
   end_shim(*shim);
 }
 
-// A dying shim leaves it to end by itself.
+// A shim that exits does not kill it.
 TEST_F(FileOfShim, ThatHangsIsWrittenThoughTheShimIsKilled) {
   auto shim = start_running("echo before; read line; echo meanwhile; exec sleep 1000");
   run_into_frozen_disk(*shim);

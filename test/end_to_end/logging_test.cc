@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 class Logging : public EndToEnd {
  protected:
-  // A logging program of this shell; $dir is the directory of what written() reads.
+  // A logging program with this shell script; $dir is the directory that written() reads.
   std::string logger(const std::string& shell, const std::string& scheme = "binary") {
     const fs::path path = shared() / ("logger-" + std::to_string(++loggers_made_));
     std::ofstream(path) << "#!/bin/sh\nPATH=/usr/bin:/bin\ndir=" << shared().string() << "\n"
@@ -36,7 +36,7 @@ class Logging : public EndToEnd {
     for (int i = 1; i <= last; ++i) lines += std::to_string(i) + "\n";
     return lines;
   }
-  // Keeps stdout and stderr apart, ready with a byte.
+  // A logger that writes stdout and stderr to two files; reports that it is ready with a byte.
   static constexpr const char* kKeeper =
       "printf x >&5; exec 5>&-\n"
       "cat <&3 >$dir/$1 & cat <&4 >$dir/$1.err; wait; echo $CONTAINER_NAMESPACE/$CONTAINER_ID: $* "

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What containerd and the configuration tell the shim about the runtime, seen at the other end.
+// What containerd and the configuration tell the shim about the runtime, as the runtime sees it.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 class Options : public ShimTest {
  protected:
-  // A `runc` that writes down how it was called, in `calls` and `environment`.
+  // A `runc` that records its arguments and environment in `calls` and `environment`.
   fs::path witness() const {
     const fs::path program = directory_ / "witness";
     std::ofstream(program) << "#!/bin/sh\necho \"$@\" >> " << (directory_ / "calls").string()
@@ -72,7 +72,7 @@ TEST_F(Options, OfARequestReachTheRuntime) {
   expect_all_to_have(calls_of("create"), "--no-new-keyring");
 }
 
-// What CRI sends for a runtime of any other name.
+// What CRI sends for runtimes of other names.
 TEST_F(Options, InCrisFormReachTheRuntime) {
   auto shim = start_shim("c1");
   runtimeoptions::v1::Options options;
@@ -102,7 +102,7 @@ TEST_F(Options, InAFileThatTheRequestNamesReachTheRuntime) {
   expect_all_to_have(calls_of("create"), "--root " + (directory_ / "root" / namespace_).string());
 }
 
-// systemd's readiness protocol is containerd's own affair; all else is passed on.
+// systemd's readiness protocol concerns containerd only; all other variables are passed on.
 TEST_F(Options, LeaveTheRuntimesEnvironmentAsItWas) {
   make_bundle("c1");
   SubprocessOptions surrounding = surroundings("c1");
@@ -122,15 +122,15 @@ TEST_F(Options, LeaveTheRuntimesEnvironmentAsItWas) {
   EXPECT_NE(environment.find("HTTP_PROXY=here\n"), std::string::npos) << environment;
 }
 
-// Root in a user namespace can reopen /dev/stdout only where the pipe is its own.
+// Root in a user namespace can reopen /dev/stdout only if it owns the pipe.
 TEST_F(Options, GiveThePipesToTheRootOfAUserNamespace) {
   const FreezableDisk disk(directory_ / "image", directory_ / "disk");  // see rootfs_test.cc
   fs::copy(rootfs(), directory_ / "disk/rootfs",
            fs::copy_options::recursive | fs::copy_options::copy_symlinks);
-  for (bool told : {true, false}) {
-    SCOPED_TRACE(told ? "as the options say" : "as config.json says");
+  for (bool by_options : {true, false}) {
+    SCOPED_TRACE(by_options ? "as the options say" : "as config.json says");
     ContainerConfig config;
-    config.first_host_id = told ? 200000 : 100000;
+    config.first_host_id = by_options ? 200000 : 100000;
     config.args = {"/bin/sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr; exit 7"};
     config.rootfs = bundle("c1") / "rootfs";
     auto shim = start_shim("c1", config);
@@ -142,7 +142,7 @@ TEST_F(Options, GiveThePipesToTheRootOfAUserNamespace) {
     for (const std::string& option :
          {std::string("rbind"), "uidmap=0:" + host_id + ":65536", "gidmap=0:" + host_id + ":65536"})
       mount->add_options(option);
-    if (told) {
+    if (by_options) {
       containerd::runc::v1::Options options;
       options.set_io_uid(config.first_host_id);
       options.set_io_gid(config.first_host_id);
@@ -173,7 +173,7 @@ TEST_F(Options, OfTheKernelsSchedulerAreTakenOrRefused) {
     return ::prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, pid, PR_SCHED_CORE_SCOPE_THREAD, &cookie);
   };
   unsigned long own = 0;
-  if (cookie_of(0, own) < 0) {  // a kernel without CONFIG_SCHED_CORE
+  if (cookie_of(0, own) < 0) {  // the kernel has no CONFIG_SCHED_CORE
     EXPECT_NE(started.exit_code, 0);
     EXPECT_NE(started.err.find("enable sched core support (PR_SCHED_CORE, Linux 5.14): "),
               std::string::npos)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pause, Resume, Update, Stats and the news of a kill for want of memory, on real containers. What
-// the figures are is tested where they are read (test/cgroup).
+// Pause, Resume, Update, Stats and OOM events on real containers. test/cgroup tests the figures.
 #include <signal.h>
 
 #include <algorithm>
@@ -14,7 +13,7 @@ namespace {
 
 class Resources : public ShimTest {
  protected:
-  // How often the container has counted so far; it counts in a file.
+  // The number of iterations that the container has written to its file.
   int count() const {
     const std::string text = read(bundle("c1") / "count");
     return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
@@ -42,12 +41,12 @@ class Resources : public ShimTest {
   }
 };
 
-TEST_F(Resources, APausedContainerStandsStillUntilItIsResumed) {
+TEST_F(Resources, APausedContainerDoesNotRunUntilItIsResumed) {
   auto shim = start_shim("c1", counting());
   const pid_t pid = run_counting(*shim);
   shim->end(shim->pause_begin("c1"));
   EXPECT_EQ(shim->state("c1").status(), types::PAUSED);
-  const auto turns = [&] {  // of either kind that it had; what it said before may still arrive
+  const auto turns = [&] {  // of both kinds; earlier output may still arrive
     const std::string status = read("/proc/" + std::to_string(pid) + "/status");
     return status.substr(status.find("voluntary_ctxt_switches:"));
   };
@@ -92,7 +91,7 @@ TEST_F(Resources, AnOomKillIsPublishedBeforeTheExit) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   shim->end(shim->update_begin("c1", R"({"memory":{"limit":16777216,"swap":16777216}})"));
-  exec(*shim, "c1", "e1", {"/bin/tail", "/dev/zero"});  // keeps all in memory
+  exec(*shim, "c1", "e1", {"/bin/tail", "/dev/zero"});  // allocates memory without end
   shim->start("c1", "e1");
   EXPECT_EQ(shim->wait("c1", "e1"), 137u);
   shim->until([&] { return history().size() >= 6; });
@@ -128,7 +127,7 @@ TEST_F(Resources, AnOomKillIsPublishedForTheRightContainerOfAPod) {
   end_shim(*shim);
 }
 
-// `runc pause` by hand, say: the shim takes it for running.
+// As `runc pause` by hand: the shim believes that it runs.
 TEST_F(Resources, AKillReachesAContainerThatAnotherProcessHasFrozen) {
   auto shim = start_shim("c1");
   run(*shim, "c1");

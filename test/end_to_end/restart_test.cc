@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// containerd ends, also by SIGKILL, and comes back: containers go on, and nothing that happened
-// meanwhile is lost.
+// containerd exits or is killed, and restarts: containers keep running, and nothing is lost.
 #include <signal.h>
 
 #include "support/end_to_end.h"
@@ -11,17 +10,16 @@ namespace {
 
 class Restart : public EndToEnd {
  protected:
-  Restart() : EndToEnd("trace") {}  // then containerd logs each event that a shim hands over
+  Restart() : EndToEnd("trace") {}  // containerd logs each event that it receives
 
   void end_with_containerd_away(pid_t pid) {
     ::kill(pid, SIGKILL);
-    EXPECT_TRUE(eventually([&] { return process(pid).parent < 0; })) << "nobody has reaped " << pid;
+    EXPECT_TRUE(eventually([&] { return process(pid).parent < 0; })) << "not reaped: " << pid;
   }
 
   std::string exit_message(const std::string& id) { return ctr_({"task", "delete", id}).err; }
 
-  // The topics of the task events that came from shims, in containerd's log, from the byte `from`
-  // on.
+  // The topics of the task events from shims in containerd's log, from the byte `from` on.
   std::vector<std::string> forwarded(size_t from) const {
     std::vector<std::string> topics;
     const std::string log = containerd_.log();
@@ -58,8 +56,8 @@ TEST_F(Restart, LeavesContainersRunningAfterAnOrderlyEndToo) {
   remove("web");
 }
 
-// containerd from 1.7 on ends a shim whose container has no process, before anybody has asked how
-// it ended: with the stock shim the exit status is 255 then.
+// Since 1.7 containerd ends a shim whose container has no process, before any client has asked for
+// the exit: with the stock shim the exit status is 255 then.
 TEST_F(Restart, KnowsHowAContainerEndedThatEndedMeanwhile) {
   run_detached("web", {"/bin/sh", "-c", "trap 'exit 7' TERM; while :; do sleep 1000 & wait; done"});
   run_detached("other", {"/bin/sleep", "1000"});
@@ -68,7 +66,7 @@ TEST_F(Restart, KnowsHowAContainerEndedThatEndedMeanwhile) {
   ASSERT_TRUE(eventually([&] { return !children_of(init).empty(); })) << "it has set its trap";
   containerd_.kill();
   ::kill(init, SIGTERM);
-  EXPECT_TRUE(eventually([&] { return process(init).parent < 0; })) << "nobody has reaped it";
+  EXPECT_TRUE(eventually([&] { return process(init).parent < 0; })) << "it was not reaped";
   containerd_.start();
   EXPECT_EQ(status("web"), "STOPPED");
   EXPECT_EQ(status("other"), "RUNNING");
@@ -86,7 +84,7 @@ TEST_F(Restart, ManyTimesCostsTheShimNothing) {
     containerd_.start();
     EXPECT_EQ(status("web"), "RUNNING");
     EXPECT_TRUE(exec("web", {"/bin/true"}).ok());
-    // The first time may leave one more connection than there was before it.
+    // The first restart may leave one more connection.
     if (i == 0) files = open_files_at_rest(only_shim().pid);
   }
   EXPECT_TRUE(has_open_files(only_shim().pid, files));
@@ -110,21 +108,21 @@ TEST_F(Restart, GetsTheEventsOfTheOutage) {
   const pid_t init = init_pid("web");
   const size_t log_size = containerd_.log().size();
   containerd_.kill();
-  end_with_containerd_away(init);  // takes the exec with it
+  end_with_containerd_away(init);  // the kernel kills the exec too
   containerd_.start();
   EXPECT_TRUE(eventually([&] { return forwarded(log_size).size() >= 2; }));
   EXPECT_EQ(forwarded(log_size), (std::vector<std::string>{"exit", "exit"}));
   remove("web");
 }
 
-// An outage as long as an upgrade takes. Go's shim gives an event up after about twenty seconds.
+// An outage as long as an upgrade takes. Go's shim drops an event after about twenty seconds.
 TEST_F(Restart, GetsTheEventsOfALongOutage) {
   run_detached("web", {"/bin/sleep", "1000"});
   const pid_t init = init_pid("web");
   const size_t log_size = containerd_.log().size();
   containerd_.kill();
   end_with_containerd_away(init);
-  std::this_thread::sleep_for(std::chrono::seconds(25));  // the time itself is what is tested
+  std::this_thread::sleep_for(std::chrono::seconds(25));  // the duration itself is tested
   containerd_.start();
   EXPECT_TRUE(eventually([&] { return !forwarded(log_size).empty(); }));
   remove("web");

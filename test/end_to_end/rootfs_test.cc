@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Root file systems that containerd has the shim mount.
+// Root file systems that the shim mounts for containerd.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -40,7 +40,7 @@ class Rootfs : public ShimTest {
       if (line.find(" " + (bundle(id) / "rootfs").string()) != std::string::npos) ++count;
     return count;
   }
-  // Creates, starts, waits for its end with status 0, deletes.
+  // Creates and starts it, waits for its exit with status 0, and deletes it.
   void run_to_its_end(TaskCalls& shim, const api::CreateTaskRequest& request) {
     shim.end(shim.create_begin(request));
     EXPECT_GE(mounts_of("c1"), request.rootfs_size());
@@ -58,7 +58,7 @@ TEST_F(Rootfs, IsBoundAndUnmountedByDelete) {
   shim->end(shim->create_begin(request));
   struct statvfs mounted = {};
   EXPECT_EQ(statvfs((bundle("c1") / "rootfs").c_str(), &mounted), 0);
-  EXPECT_NE(mounted.f_flag & ST_RDONLY, 0u);  // crun lets its container write all the same
+  EXPECT_NE(mounted.f_flag & ST_RDONLY, 0u);  // crun lets its container write nevertheless
   shim->start("c1");
   EXPECT_EQ(shim->wait("c1"), 0u);
   shim->remove("c1");
@@ -81,7 +81,7 @@ TEST_F(Rootfs, IsPutTogetherFromSeveralMounts) {
   end_shim(*shim);
 }
 
-// More than the page of options that mount(2) takes.
+// The options are larger than the page that mount(2) takes.
 TEST_F(Rootfs, MayHaveAHundredAndTwentyLayersWithLongNames) {
   auto shim = start_with_own_rootfs({"/bin/sh", "-c", "cat /layer-0 /layer-119 && touch /x"});
   const fs::path layers = directory_ / std::string(100, 'l');
@@ -135,9 +135,9 @@ TEST_F(Rootfs, MayBeMountedByAHelper) {
   end_shim(*shim);
 }
 
-// As containerd asks for it where a container has a user namespace: the files' owners are the
-// container's, on the host they stay what they were.
-// On a disk: the ids of a tmpfs may be mapped since Linux 6.3 only.
+// As containerd requests it for a container with a user namespace: files belong to the container's
+// users there, and keep their owners on the host. On a disk, because only Linux 6.3 and later map
+// the ids of a tmpfs.
 TEST_F(Rootfs, ShowsFilesWithTheOwnersOfAUserNamespace) {
   const FreezableDisk disk(directory_ / "image", directory_ / "disk");
   const fs::path files = directory_ / "disk/rootfs", lower = directory_ / "disk/lower";
@@ -205,7 +205,7 @@ TEST_F(Rootfs, ThatIsBusyIsUnmountedOnceItIsFree) {
   auto shim = start_with_own_rootfs({"/bin/true"});
   api::CreateTaskRequest request = create_request("c1");
   add_mount(request, "tmpfs", "tmpfs", {"mode=755"});
-  // The program is not in there: what counts is the unmounting.
+  // The program is missing in it: only the unmounting is tested.
   Error error = shim->refusal_of(shim->create_begin(request));
   EXPECT_TRUE(contains(error, "OCI runtime create failed")) << error.what();
   request.clear_rootfs();
@@ -217,7 +217,7 @@ TEST_F(Rootfs, ThatIsBusyIsUnmountedOnceItIsFree) {
   auto removing = shim->remove_begin("c1");
   shim->pass(300ms);
   EXPECT_FALSE(removing->done.is_set());
-  EXPECT_EQ(shim->state("c1").status(), types::STOPPED) << "nobody else is held up";
+  EXPECT_EQ(shim->state("c1").status(), types::STOPPED) << "other calls are answered";
   user.reset();
   shim->end(removing);
   EXPECT_EQ(mounts_of("c1"), 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `ctr run` in the foreground: a container from its creation to its deletion.
+// `ctr run` in the foreground, from the creation of a container to its deletion.
 #include "support/end_to_end.h"
 
 namespace thinshim::test {
@@ -7,7 +7,7 @@ namespace {
 
 class Run : public EndToEnd {};
 
-// What `seq FIRST LAST` prints.
+// The output of `seq FIRST LAST`.
 std::string numbers(int first, int last) {
   std::string lines;
   for (int i = first; i <= last; ++i) lines += std::to_string(i) + "\n";
@@ -24,7 +24,7 @@ TEST_F(Run, ShowsOutputAndErrorsAndPassesTheExitCodeOn) {
 
 TEST_F(Run, PassesStdinOnUntilItsEnd) {
   SubprocessOptions options;
-  // ctr 1.6 forgets to tell of an end of file that it reads before the task is created.
+  // ctr 1.6 loses an end of file that it reads before the task is created.
   options.keep_input_open = true;
   Subprocess client(run_command("web", {"/bin/cat"}, {"--rm"}), std::move(options));
   client.write("first line\n");
@@ -52,8 +52,8 @@ TEST_F(Run, LosesNothingOfAMegabyteWrittenBeforeTheExit) {
 }
 
 TEST_F(Run, ReportsTheSignalThatEndedTheProgram) {
-  // A process 1 takes no signal from its own namespace that it has no handler for: a shell below it
-  // is killed, and the code passed on.
+  // Process 1 ignores signals from its own namespace that it has no handler for: a child of a shell
+  // is killed, and the shell passes the code on.
   const Outcome outcome = run("web", {"/bin/sh", "-c", "sh -c 'kill -TERM $$'; exit $?"});
   EXPECT_EQ(outcome.exit_code, 143) << outcome;
 }

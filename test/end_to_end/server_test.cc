@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server as a process: who may speak to it, what it logs, how it ends.
+// The server as a process: access to its socket, its log, its exit.
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
@@ -38,7 +38,7 @@ class ServerProcess : public ShimTest {
     ::close(fd);
     return -1;
   }
-  // Runs it as somebody else, in a fork; returns its result.
+  // Runs `work` as another user, in a fork; returns its result.
   static int as(uid_t uid, gid_t gid, const std::function<int()>& work) {
     const pid_t pid = ::fork();
     if (pid == 0) {
@@ -59,7 +59,7 @@ class ServerProcess : public ShimTest {
     options.environment.push_back("THINSHIM_CONFIG=" + path);
     return options;
   }
-  // The container c1 in a shim with these surroundings.
+  // Runs container c1 in a shim with these surroundings.
   std::unique_ptr<TaskCalls> run_in_shim(const SubprocessOptions& options, pid_t& pid) {
     EXPECT_TRUE(test::run(command("c1", {"start"}), options).ok());
     auto shim = connect("unix://" + socket());
@@ -79,7 +79,7 @@ TEST_F(ServerProcess, RejectsPeersOfAnotherUserOrGroup) {
     gid_t gid;
   } others[] = {{65534, 65534}, {65534, 0}, {0, 65534}};
   for (const auto& other : others) {
-    // The directory alone keeps strangers out; the server does not rely on it.
+    // The directory's mode alone keeps other users out; the server does not rely on it.
     const int result = as(other.uid, other.gid, [&] {
       const int fd = connect_to(path);
       return fd < 0 && errno == EACCES ? 1 : 0;
@@ -93,7 +93,7 @@ TEST_F(ServerProcess, RejectsPeersOfAnotherUserOrGroup) {
     const int result = as(other.uid, other.gid, [&] {
       const int fd = connect_to(path);
       if (fd < 0) return 1;
-      // Closed before a byte is read or written.
+      // The server closes the connection before a byte is read or written.
       char byte = 0;
       timeval limit = {10, 0};
       ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -115,7 +115,7 @@ TEST_F(ServerProcess, RefusesWhatIsTooLargeAndLivesOn) {
   EXPECT_EQ(shim->refusal_of(shim->begin<api::StateResponse>("State", request)).code(),
             Code::resource_exhausted)
       << "this client refuses by itself";
-  // So does not this one: a header of 5 MiB and 5 MiB behind it.
+  // A client that sends it anyway: a header of 5 MiB with 5 MiB of data.
   const int fd = connect_to(socket());
   const unsigned char header[] = {0x00, 0x50, 0, 0, 0, 0, 0, 1, 1, 0};
   std::string message(reinterpret_cast<const char*>(header), sizeof header);
@@ -133,7 +133,7 @@ TEST_F(ServerProcess, RefusesWhatIsTooLargeAndLivesOn) {
   end_shim(*shim);
 }
 
-TEST_F(ServerProcess, IsNotImpressedByHostilePeers) {
+TEST_F(ServerProcess, SurvivesHostilePeers) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   std::vector<int> peers;
@@ -182,7 +182,7 @@ TEST_F(ServerProcess, LeavesItsContainersRunningWhenItIsTerminated) {
   EXPECT_TRUE(cleanup("c1").ok());
 }
 
-// With containerd away there is nobody to take the events: it ends all the same.
+// Without containerd the events cannot be delivered: the server exits all the same.
 TEST_F(ServerProcess, ExitsAlsoIfItsEventsCannotBeDelivered) {
   make_bundle("c1");
   SubprocessOptions options = surroundings("c1");
@@ -271,7 +271,7 @@ TEST_F(ServerProcess, LogsAStateOfAnySizeOnSigusr1) {
   end_shim(*shim);
 }
 
-// containerd was killed between `start` and Create, or before it could ask for the end.
+// containerd was killed between `start` and Create, or before its Shutdown.
 TEST_F(ServerProcess, ExitsWhenIdle) {
   make_bundle("c1");
   const SubprocessOptions options = surroundings_with_idle_timeout("1s");
@@ -290,7 +290,7 @@ TEST_F(ServerProcess, ExitsWhenIdle) {
   EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
 }
 
-// containerd may take its time between `start` and Create.
+// containerd may be slow between `start` and Create.
 TEST_F(ServerProcess, WaitsForItsFirstContainerBeyondAShortIdleTimeout) {
   make_bundle("c1");
   EXPECT_TRUE(test::run(command("c1", {"start"}), surroundings_with_idle_timeout("1s")).ok());
@@ -301,7 +301,7 @@ TEST_F(ServerProcess, WaitsForItsFirstContainerBeyondAShortIdleTimeout) {
   end_shim(*shim);
 }
 
-// containerd had Create's answer no more, so it cleaned up without telling the shim.
+// containerd has lost the answer to Create, and cleaned up without telling the shim.
 TEST_F(ServerProcess, ExitsIfContainerdHasForgottenItsContainers) {
   make_bundle("c1");
   pid_t pid = 0;
@@ -310,14 +310,14 @@ TEST_F(ServerProcess, ExitsIfContainerdHasForgottenItsContainers) {
   ::kill(pid, SIGKILL);
   shim->pass(1500ms);
   auto other = connect("unix://" + socket());
-  EXPECT_EQ(other->state("c1").status(), types::STOPPED) << "whoever has its bundle may still ask";
+  EXPECT_EQ(other->state("c1").status(), types::STOPPED) << "its bundle still exists";
   EXPECT_TRUE(cleanup("c1").ok());
   fs::remove_all(bundle("c1"));
   other->client.close();
   EXPECT_TRUE(eventually([&] { return shims_of_namespace(namespace_).empty(); }));
 }
 
-TEST_F(ServerProcess, IsOneThreadThatNothingWakes) {
+TEST_F(ServerProcess, IsOneThreadThatSleepsWhenIdle) {
   make_bundle("c1");
   pid_t init = 0;
   auto shim = run_in_shim(surroundings_with_idle_timeout("1s"), init);
@@ -329,7 +329,7 @@ TEST_F(ServerProcess, IsOneThreadThatNothingWakes) {
     const std::string name = "\nvoluntary_ctxt_switches:";
     return std::stoul(status.substr(status.find(name) + name.size()));
   };
-  // It sleeps, rather than that it has had no turn, and has nothing left to hear.
+  // Waits until it sleeps and has no pending input.
   unsigned long before = 0;
   shim->until([&] {
     before = wake_ups();
@@ -345,12 +345,12 @@ TEST_F(ServerProcess, IsOneThreadThatNothingWakes) {
 TEST_F(ServerProcess, LivesThroughOtherSignals) {
   auto shim = start_shim("c1");
   const pid_t pid = only_shim().pid;
-  shim->end(shim->connect_begin(""));  // it has come so far as to handle them
+  shim->end(shim->connect_begin(""));  // its handlers are set by then
   for (int number : {SIGUSR1, SIGPIPE, SIGCHLD}) {
     ::kill(pid, number);
     EXPECT_EQ(shim->end(shim->connect_begin("")).shim_pid(), static_cast<std::uint32_t>(pid));
   }
-  // A peer that is gone when its answer comes.
+  // A peer that disconnects before its answer.
   for (int i = 0; i < 20; ++i) {
     auto other = connect("unix://" + socket());
     auto call = other->connect_begin("");
@@ -361,7 +361,7 @@ TEST_F(ServerProcess, LivesThroughOtherSignals) {
   end_shim(*shim);
 }
 
-// Containers and runtimes get the signals' defaults, not what the shim does with them.
+// Containers and runtimes get default signal settings, not the shim's.
 TEST_F(ServerProcess, KeepsItsSignalSettingsToItself) {
   ContainerConfig config;
   config.args = {"/bin/sh", "-c",
@@ -382,7 +382,7 @@ TEST_F(ServerProcess, KeepsItsSignalSettingsToItself) {
   end_shim(*shim);
 }
 
-// What is said to the shim is not said to the runtime.
+// Variables for the shim are not passed to the runtime.
 TEST_F(ServerProcess, KeepsItsEnvironmentToItself) {
   make_bundle("c1");
   const fs::path seen = directory_ / "environment";
@@ -419,7 +419,7 @@ TEST_F(ServerLog, IsInLogrusFormat) {
   ASSERT_TRUE(started.ok()) << started;
   auto shim = connect(started.out);
   const pid_t pid = only_shim().pid;
-  shim->end(shim->connect_begin("c1"));  // it serves, so it is ready for signals too
+  shim->end(shim->connect_begin("c1"));  // it serves, so its signal handlers are set
   ::kill(pid, SIGTERM);
   until_gone(*shim, pid);
   std::istringstream lines(log_of("c1"));
@@ -433,7 +433,7 @@ TEST_F(ServerLog, IsInLogrusFormat) {
 }
 
 TEST_F(ServerLog, ThatIsNotReadBlocksNoCall) {
-  // containerd with its reader stuck: the fifo is full.
+  // containerd does not read its fifo, which is full.
   make_bundle("c1");
   Fd fifo = open_file(bundle("c1") / "log", O_RDWR | O_NONBLOCK);
   char chunk[4096] = {};
@@ -451,7 +451,7 @@ TEST_F(ServerLog, ThatIsNotReadBlocksNoCall) {
   end_shim(*shim);
 }
 
-TEST_F(ServerLog, ThatIsNotThereIsDoneWithout) {
+TEST_F(ServerLog, MayBeMissing) {
   make_bundle("c1");
   fs::remove(bundle("c1") / "log");
   const Outcome started = start("c1");

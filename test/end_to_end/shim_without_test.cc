@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A shim that lacks what the stock shims need, or that machines take away.
+// A shim without resources that the stock shims need, or that machines take away.
 #include <signal.h>
 #include <sys/mount.h>
 
@@ -28,7 +28,7 @@ class ShimWithout : public ShimTest {
   }
 };
 
-// A package's directory that goes with its version.
+// A package's directory may be removed with its version.
 TEST_F(ShimWithout, ItsProgramServesOn) {
   const fs::path lasting = binary_;
   binary_ = directory_ / "containerd-shim-runc-v2";
@@ -65,23 +65,22 @@ TEST_F(ShimWithout, RoomForTemporaryFilesStartsExecs) {
   check(::umount2(disk.c_str(), 0), "umount");
 }
 
-// systemd gives 1,024 unless it is told otherwise, and leaves room up to the hard limit. What the
-// shim starts has the old one.
+// systemd's default soft limit is 1,024, below the hard limit. What the shim starts gets the old
+// limit.
 TEST_F(ShimWithout, AHighLimitOfOpenFilesServesManyExecs) {
   make_bundle("c1");
   const Words limited = {"sh", "-c", "ulimit -Sn 64 && exec \"$@\"", "sh"};
   const Outcome started = test::run(limited + command("c1", {"start"}), surroundings("c1"));
   ASSERT_TRUE(started.ok()) << started;
   auto shim = connect(started.out);
-  // (runc itself, where Go 1.19 made it, raises what its containers inherit.)
+  // runc, if built with Go 1.19, itself raises the limit that its containers inherit.
   std::ofstream(directory_ / "runtime")
       << "#!/bin/sh\nulimit -Sn >> " << (directory_ / "limits").string() << "\nexec runc \"$@\"\n";
   fs::permissions(directory_ / "runtime", fs::perms::owner_all);
   containerd::runc::v1::Options runtime;
   runtime.set_binary_name(directory_ / "runtime");
   api::CreateTaskRequest create = create_request("c1");
-  create.mutable_options()->set_type_url(runtime.GetTypeName());
-  create.mutable_options()->set_value(runtime.SerializeAsString());
+  set_options(create, runtime);
   shim->end(shim->create_begin(create));
   shim->start("c1");
   for (int i = 0; i < 20; ++i) {

@@ -32,7 +32,7 @@ constexpr const char* kGroup = "io.containerd.runc.v2.group";
 
 class Start : public ShimTest {
  protected:
-  // Where containerd's tools look for it.
+  // Where containerd's tools look for the socket.
   std::string expected_path(const std::string& group,
                             const std::string& directory = "/run/containerd/s") const {
     const std::string name = grpc_address().string() + "/" + namespace_ + "/" + group;
@@ -71,7 +71,7 @@ class Start : public ShimTest {
     return result.SerializeAsString();
   }
   void end_shim_at(const std::string& address) { end_shim(*connect(address)); }
-  // Refused with one line, and no shim was started.
+  // `start` fails with one line, and leaves no shim.
   void expect_refused(const Outcome& outcome, const std::string& text) {
     EXPECT_EQ(outcome.exit_code, 1);
     EXPECT_EQ(outcome.out, "");
@@ -134,7 +134,7 @@ TEST_F(Start, MovesTheServerToTheCgroupAskedFor) {
     const std::string line = std::to_string(only_shim().pid) + "\n";
     int count = 0;
     for (const fs::path& place : cgroups_named(namespace_)) {
-      if (place.parent_path().filename() == "unified") continue;  // of a hybrid machine
+      if (place.parent_path().filename() == "unified") continue;  // of a hybrid cgroup setup
       EXPECT_EQ(read(place / "shim/cgroup.procs"), line) << place;
       ++count;
     }
@@ -146,7 +146,7 @@ TEST_F(Start, MovesTheServerToTheCgroupAskedFor) {
         eventually([&] { return ::rmdir((place / "shim").c_str()) == 0 || errno == ENOENT; }));
 }
 
-TEST_F(Start, PassesOnHowMuchIsLogged) {
+TEST_F(Start, PassesTheLogLevelOn) {
   struct {
     std::string input;
     Words flags;
@@ -166,7 +166,7 @@ TEST_F(Start, PassesOnHowMuchIsLogged) {
   }
 }
 
-TEST_F(Start, LeavesAServerThatLooksAsPeopleKnowIt) {
+TEST_F(Start, LeavesAServerThatLooksLikeTheStockShim) {
   make_bundle("c1");
   ASSERT_TRUE(start("c1").ok());
   const Process shim = only_shim();
@@ -181,7 +181,7 @@ TEST_F(Start, LeavesAServerThatLooksAsPeopleKnowIt) {
 
 TEST_F(Start, GivesTheServerNoDescriptorButItsOwn) {
   make_bundle("c1");
-  // As a containerd that forgot close-on-exec.
+  // As from a containerd that forgot close-on-exec.
   const int stray = ::open("/etc/passwd", O_RDONLY);
   int highest = ::fcntl(stray, F_DUPFD, 500);
   ASSERT_TRUE(start("c1").ok());
@@ -219,7 +219,7 @@ TEST_F(Start, PassesTheAddressForEvents) {
   end_shim(*shim);
 }
 
-// As containerd means to call it some day, with addresses as they stand in the protocol's own text.
+// As a later containerd may call it, with addresses as in the text of the protocol.
 TEST_F(Start, NeedsNoMoreThanTheMessageOfContainerdSince23) {
   make_bundle("c1");
   containerd::runtime::bootstrap::v1::BootstrapParams params;
@@ -239,7 +239,7 @@ TEST_F(Start, NeedsNoMoreThanTheMessageOfContainerdSince23) {
   end_shim(*shim);
 }
 
-// It is for the server that is started by hand.
+// The flag is for servers started by hand.
 TEST_F(Start, TakesNoNoticeOfASocketFlag) {
   make_bundle("c1");
   const fs::path other = directory_ / "other";
@@ -284,8 +284,8 @@ class StartOfGroup : public Start {
     config.annotations[key] = "pod";
     make_bundle(id, config);
   }
-  // The containers that `start` has sent to a shim which was there already do not come: it would
-  // wait for them.
+  // The containers that later calls of `start` have announced do not come; the shim would wait for
+  // them.
   void end_pod(const Words& expected) {
     auto shim = connect(expected_address("pod"));
     for (const std::string& id : expected) {
@@ -316,14 +316,14 @@ TEST_F(StartOfGroup, IsAnsweredWithTheVersionThatWasGivenOutFirst) {
   make_member("one");
   make_member("two");
   const std::string address = expected_address("pod");
-  // An older containerd started it, a newer one comes.
+  // An older containerd started it, and a newer one asks.
   expect_address(start("one"), address);
   BootstrapResult result = result_of(start("two", bootstrap_params("two")));
   EXPECT_EQ(result.version(), 2);
   EXPECT_EQ(result.address(), address);
   expect_address(start("two"), address);
   end_pod({"two", "two"});
-  // A newer one started it, an older one comes, and the newer one again.
+  // A newer one started it, an older one asks, then the newer one again.
   EXPECT_EQ(result_of(start("one", bootstrap_params("one"))).version(), 3);
   expect_address(start("two"), address);
   result = result_of(start("two", bootstrap_params("two")));
@@ -332,7 +332,7 @@ TEST_F(StartOfGroup, IsAnsweredWithTheVersionThatWasGivenOutFirst) {
   end_pod({"two", "two"});
 }
 
-// By hand: there is no room for all words of the server's in the place of those of `start`.
+// By hand: the command line of `start` has no room for all arguments of the server.
 TEST_F(StartOfGroup, IsAnsweredWithThatVersionAlsoWithAShortCommandLine) {
   make_member("one");
   make_member("two");
@@ -373,7 +373,7 @@ TEST_F(StartOfGroup, ReplacesAShimThatWasKilled) {
   make_member("one");
   for (int i = 0; i < 5; ++i) {
     expect_address(start("one"), expected_address("pod"));
-    // At once: the kernel may not have closed its descriptors yet.
+    // Immediately: the kernel may not have closed its descriptors yet.
     ::kill(only_shim().pid, SIGKILL);
   }
   expect_address(start("one"), expected_address("pod"));
@@ -411,8 +411,8 @@ TEST_F(StartOfGroup, YieldsOneShimForAnyNumberOfConcurrentStarts) {
   end_pod(members);
 }
 
-// Another pod's `start` hangs, or its shim is at its end.
-TEST_F(Start, IsHeldUpByNoOther) {
+// Another pod's `start` hangs, or its shim exits.
+TEST_F(Start, IsDelayedByNoOther) {
   make_bundle("c1");
   make_bundle("c2");
   std::optional<SocketLock> others(expected_path("c2"));
@@ -421,13 +421,13 @@ TEST_F(Start, IsHeldUpByNoOther) {
   expect_refused(start("c2"), "timed out after 4000ms: another start or delete holds it");
   others.reset();
   expect_address(start("c2"), expected_address("c2"));
-  // Nor is a server at its end held up, whoever looks for its socket.
+  // An exiting server is not delayed by a process that probes its socket either.
   others.emplace(expected_path("c2"));
   end_shim_at(expected_address("c2"));
   EXPECT_FALSE(fs::exists(expected_path("c2")));
 }
 
-// containerd may take its time to read the answer.
+// containerd may be slow to read the answer.
 TEST_F(StartOfGroup, ThatCannotPrintBlocksNoOther) {
   make_member("one");
   make_member("two");
@@ -463,7 +463,7 @@ TEST_F(StartOfGroup, ThatCannotPrintBlocksNoOther) {
   end_pod({"two"});
 }
 
-// --- what can be wrong
+// --- invalid input
 
 TEST_F(Start, WithoutAConfigIsRefused) {
   make_bundle("c1");
@@ -492,7 +492,7 @@ TEST_F(Start, WithBadFlagsIsRefused) {
   expect_refused(start("c1", "", {"-id", ""}), "id");
 }
 
-// The server itself could tell nobody.
+// The server itself could not report it.
 TEST_F(Start, WithABrokenConfigurationIsRefused) {
   make_bundle("c1");
   const fs::path file = directory_ / "config.yaml";
@@ -519,7 +519,7 @@ TEST_F(Start, WithPluginsThatCannotServeIsRefused) {
     std::ofstream(file) << "version: 1\ndisabled_plugins: [" << row.disabled << "]\n";
     expect_refused(test::run(command("c1", {"start"}), options), row.text);
     EXPECT_FALSE(fs::exists(expected_path("c1")));
-    // The server by itself leaves nothing either.
+    // The server leaves nothing by itself either.
     const fs::path socket = directory_ / "s/socket";
     EXPECT_EQ(test::run(command("c1", {"-socket", socket}), options).exit_code, 1);
     EXPECT_NE(log_of("c1").find(row.text), std::string::npos);
@@ -559,12 +559,12 @@ TEST_F(Start, FailsIfItCannotListen) {
 
 TEST_F(Start, LeavesNothingIfTheBundleCannotBeWritten) {
   make_bundle("c1");
-  fs::create_directories(bundle("c1") / "address");  // in the way
+  fs::create_directories(bundle("c1") / "address");  // makes the address file impossible
   expect_refused(start("c1"), "address");
   EXPECT_FALSE(fs::exists(expected_path("c1")));
 }
 
-// By hand, or from a program that closes what it does not need.
+// By hand, or from a program that closes its descriptors.
 TEST_F(Start, DoesWithoutStandardDescriptors) {
   struct {
     const char* redirections;
@@ -587,7 +587,7 @@ TEST_F(Start, DoesWithoutStandardDescriptors) {
       for (const std::string& file : open_files(shim.pid))
         EXPECT_EQ(file.find("/bundles/c1/address"), std::string::npos) << file;
     if (row.answers) end_shim_at(expected_address("c1"));
-    EXPECT_TRUE(shims_of_namespace(namespace_).empty()) << "nobody would ever find it";
+    EXPECT_TRUE(shims_of_namespace(namespace_).empty()) << "a shim without an address";
     EXPECT_EQ(read(bundle("c1") / "address"), expected_address("c1"));
   }
 }

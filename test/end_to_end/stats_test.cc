@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Stats answers, field by field, beside what the stock shim (the one on PATH) answers for the
-// same container.
+// The answer of Stats, field by field, compared with that of the stock shim (the one on PATH) for
+// the same container.
 #include <signal.h>
 #include <unistd.h>
 
@@ -15,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One byte after the other of a message, as numbers of the wire format
-// (https://protobuf.dev/programming-guides/encoding).
+// Reads numbers of the wire format from the bytes of a message (https://protobuf.dev/programming-
+// guides/encoding).
 class WireReader {
  public:
   explicit WireReader(std::string_view bytes) : rest_(bytes) {}
@@ -47,7 +47,7 @@ class WireReader {
 };
 
 // The fields that are set, a line each: "3.1.4[0] = 17" is the first value of field 4 in field 1 in
-// field 3. Whatever can be taken for a message is. Nothing where the bytes are no message.
+// field 3. Bytes that can be parsed as a message are. Returns nothing if the bytes are no message.
 std::optional<Lines> fields_of(std::string_view message, const std::string& place) {
   Lines lines;
   std::map<std::uint64_t, int> seen;
@@ -79,8 +79,7 @@ std::optional<Lines> fields_of(std::string_view message, const std::string& plac
 
 class Stats : public ShimTest {
  protected:
-  // A stock shim that takes the process for its container "stock": its runtime does nothing else
-  // than name it.
+  // A stock shim whose container "stock" is the given process: its runtime only reports that pid.
   std::unique_ptr<TaskCalls> start_stock(pid_t container) {
     make_bundle("stock");
     Words command_line = command("stock", {"start"});
@@ -123,7 +122,7 @@ TEST_F(Stats, AreThoseOfTheStockShim) {
   shim->until([&] { return read(bundle("c1") / "said") == "3\n"; });
   auto stock = start_stock(pid);
 
-  // Of a time when nothing changed.
+  // Both read while nothing changed.
   wire::Any own, others;
   shim->until([&] {
     own = stats_of(*shim, "c1");
@@ -136,7 +135,7 @@ TEST_F(Stats, AreThoseOfTheStockShim) {
   EXPECT_GE(others_fields.size(), 15u);  // those that are not 0
   for (const std::string& field : others_fields)
     EXPECT_TRUE(std::find(own_fields.begin(), own_fields.end(), field) != own_fields.end())
-        << "the stock shim says " << field;
+        << "the stock shim has " << field;
 
   const auto stock_pid = static_cast<pid_t>(stock->end(stock->connect_begin("stock")).shim_pid());
   ::kill(stock_pid, SIGKILL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What goes into and comes out of real containers, as far as `ctr` does not reach it.
+// Input and output of real containers that `ctr` cannot test.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -38,7 +38,7 @@ class Stdio : public ShimTest {
     Fd writer = open_file(fifo(name), O_WRONLY);
     ASSERT_EQ(::write(writer.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
-  // Waits until it has read so much.
+  // Waits until it has read `size` bytes.
   std::string read_until(TaskCalls& shim, const Fd& fd, const std::string& wanted) const {
     std::string text;
     shim.until([&] {
@@ -51,7 +51,7 @@ class Stdio : public ShimTest {
   }
 };
 
-// The stock shim refuses some of them; a container does without whatever it is not given.
+// The stock shim refuses some of these combinations.
 TEST_F(Stdio, MayBeAnySubsetOfTheStreams) {
   auto shim = start_running("cat; echo out; echo err >&2");
   for (int mask = 0; mask < 8; ++mask) {
@@ -87,7 +87,7 @@ TEST_F(Stdio, OfInputGoesOnUntilCloseIO) {
   shim->start("c1");
   std::string wanted;
   for (int i = 0; i < 5; ++i) {
-    write_to("in", std::to_string(i) + "\n");  // a client that comes and goes
+    write_to("in", std::to_string(i) + "\n");  // a client that opens and closes the fifo
     wanted += std::to_string(i) + "\n";
     if (i == 2) {
       EXPECT_EQ(read_until(*shim, out, "2\n"), wanted);
@@ -127,7 +127,7 @@ TEST_F(Stdio, OfFourMegabytesArrivesWholeAtASlowReader) {
   std::string last;
   char chunk[65536];
   shim->until([&] {
-    // A little at a time; nobody else is held up meanwhile.
+    // Reads a little at a time; calls are answered meanwhile.
     const ssize_t n = ::read(out.get(), chunk, sizeof chunk);
     if (n > 0) {
       size += static_cast<std::size_t>(n);
@@ -231,7 +231,7 @@ TEST_F(Stdio, OfATerminalHasASizeAndAnEnd) {
                     "cannot resize a stopped container");
   shim->remove("c1", "e1");
 
-  // A size that is set before there is a terminal.
+  // A size set before the terminal exists.
   exec_out = reader("exec-out");
   exec(*shim, "c1", "e2", {"/bin/sh", "-c", "read x; stty size"}, process);
   shim->end(shim->resize_begin("c1", "e2", 66, 22));
@@ -251,7 +251,7 @@ TEST_F(Stdio, OfATerminalHasASizeAndAnEnd) {
 
 // containerd's own tests count both in the shim (TestContainerIOLeakAfterStartFailed,
 // TestContainerTTYLeakAfterExit).
-TEST_F(Stdio, OfAShimAtRestIsNoPipeAndOneDescriptorOfEachTerminal) {
+TEST_F(Stdio, OfAnIdleShimIsNoPipeAndOneDescriptorOfEachTerminal) {
   const auto count = [&](const std::string& word) {
     const Lines files = open_files_at_rest(only_shim().pid);
     return std::ranges::count_if(
@@ -280,7 +280,7 @@ TEST_F(Stdio, OfAShimAtRestIsNoPipeAndOneDescriptorOfEachTerminal) {
   end_shim(*shim);
 }
 
-// With a terminal, what the container said last is in the kernel when it dies.
+// With a terminal, the last output is in the kernel when the container exits.
 TEST_F(Stdio, OfATerminalArrivesWhole) {
   ContainerConfig config;
   config.terminal = true;

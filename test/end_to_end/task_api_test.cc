@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Task API on real containers, as far as `ctr` does not reach it.
+// The Task API on real containers, where `ctr` cannot test it.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -25,7 +25,7 @@ class TaskApi : public ShimTest {
       return std::find(lines.begin(), lines.end(), line) != lines.end();
     });
   }
-  // It has read all that clients sent who are gone, and makes nothing for them any more.
+  // Waits until the server has read all requests of disconnected clients, and runs none of them.
   void until_alone(TaskCalls& shim) {
     const auto pid = static_cast<pid_t>(shim.end(shim.connect_begin("")).shim_pid());
     std::string report;
@@ -152,7 +152,7 @@ TEST_F(TaskApi, ListsTheProcesses) {
   end_shim(*shim);
 }
 
-// Without anybody there containerd takes the shim for one that never got its container, and ends
+// If Pids were empty, containerd would treat the shim as one that never got its container, and end
 // it.
 TEST_F(TaskApi, PidsNameADeadInitUntilItIsDeleted) {
   auto shim = start_shim("c1");
@@ -194,8 +194,8 @@ TEST_F(TaskApi, KillReachesOneOrAll) {
   end_shim(*shim);
 }
 
-// Processes that join another container's pid namespace, as those of a Kubernetes pod may, are not
-// killed by the kernel when their init dies.
+// Processes in another container's pid namespace, as in a Kubernetes pod, are not killed by the
+// kernel when their init dies.
 TEST_F(TaskApi, InitsExitIsTheLastInASharedPidNamespace) {
   ContainerConfig config;
   config.own_pid_namespace = false;
@@ -344,7 +344,7 @@ TEST_F(TaskApi, DeletesOnceHoweverManyAskForIt) {
   end_shim(*shim);
 }
 
-// containerd sends it after every deletion, once.
+// containerd sends Shutdown once after every deletion.
 TEST_F(TaskApi, ShutdownIsRemembered) {
   ContainerConfig config;
   config.annotations["io.containerd.runc.v2.group"] = "pod";
@@ -367,7 +367,7 @@ TEST_F(TaskApi, ShutdownIsRemembered) {
 TEST_F(TaskApi, AnswersQuestionsWhileTheRuntimeIsBusy) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
-  // A runtime that is slow: it waits for the end of this file.
+  // A slow runtime: it waits for the end of file of this fifo.
   const fs::path gate = make_fifo("gate");
   std::ofstream(directory_ / "slow-runc")
       << "#!/bin/sh\ncat " << gate.string() << " >/dev/null\nexec runc \"$@\"\n";
@@ -407,7 +407,7 @@ TEST_F(TaskApi, AnswersQuestionsWhileTheRuntimeIsBusy) {
   end_shim(*shim);
 }
 
-// Ids and files get back to where they were, whatever is done how often.
+// The pids and open files are as before, after any number of calls.
 TEST_F(TaskApi, LeaksNothing) {
   auto shim = start_shim("c1");
   const fs::path in = make_fifo("in");

@@ -11,7 +11,7 @@ class ContainersTerminal : public EndToEnd {
  protected:
   static Words run_flags() { return {"--rm", "--tty"}; }
 
-  // The client tells the size after the start, so the container waits until it has it.
+  // The client sends the size after the start, so the container waits for it.
   static std::string until_size_is(const std::string& size) {
     return "until [ \"$(stty size)\" = '" + size + "' ]; do sleep 0.02; done; echo has size " +
            size;
@@ -38,7 +38,7 @@ TEST_F(ContainersTerminal, ClosesTheShellsInputAtControlD) {
   Terminal terminal(run_command("web", {"/bin/sh"}, run_flags()));
   ASSERT_TRUE(terminal.wait_for("# ")) << terminal.text();
   terminal.type("echo 4$((1+1))\n");
-  ASSERT_TRUE(terminal.wait_for("42\r\n/ # ")) << terminal.text();  // it reads again
+  ASSERT_TRUE(terminal.wait_for("42\r\n/ # ")) << terminal.text();  // the shell reads again
   terminal.type("\x04");
   EXPECT_TRUE(terminal.wait().ok()) << terminal.text();
 }
@@ -57,8 +57,8 @@ TEST_F(ContainersTerminal, HasTheSizeOfTheWindowAndFollowsIt) {
   const std::string script = until_size_is("33 101") + "; " + until_size_is("44 202");
   Terminal terminal(run_command("web", {"/bin/sh", "-c", script}, run_flags()), {33, 101});
   ASSERT_TRUE(terminal.wait_for("has size 33 101\r\n")) << terminal.text();
-  // ctr passes its own size on before it listens for SIGWINCH (HandleConsoleResize in ctr): a
-  // change in between is lost, with any shim. Each turn changes the size.
+  // ctr sends its size before it listens for SIGWINCH (HandleConsoleResize in ctr): a change in
+  // between is lost with any shim. Each iteration changes the size.
   bool has_followed = false;
   for (int turn = 0; turn < 30 && !has_followed; ++turn) {
     terminal.resize({44, 201});
@@ -91,7 +91,7 @@ TEST_F(ContainersTerminal, ServesExecsWithATerminalEach) {
   remove("web");
 }
 
-// Go's shim keeps two descriptors of the stdin fifo for each.
+// Go's shim keeps two descriptors of the stdin fifo of each exec.
 TEST_F(ContainersTerminal, LeavesNoFileOpenOfExecsThatEnded) {
   run_detached("web", {"/bin/sleep", "1000"});
   const std::vector<std::string> files = open_files_at_rest(only_shim().pid);
@@ -103,7 +103,7 @@ TEST_F(ContainersTerminal, LeavesNoFileOpenOfExecsThatEnded) {
   remove("web");
 }
 
-// The window that the client sat at is closed: its container runs on.
+// The client's window is closed; its container keeps running.
 TEST_F(ContainersTerminal, OutlivesItsClient) {
   {
     Terminal terminal(run_command("web", {"/bin/sh"}, {"--tty"}));

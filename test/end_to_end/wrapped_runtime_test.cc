@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// How it runs the real one, in shell: $runtime, with the arguments that it was given itself.
+// The shell script that runs the real one, $runtime, with its own arguments.
 struct Wrapper {
   const char* name;
   const char* script;
@@ -27,8 +27,9 @@ constexpr Wrapper kWrappers[] = {
     {"PassesOnlyStdioOn",
      R"($runtime "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 exit $?)"},
-    // Such a process may not look into the shim's /proc/PID/fd (ptrace(2)), nor may one in a user
-    // namespace of its own. By its path: a busybox shell prefers its own setpriv, which cannot.
+    // Such a process has no access to the shim's /proc/PID/fd (ptrace(2)), nor has one in a user
+    // namespace of its own. By its path, because a busybox shell prefers its own setpriv, which
+    // cannot do this.
     {"TakesACapabilityAway",
      R"(/usr/bin/setpriv --bounding-set -sys_ptrace $runtime "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 exit $?)"},
@@ -46,8 +47,7 @@ class Wrapped : public ShimTest {
     options.set_binary_name(wrapper());
     options.set_root(directory_ / "root");
     api::CreateTaskRequest request = create_request(id);
-    request.mutable_options()->set_type_url(options.GetTypeName());
-    request.mutable_options()->set_value(options.SerializeAsString());
+    set_options(request, options);
     return request;
   }
   pid_t run_wrapped(TaskCalls& shim, const std::string& id) {
@@ -134,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(That, WrappedRuntime, testing::ValuesIn(kWrappers),
 
 class WrapperThatLies : public Wrapped {};
 
-// It keeps the runtime's exit status and errors to itself.
+// It passes neither the runtime's exit status nor its errors on.
 TEST_F(WrapperThatLies, DoesNotMakeDeleteSucceedIfTheContainerStillRuns) {
   wrap("$runtime \"$@\"");
   auto shim = start_shim("c1");
@@ -179,8 +179,8 @@ TEST_F(WrapperThatLies, DoesNotMakeDeleteSucceedIfAnythingOfTheContainerStillRun
   EXPECT_FALSE(is_alive(orphan));
 }
 
-// After a while another process may have the number that stands in init.pid.
-TEST_F(WrapperThatLies, IsNotSuspectedIfAnotherProcessHasInitsPid) {
+// The pid in init.pid may be reused.
+TEST_F(WrapperThatLies, IsTrustedIfAnotherProcessHasInitsPid) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   shim->end_container("c1");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernel tells of control groups: the files that Stats is read from (cgroup/stats_v1.h,
-// stats_v2.h, rdma.h), those that tell of kills, and where groups are (cgroup/cgroup.h). The first
-// byte chooses.
+// The kernel's files about cgroups: those that Stats reads (cgroup/stats_v1.h, stats_v2.h, rdma.h),
+// those that count OOM kills, and those that name a process's cgroups (cgroup/cgroup.h). The first
+// byte selects one.
 #include "cgroup/cgroup.h"
 
 #include <cmath>
@@ -18,8 +18,8 @@
 namespace thinshim::fuzz {
 namespace {
 
-// What a client makes of it: Go refuses the whole message over a string that is no UTF-8, and so
-// does protobuf here.
+// Serialises and parses it as a client does: Go, like protobuf here, rejects the whole message if a
+// string is no UTF-8.
 template <class Message>
 void check_message(const Message& message) {
   Message received;
@@ -39,7 +39,7 @@ void check_v1(std::string_view text) {
   check_message(metrics);
 }
 
-// The statistics of block devices, and behind a zero byte /proc/partitions.
+// The statistics of block devices, and after a zero byte /proc/partitions.
 void check_devices(std::string_view text) {
   v1::stats::Metrics metrics;
   auto& entries = *metrics.mutable_blkio()->mutable_io_serviced_recursive();
@@ -68,7 +68,7 @@ void check_v2(std::string_view text) {
   check_message(metrics);
 }
 
-// /proc/PID/cgroup, and behind a zero byte /proc/self/mountinfo.
+// /proc/PID/cgroup, and after a zero byte /proc/self/mountinfo.
 void check_group(std::string_view text) {
   const std::string_view memberships = cut(text, '\0');
   const bool points_climb = unescape_mount(text).find("..") != std::string::npos;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a server may answer: bytes to the client that publishes events, and frames however they are
-// cut into pieces. The first byte says how many calls wait for them, and for how long.
+// What a server may answer: bytes for the client that publishes events, and frames that are split
+// at any byte. The first byte says how many calls wait for them, and for how long.
 #include "ttrpc/client.h"
 
 #include <sys/socket.h>
@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 const std::string kSocket = kHere + "socket";
 
-// Everybody's in this process.
+// Shared by all runs of this process.
 Fd& listener() {
   static Fd socket;
   return socket;

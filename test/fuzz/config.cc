@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration file in YAML: shim/config.h. The input is the file; behind a zero byte, the
+// The configuration file in YAML: shim/config.h. The input is the file, and after a zero byte the
 // path of a logger.
 #include "shim/config.h"
 
@@ -58,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_config(*config);
   expect(parse() == *config, "the same text means the same");
   signals_directly(config->task.runtime);
-  // As long as a path may be that parse_stream_uri() lets through, and without a zero byte.
+  // A path as parse_stream_uri() allows it: limited in length, and without a zero byte.
   check_logger(config->task, "/" + std::string(rest.substr(0, rest.find('\0'))));
   return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the targets share. A target is a function of bytes that checks promises of the code it
-// calls; README.md says which.
+// Shared by the targets. A target is a function of bytes that checks promises of the code that it
+// calls; README.md lists them.
 #pragma once
 
 #include <fcntl.h>
@@ -30,10 +30,10 @@ std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::s
 
 namespace thinshim::fuzz {
 
-// libprotobuf says on stderr what it refuses; the shim has it silent too.
+// libprotobuf logs refusals on stderr; silenced as in the shim.
 inline const auto kNoLog = google::protobuf::SetLogHandler(nullptr);
 
-// A promise that is not kept ends the process, and libFuzzer keeps the input.
+// A broken promise aborts the process, and libFuzzer keeps the input.
 inline void expect(bool holds, const char* promise) {
   if (holds) return;
   std::fprintf(stderr, "not so: %s\n", promise);
@@ -44,7 +44,7 @@ inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
 
-// What `parse` returns, or nothing where it refused its input, which it may do by an Error only.
+// The result of `parse`, or nothing if it refused its input, which it may do with an Error only.
 template <class Parse>
 auto attempt(Parse parse) -> std::optional<decltype(parse())> {
   try {
@@ -55,7 +55,7 @@ auto attempt(Parse parse) -> std::optional<decltype(parse())> {
   }
 }
 
-// The same for texts that people read: one line of printable ASCII, whatever was refused.
+// The same for texts in logs and errors: always one line of printable ASCII.
 template <class Parse>
 auto attempt_in_words(Parse parse) -> std::optional<decltype(parse())> {
   try {
@@ -68,7 +68,7 @@ auto attempt_in_words(Parse parse) -> std::optional<decltype(parse())> {
   }
 }
 
-// Takes the first `n` bytes off the front, or what is there.
+// Removes the first `n` bytes, or fewer if there are no more.
 inline std::string_view take(std::string_view& bytes, std::size_t n) {
   std::string_view head = bytes.substr(0, n);
   bytes.remove_prefix(head.size());
@@ -92,7 +92,7 @@ inline std::vector<std::string> split(std::string_view text, char separator) {
 
 inline bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
-// A file for parsers that want a path, in memory. A memfd's path is a link, which they do not
+// A file in memory, for parsers that need a path. The path of a memfd is a link, which they do not
 // follow.
 class MemoryFile {
  public:
@@ -113,7 +113,7 @@ class MemoryFile {
   Fd file_;
 };
 
-// Notices descriptors that are left open: the next one always has the same number.
+// Detects leaked descriptors: the next one must always have the same number.
 class NoDescriptorLeft {
  public:
   NoDescriptorLeft() : next_(next()) {}

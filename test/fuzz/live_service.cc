@@ -57,7 +57,7 @@ void kill_children() {
 
 Task<> until_childless(Loop& loop) {
   while (has_children()) {
-    kill_children();  // again: what is killed may leave orphans
+    kill_children();  // again: killed processes may leave orphans
     co_await sleep(loop, 1ms);
   }
 }
@@ -68,7 +68,7 @@ void set_up_ground() {
   const std::string self = read_link("/proc/self/exe").value();
   const auto runtime = read_file(join_path(directory_of(self), "fuzz_runtime"));
   expect(runtime.has_value(), "fuzz_runtime is beside this program");
-  // Before libFuzzer has threads, which would take it in the reaper's place.
+  // Before libFuzzer starts threads, which would get the signal in the reaper's place.
   sigset_t children;
   sigemptyset(&children);
   sigaddset(&children, SIGCHLD);
@@ -138,15 +138,15 @@ LiveService::~LiveService() {
 
 Peer::Peer(Loop& loop, Fd socket)
     : loop_(loop), socket_(std::move(socket)), watch_(loop, socket_.get()) {
-  hearing_.spawn(hear(), "hear");
+  receiving_.spawn(receive(), "hear");
 }
 
-Task<> Peer::say(std::string bytes) {
-  for (std::size_t said = 0; said < bytes.size();) {
-    const ssize_t n = ::send(socket_.get(), bytes.data() + said, bytes.size() - said, MSG_NOSIGNAL);
+Task<> Peer::send(std::string bytes) {
+  for (std::size_t sent = 0; sent < bytes.size();) {
+    const ssize_t n = ::send(socket_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN) co_return;
     if (n < 0) co_await watch_.writable();
-    if (n > 0) said += static_cast<std::size_t>(n);
+    if (n > 0) sent += static_cast<std::size_t>(n);
   }
 }
 
@@ -154,7 +154,7 @@ void Peer::end() { ::shutdown(socket_.get(), SHUT_WR); }
 
 Task<> Peer::wait_closed() { co_await closed_.wait(); }
 
-Task<> Peer::hear() {
+Task<> Peer::receive() {
   for (;;) {
     char buffer[16 << 10];
     const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);

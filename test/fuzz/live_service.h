@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Task API with everything behind it, in this process, made anew for each input; runtime.cc
-// plays runc. When it goes, nothing may be left: no child, no descriptor, no handle of the loop, no
-// container that nobody knows.
+// The whole service in this process, new for each input; runtime.cc imitates runc. Its destructor
+// checks that nothing is left: no child, no descriptor, no handle of the loop, no forgotten
+// container.
 //
-// In the sandbox (sandbox.h), where there are bundles b1 (with a pid namespace), b2 (without), b3
-// (config.json is broken), b4 (there is none), and fifos in, out and err.
+// It runs in the sandbox (sandbox.h) with the bundles b1 (with a pid namespace), b2 (without), b3
+// (with a broken config.json), b4 (missing), and with fifos in, out and err.
 #pragma once
 
 #include <map>
@@ -41,10 +41,10 @@ class LiveService {
 
   Loop& loop() { return loop_; }
   Server& server() { return *server_; }
-  // The far end of a new connection.
+  // The client's end of a new connection.
   Fd connect();
-  // Waits for what was begun, for a short time: how far it gets in that makes no difference to what
-  // must hold.
+  // Waits a short time for pending work: how much of it is done makes no difference to the
+  // promises.
   Task<> settle();
 
  private:
@@ -52,7 +52,7 @@ class LiveService {
 
   InSandbox in_sandbox_;
   NoDescriptorLeft no_descriptor_left_;
-  bool touched_ = false;  // a container was asked for: the ground has traces of it
+  bool touched_ = false;  // a container was requested, so the directories may have changed
   Loop loop_;
   std::optional<Reaper> reaper_{loop_};
   EventOrder events_;
@@ -65,18 +65,18 @@ class Peer {
  public:
   Peer(Loop& loop, Fd socket);
 
-  // Returns once the service has taken it all, or has closed.
-  Task<> say(std::string bytes);
-  // No more will be said.
+  // Returns when the service has read all, or has closed the connection.
+  Task<> send(std::string bytes);
+  // Ends the sending side.
   void end();
-  // Waits until everything is heard: the service has closed.
+  // Reads until the service has closed the connection.
   Task<> wait_closed();
-  // Returns once there is an answer on `stream`, nothing where there is none in time.
+  // The answer on `stream`, or nothing after a timeout.
   Task<std::optional<::ttrpc::Response>> answer(std::uint32_t stream, Duration limit);
   std::size_t answers() const { return answers_count_; }
 
  private:
-  Task<> hear();
+  Task<> receive();
   void take(const Frame& frame);
 
   Loop& loop_;
@@ -87,13 +87,13 @@ class Peer {
   std::size_t answers_count_ = 0;
   Event arrived_;
   Event closed_;
-  TaskSet hearing_;
+  TaskSet receiving_;
 };
 
 inline constexpr const char* kTask2 = "containerd.task.v2.Task";
 inline constexpr const char* kTask3 = "containerd.task.v3.Task";
 
-// A request as it goes over the wire.
+// A request in the wire format.
 std::string request_frame(std::uint32_t stream, const std::string& method, std::string payload,
                           std::int64_t timeout = 0, const char* service = kTask3);
 

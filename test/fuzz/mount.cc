@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What mounts are told in: mountinfo (base/mountinfo.h, oci/unmount.h), the options of a root file
+// Texts about mounts: mountinfo (base/mountinfo.h, oci/unmount.h), the options of a root file
 // system's mounts with an overlay's directories (oci/mount_options.h), id maps (oci/idmap.h). The
-// first byte chooses.
+// first byte selects one.
 #include "oci/mount_options.h"
 
 #include <sys/mount.h>

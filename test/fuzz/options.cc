@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The options of a request (shim/options.h) and how they are kept in the bundle (oci/bundle.h), and
-// with them the exit (oci/exit_json.h). The first byte says what the rest is: 'J' options.json, 'E'
-// exit.json, anything else an Any.
+// The options of a request (shim/options.h), their file in the bundle (oci/bundle.h), and that of
+// the exit (oci/exit_json.h). The first byte selects: 'J' options.json, 'E' exit.json, anything
+// else an Any.
 #include "shim/options.h"
 
 #include "fuzz/fuzz.h"
@@ -11,7 +11,7 @@
 namespace thinshim::fuzz {
 namespace {
 
-// Without fields of the future, of which JSON knows nothing.
+// Without unknown fields, which JSON does not have.
 RuncOptions known_part_of(const RuncOptions& options) {
   RuncOptions known;
   known.set_no_pivot_root(options.no_pivot_root());
@@ -42,7 +42,7 @@ void check_exit(std::string_view json) {
   constexpr time_t kLastYears = 253402300800;  // 10000-01-01, which Go cannot write either
   const auto exit = attempt_in_words([&] { return exit_from_json(json); });
   if (!exit || exit->at.tv_sec >= kLastYears) return;
-  expect(exit->pid > 0 && exit->status >= 0, "an exit is somebody's");
+  expect(exit->pid > 0 && exit->status >= 0, "an exit has a pid and a status");
   expect(exit->at.tv_nsec >= 0 && exit->at.tv_nsec < 1'000'000'000, "its time is one");
   const Exit again = exit_from_json(exit_to_json(*exit));
   expect(again.pid == exit->pid && again.status == exit->status &&
@@ -96,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (kind == "E") return check_exit(input), 0;
   if (kind != "J") return check_request(input), 0;
   const auto options = attempt([&] { return options_from_json(input); });
-  // JSON's strings may be no UTF-8 (a lone surrogate), which protobuf's are.
+  // A string of JSON may be no UTF-8 (a lone surrogate), one of protobuf may not.
   if (options && is_utf8(options_to_json(*options))) check_kept(*options);
   return 0;
 }

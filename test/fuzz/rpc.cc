@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls of the Task API, and of what `start` tells a shim, against a live service. The input: a
-// byte that says on what ground, then calls, each a byte for the method, one for the way it is
-// made, two for the length of its payload, and the payload. What was made in the course of them can
-// be ended afterwards.
+// Calls of the Task API, and of the socket's messages from `start`, to a live service. The input: a
+// byte that selects the world, then calls: a byte for the method, one for how it is called, two for
+// the length of its payload, and the payload. Processes of a run can be killed afterwards.
 #include <signal.h>
 
 #include "fuzz/live_service.h"
@@ -21,7 +20,7 @@ bool can_parse(const std::string& payload) {
 struct Method {
   const char* name;
   bool (*can_parse)(const std::string& payload);
-  const char* service = nullptr;  // otherwise the Task API, of either version
+  const char* service = nullptr;  // nullptr: the Task API, of either version
 };
 constexpr Method kMethods[] = {{"Create", can_parse<api::CreateTaskResponse>},
                                {"Start", can_parse<api::StartResponse>},
@@ -46,10 +45,10 @@ constexpr unsigned kMethodCount = std::size(kMethods);
 // Bits of the first byte.
 constexpr unsigned kNoRuntime = 1;
 constexpr unsigned kDirectSignals = 2;
-// Bits of the way a call is made.
+// Bits of how a call is made.
 constexpr unsigned kNotAwaited = 1;
 constexpr unsigned kShortOfTime = 2;     // with a deadline of a millisecond
-constexpr unsigned kClientGoesAway = 4;  // right after it
+constexpr unsigned kClientGoesAway = 4;  // immediately
 constexpr unsigned kVersion2 = 8;
 constexpr unsigned kWays = 16;
 
@@ -82,10 +81,10 @@ std::string written(unsigned ground, const std::vector<Call>& calls) {
   return input;
 }
 
-// --- playing them
+// --- running them
 
 constexpr Duration kAnswerLimit = 20ms;
-constexpr Duration kWaitLimit = 2ms;  // mostly nothing comes
+constexpr Duration kWaitLimit = 2ms;  // mostly there is no answer
 constexpr Duration kEndLimit = 15s;
 constexpr std::size_t kMostCalls = 24;
 
@@ -100,7 +99,7 @@ class Client {
                                         Duration limit, std::int64_t timeout = 0,
                                         const char* service = kTask3) {
     stream_ += 2;
-    live_.loop().run(peer_.say(request_frame(stream_, method, payload, timeout, service)));
+    live_.loop().run(peer_.send(request_frame(stream_, method, payload, timeout, service)));
     return live_.loop().run(peer_.answer(stream_, limit));
   }
 
@@ -117,7 +116,7 @@ void check_state(const std::string& payload) {
        {&state.id(), &state.bundle(), &state.stdin(), &state.stdout(), &state.stderr()})
     expect(!has_nul(*text), "no path is cut short where it is used");
   const bool stopped = state.status() == containerd::v1::types::STOPPED;
-  expect(state.exit_status() == 0 || stopped, "who runs has no exit status");
+  expect(state.exit_status() == 0 || stopped, "a running process has no exit status");
 }
 
 void play(LiveService& live, Client& client, const Call& call) {
@@ -150,7 +149,7 @@ bool exists(Client& client, const std::string& id) {
   return answer->status().code() == 0;
 }
 
-// As containerd's client does, until it works.
+// As containerd's client does, until it succeeds.
 void end_container(LiveService& live, Client& client, const std::string& id) {
   api::KillRequest kill;
   kill.set_id(id);
@@ -188,7 +187,7 @@ void run(unsigned ground, const std::vector<Call>& calls) {
   for (const std::string& id : ids) end_container(live, client, id);
 }
 
-// --- making them
+// --- generating them
 
 template <std::size_t N>
 std::string one_of(const char* const (&words)[N], std::mt19937& random) {
@@ -282,7 +281,7 @@ std::string update_request(std::mt19937& random) {
 }
 
 std::string plain_request(std::mt19937& random) {
-  api::StateRequest request;  // ids are where all have them
+  api::StateRequest request;  // all requests have their ids in the same fields
   set_ids(request, random);
   return request.SerializeAsString();
 }
@@ -292,7 +291,7 @@ Call new_call(std::mt19937& random) {
       {"Create", create_request}, {"Exec", exec_request},
       {"Kill", kill_request},     {"Checkpoint", checkpoint_request},
       {"Update", update_request}, {"ResizePty", resize_request}};
-  // The first few are a life.
+  // The first few are a whole life.
   Call call{static_cast<unsigned>(random() % (random() % 2 ? 6 : kMethodCount)), 0, {}};
   if (random() % 4 == 0) call.way = random() % kWays;
   for (const auto& [name, make] : kRequests)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The OCI runtime behind the targets, for which test/support/fake_runtime.h is too slow: its
-// containers are processes that wait for a signal, their pids in a file ROOT/ID. An exec whose
-// process speaks of "exit" ends at once. What it is told is foreign: it writes nowhere else, and
-// runs nothing, which test/support/fast_runtime_main.cc would.
+// The OCI runtime of the targets; test/support/fake_runtime.h is too slow. Its containers are
+// processes that wait for a signal, with their pids in a file ROOT/ID. An exec whose process
+// contains "exit" exits at once. Its input is untrusted: it writes no other file, and runs no
+// program, which test/support/fast_runtime_main.cc would.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -79,7 +79,7 @@ void launch(const Call& call, const char* state, const char* mode) {
   }
 }
 
-// Whether there was anybody.
+// Returns whether there was a process.
 bool signal_all(const char* state, int number) {
   std::FILE* file = std::fopen(state, "r");
   if (!file) fail("container does not exist");
@@ -97,7 +97,7 @@ int main(int argc, char** argv) {
   char state[512];
   std::snprintf(state, sizeof state, "%s/%s", call.root, call.words[0]);
   const bool exists = ::access(state, F_OK) == 0;
-  if (call.console) fail("nobody has a terminal here");
+  if (call.console) fail("no terminal is supported");
   if (is(call.verb, "create") || is(call.verb, "restore")) {
     if (exists) fail("container with given ID already exists");
     launch(call, state, "w");

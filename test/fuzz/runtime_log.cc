@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the OCI runtime leaves: its log (oci/runtime_log.h), pid files, and the features that it
+// The output of the OCI runtime: its log (oci/runtime_log.h), pid files, and the features that it
 // prints.
 #include "oci/runtime_log.h"
 

@@ -21,10 +21,10 @@ int outside = -1;  // directories
 int inside = -1;
 bool entered = false;
 pid_t self = 0;
-bool* child_crashed = nullptr;  // in memory that children share
+bool* child_crashed = nullptr;  // in memory shared with children
 
-// By the system calls, which are of this thread alone: libFuzzer's others watch over it. The group
-// changes first and last as root.
+// Calls the kernel directly, which changes this thread only: libFuzzer's others watch it. The group
+// changes while the user is root.
 void enter() {
   check(::fchdir(inside), "enter the sandbox");
   check(::syscall(SYS_setresgid, -1, kNobody, -1), "change the group");
@@ -39,11 +39,11 @@ void leave() {
   check(::fchdir(outside), "leave the sandbox");
 }
 
-// What libFuzzer and AddressSanitizer do at signals.
+// The signal handlers of libFuzzer and AddressSanitizer.
 constexpr int kSignals[] = {SIGABRT, SIGALRM, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
 struct sigaction theirs[NSIG];
 
-// Comes back where the alarm only looks at the time.
+// Returns if the alarm handler only checks the time.
 void call_theirs(int number, siginfo_t* info, void* context) {
   if (::getpid() != self) *child_crashed = true;
   const bool was_inside = entered;
@@ -52,11 +52,11 @@ void call_theirs(int number, siginfo_t* info, void* context) {
   if (was_inside) enter();
 }
 
-// Whether they are there yet.
+// Whether those handlers are set yet.
 bool take_signals() {
   for (int number : kSignals) {
     check(::sigaction(number, nullptr, &theirs[number]), "ask for a signal's handler");
-    if (!(theirs[number].sa_flags & SA_SIGINFO)) continue;  // nobody's
+    if (!(theirs[number].sa_flags & SA_SIGINFO)) continue;  // not a handler of theirs
     struct sigaction ours = theirs[number];
     ours.sa_sigaction = call_theirs;
     check(::sigaction(number, &ours, nullptr), "take a signal");
@@ -67,7 +67,7 @@ bool take_signals() {
 }  // namespace
 
 void make_sandbox() {
-  ::signal(SIGPIPE, SIG_IGN);  // as the shim has it
+  ::signal(SIGPIPE, SIG_IGN);  // as in the shim
   ::setenv("PATH", "/nonexistent", 1);
   check(::setgroups(0, nullptr), "leave all groups");
   self = ::getpid();
@@ -96,7 +96,7 @@ InSandbox::~InSandbox() {
 }  // namespace thinshim::fuzz
 
 extern "C" {
-// Of AddressSanitizer and UndefinedBehaviorSanitizer, before they report.
+// AddressSanitizer and UndefinedBehaviorSanitizer call it before they report.
 void __asan_on_error();
 void __ubsan_on_report();
 void __asan_on_error() {

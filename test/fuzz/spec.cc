@@ -13,21 +13,21 @@
 namespace thinshim::fuzz {
 namespace {
 
-// Tells everything that there is, but goes where the text says.
+// Calls all callbacks, and continues as the text says.
 class Teller final : public JsonVisitor {
  public:
   Step value(const JsonPath& path, const JsonValue& value) override {
     expect(path.size() <= 512, "documents are not nested without end");
-    told_ += std::to_string(static_cast<int>(value.kind)) + name(path) + "=";
-    told_ += std::string(value.text) + "\n";
+    text_ += std::to_string(static_cast<int>(value.kind)) + name(path) + "=";
+    text_ += std::string(value.text) + "\n";
     if (!path.empty() && path.back() == "skip") return Step::skip;
     return path.size() > 3 && path.back() == "stop" ? Step::stop : Step::go_on;
   }
   Step end(const JsonPath& path) override {
-    told_ += "end" + name(path) + "\n";
+    text_ += "end" + name(path) + "\n";
     return Step::go_on;
   }
-  std::string take() { return std::move(told_); }
+  std::string take() { return std::move(text_); }
 
  private:
   static std::string name(const JsonPath& path) {
@@ -35,25 +35,25 @@ class Teller final : public JsonVisitor {
     for (const std::string& key : path) joined += "." + key;
     return joined;
   }
-  std::string told_;
+  std::string text_;
 };
 
 template <class Visit>
-std::string told_by(Visit visit) {
+std::string calls_of(Visit visit) {
   Teller teller;
   attempt([&] { return visit(teller), true; });
   return teller.take();
 }
 
-// A file is read in pieces; where they meet, here in the middle of the text, must make no
+// A file is read in pieces; their boundaries, here in the middle of the text, must make no
 // difference.
 void check_pieces(MemoryFile& file, std::string_view text) {
   constexpr std::size_t kPiece = 8192;
   const std::string moved =
       std::string(kPiece - std::min(kPiece, text.size() / 2), ' ') + std::string(text);
   const std::string& path = file.with(moved);
-  expect(told_by([&](JsonVisitor& visitor) { visit_json(moved, visitor); }) ==
-             told_by([&](JsonVisitor& visitor) { visit_json_file(path, visitor); }),
+  expect(calls_of([&](JsonVisitor& visitor) { visit_json(moved, visitor); }) ==
+             calls_of([&](JsonVisitor& visitor) { visit_json_file(path, visitor); }),
          "a file is read as its text is");
 }
 
@@ -89,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static MemoryFile file;
   NoDescriptorLeft no_descriptor_left;
   const std::string text(text_of(data, size));
-  if (size % 4 == 0) check_pieces(file, text);  // which takes long
+  if (size % 4 == 0) check_pieces(file, text);  // it is slow
   const std::string& path = file.with(text);
   attempt([&] { return group_of(path); });
   const auto spec = attempt([&] { return read_container_spec(path); });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What containerd writes to the action `start`: shim/start.h tells the old protocol from the new.
+// What containerd writes to the action `start`: shim/start.h distinguishes the old protocol and the
+// new.
 #include "shim/start.h"
 
 #include "base/identifier.h"
@@ -36,7 +37,7 @@ void check_request(const StartRequest& request, const std::string& input) {
     expect(!has_nul(*text), "no path is cut short where it is used");
 }
 
-// Of a caller that says neither with its flags.
+// A caller whose flags have neither.
 void check_names_of_stdin(const std::string& input) {
   const auto request = attempt_in_words([&] { return parse_start_request(input, Arguments()); });
   if (!request) return;

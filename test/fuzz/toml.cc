@@ -10,7 +10,7 @@
 namespace thinshim::fuzz {
 namespace {
 
-// The entries as one may write them down.
+// The entries in a canonical form.
 struct Writer {
   std::string operator()(const std::string& text) const {
     std::string quoted_text = "\"";

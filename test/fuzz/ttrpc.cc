@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What any process may say that can connect: bytes to the server, with a live task service behind
-// it. The first byte says on what ground.
+// What any process that can connect may send: bytes to the server, with a live task service. The
+// first byte selects the world.
 #include "fuzz/live_service.h"
 #include "fuzz/wire_mutator.h"
 
@@ -11,14 +11,14 @@ namespace {
 constexpr unsigned kHasContainer = 1;  // c1, created
 constexpr unsigned kHasRuntime = 2;
 constexpr unsigned kInPieces = 4;
-constexpr unsigned kLinger = 8;  // hears a while before it ends
+constexpr unsigned kLinger = 8;  // reads for a while before it closes
 constexpr unsigned kDirectSignals = 16;
 
 Task<> create_c1(Peer& peer) {
   containerd::task::v3::CreateTaskRequest request;
   request.set_id("c1");
   request.set_bundle(kHere + "b1");
-  co_await peer.say(request_frame(1, "Create", request.SerializeAsString()));
+  co_await peer.send(request_frame(1, "Create", request.SerializeAsString()));
   const std::optional<::ttrpc::Response> answer = co_await peer.answer(1, 10s);
   expect(answer && answer->status().code() == 0, "a container is created");
 }
@@ -26,8 +26,8 @@ Task<> create_c1(Peer& peer) {
 Task<> converse(LiveService& live, Peer& peer, unsigned ground, std::string bytes) {
   std::size_t piece = bytes.size();
   if (ground & kInPieces) piece = bytes.size() / 3 + 1;
-  for (std::size_t said = 0; said < bytes.size(); said += piece) {
-    co_await peer.say(bytes.substr(said, piece));
+  for (std::size_t sent = 0; sent < bytes.size(); sent += piece) {
+    co_await peer.send(bytes.substr(sent, piece));
     if (ground & kInPieces) co_await yield(live.loop());
   }
   Task<std::optional<::ttrpc::Response>> waiting = peer.answer(0, 3ms);
@@ -46,12 +46,12 @@ void run(unsigned ground, std::string_view bytes) {
   }
   std::optional<Peer> peer(std::in_place, live.loop(), live.connect());
   live.loop().run(converse(live, *peer, ground, std::string(bytes)));
-  // Each answer has its frame, of which the header at least was said.
+  // Each answer needs a frame of the input, at least its header.
   expect(peer->answers() <= bytes.size() / kFrameHeaderSize, "an answer has its question");
   peer.reset();
   if (other) {
     containerd::task::v3::ConnectRequest request;
-    live.loop().run(other->say(request_frame(3, "Connect", request.SerializeAsString())));
+    live.loop().run(other->send(request_frame(3, "Connect", request.SerializeAsString())));
     const auto answer = live.loop().run(other->answer(3, 5s));
     expect(answer && answer->status().code() == 0, "garbage on a connection ends no other");
     other->end();
@@ -61,7 +61,7 @@ void run(unsigned ground, std::string_view bytes) {
   live.loop().run(live.settle());
 }
 
-// Frames, and what is left behind them.
+// The frames, and the bytes after them.
 std::vector<Frame> frames_of(std::string_view& bytes) {
   std::vector<Frame> frames;
   while (bytes.size() >= kFrameHeaderSize) {
@@ -73,7 +73,7 @@ std::vector<Frame> frames_of(std::string_view& bytes) {
   return frames;
 }
 
-// What else may be asked for there.
+// Other methods of the service.
 std::string of_another_service(const std::string& data, std::mt19937& random) {
   constexpr const char* kServices[] = {kTask2, kTask3, kStartService};
   ::ttrpc::Request request;

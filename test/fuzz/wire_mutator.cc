@@ -11,7 +11,7 @@ extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, st
 namespace thinshim::fuzz {
 namespace {
 
-// The wire's own types; the groups (3, 4) are nobody's any more.
+// The types of the wire format; the groups (3, 4) are obsolete.
 constexpr unsigned kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5;
 
 struct Field {

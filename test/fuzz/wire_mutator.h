@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Changes messages of protobuf without knowing their types: takes the wire format apart
-// (https://protobuf.dev/programming-guides/encoding), changes a field or one of a message within
-// it, and puts it together with lengths that are right. Bytes that are no message are changed as
-// libFuzzer does.
+// Mutates protobuf messages without their types: parses the wire format
+// (https://protobuf.dev/programming-guides/encoding), changes a field, also of a nested message,
+// and serialises it with correct lengths. Bytes that are no message are mutated as by libFuzzer.
 #pragma once
 
 #include <cstddef>
@@ -14,11 +13,11 @@
 namespace thinshim::fuzz {
 
 std::string mutate_message(std::string_view message, std::mt19937& random);
-// By libFuzzer. What was ASCII mostly stays so, because strings that are no UTF-8 cost the whole
-// message.
+// libFuzzer's mutation. ASCII mostly stays ASCII, because strings that are no UTF-8 make the whole
+// message invalid.
 std::string mutate_bytes(std::string_view bytes, std::mt19937& random);
 
-// Puts the changed input in the place of the old one, as a LLVMFuzzerCustomMutator is to.
+// Replaces the input by a changed one, as LLVMFuzzerCustomMutator must.
 inline std::size_t give_back(const std::string& changed, std::uint8_t* data, std::size_t most) {
   return changed.copy(reinterpret_cast<char*>(data), most);
 }

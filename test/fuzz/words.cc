@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Short texts: the URIs of streams, the command line, names that become paths, what the kernel
-// tells of a process that has chosen its name, and what foreign text becomes in messages and in the
-// log. The first byte chooses.
+// Short texts: the URIs of streams, the command line, names that become paths, the kernel's files
+// about a process that has chosen its name, and untrusted text in messages and in the log. The
+// first byte selects one.
 #include <algorithm>
 
 #include "base/identifier.h"
@@ -137,7 +137,7 @@ void check_messages(std::string_view text) {
   expect(is_printable(std::string_view(line).substr(0, line.size() - 1)), "lines are printable");
 }
 
-// A process may call itself what it likes.
+// A process may have any name.
 void check_process(std::string_view text) {
   const std::string name(text.substr(0, 15));
   const std::string stat =
@@ -145,7 +145,7 @@ void check_process(std::string_view text) {
   expect(stat_field(stat, 3) == "S" && stat_field(stat, 9) == "4194560" &&
              stat_field(stat, 22) == "12345",
          "fields are found behind any name");
-  const std::string line = name.substr(0, name.find('\n'));  // which the kernel escapes
+  const std::string line = name.substr(0, name.find('\n'));  // the kernel escapes newlines
   const std::string status = "Name:\t" + line + "\nSigPnd:\t0100\nShdPnd:\t0200\n";
   expect(status_field(status, "SigPnd") == "0100" && status_field(status, "ShdPnd") == "0200",
          "lines are found behind any name");
@@ -158,7 +158,7 @@ void check_process(std::string_view text) {
   expect(version_in(program + '\0' + kVersionFlag + "3") == kBootstrapVersion, "ours is known");
 }
 
-// "GRPC-ADDRESS/NAMESPACE/GROUP": how it is put together makes no difference.
+// "GRPC-ADDRESS/NAMESPACE/GROUP", however the slashes are split.
 void check_address(std::string_view text) {
   const std::vector<std::string> parts = split(text, '\0');
   const std::string one = parts.front(), rest = parts.back();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The checker finds nothing in a good life, and in each bad one the promise that it breaks.
+// The checker finds nothing in a correct trace, and in each broken one the promise that it breaks.
 #include "orders/checker.h"
 
 #include <gtest/gtest.h>
@@ -7,16 +7,16 @@
 #include <algorithm>
 #include <set>
 
-#include "orders/bad_lives.h"
-#include "orders/tale.h"
+#include "orders/broken_traces.h"
+#include "orders/trace_builder.h"
 
 namespace thinshim::orders {
 namespace {
 
-std::vector<Bad> all_bad() {
-  std::vector<Bad> all = bad_events();
-  all.insert(all.end(), bad_answers().begin(), bad_answers().end());
-  all.insert(all.end(), bad_times().begin(), bad_times().end());
+std::vector<BrokenTrace> all_broken() {
+  std::vector<BrokenTrace> all = broken_events();
+  all.insert(all.end(), broken_answers().begin(), broken_answers().end());
+  all.insert(all.end(), broken_times().begin(), broken_times().end());
   return all;
 }
 
@@ -27,68 +27,69 @@ std::string text_of(const std::vector<Finding>& findings) {
   return text;
 }
 
-TEST(Checker, FindsNothingInAGoodLife) { EXPECT_EQ(text_of(broken_promises(told(good_life))), ""); }
+TEST(Checker, FindsNothingInACorrectTrace) {
+  EXPECT_EQ(text_of(broken_promises(build_trace(correct_trace))), "");
+}
 
-TEST(Checker, FindsThePromiseThatABadLifeBreaks) {
-  for (const Bad& bad : all_bad()) {
-    const std::vector<Finding> findings = broken_promises(told(bad.tell));
+TEST(Checker, FindsThePromiseThatEachBrokenTraceBreaks) {
+  for (const BrokenTrace& broken : all_broken()) {
+    const std::vector<Finding> findings = broken_promises(build_trace(broken.build));
     EXPECT_TRUE(std::ranges::any_of(findings,
                                     [&](const Finding& finding) {
-                                      return finding.rule == bad.promise &&
-                                             finding.reason == bad.reason;
+                                      return finding.rule == broken.promise &&
+                                             finding.reason == broken.reason;
                                     }))
-        << bad.promise << ": " << bad.reason << "; found:\n"
+        << broken.promise << ": " << broken.reason << "; found:\n"
         << text_of(findings);
   }
 }
 
-TEST(Checker, HasABadLifeForEachPromise) {
+TEST(Checker, HasABrokenTraceForEachPromise) {
   std::set<std::string> tried, all;
-  for (const Bad& bad : all_bad()) tried.insert(bad.promise);
+  for (const BrokenTrace& broken : all_broken()) tried.insert(broken.promise);
   for (const Rule& rule : rules()) all.insert(rule.promise);
   EXPECT_EQ(tried, all);
 }
 
-// What may hold up an exit does so for its time, and no promise is broken.
-TEST(Checker, AllowsWhatHangsItsTime) {
-  const auto held_up = [](Tale& tale) {
-    tale.trace.own_pid_namespace = false;
-    tale.create();
-    tale.ask(4, "Start");
-    tale.call(2, "start");
-    tale.die(Who::init, kInit);
-    tale.now = 5'000;
-    tale.end_call(2, "given up");
-    tale.refuse(4, Code::unknown, "runtime timed out and was killed");
-    tale.call(3, "kill", Who::init, "all");
-    tale.now = 15'000;
-    tale.end_call(3, "given up");
-    tale.tell_exit(Who::init);
-    tale.remove();
-    tale.finish();
+TEST(Checker, AllowsAHungCallToDelayTheExitUpToItsLimit) {
+  const auto delayed = [](TraceBuilder& builder) {
+    builder.trace.own_pid_namespace = false;
+    builder.create();
+    builder.request(4, "Start");
+    builder.call(2, "start");
+    builder.die(Role::init, kInit);
+    builder.now = 5'000;
+    builder.end_call(2, "timed out");
+    builder.answer_error(4, Code::unknown, "runtime timed out and was killed");
+    builder.call(3, "kill", Role::init, "all");
+    builder.now = 15'000;
+    builder.end_call(3, "timed out");
+    builder.publish_exit(Role::init);
+    builder.delete_container();
+    builder.finish();
   };
-  EXPECT_EQ(text_of(broken_promises(told(held_up))), "");
+  EXPECT_EQ(text_of(broken_promises(build_trace(delayed))), "");
 }
 
 TEST(Checker, AllowsAnExecThatCannotBeKilledToOutliveInit) {
-  const auto outlived = [](Tale& tale) {
-    tale.trace.own_pid_namespace = false;
-    tale.trace.signals = Signals::refused;
-    tale.run();
-    tale.die(Who::init, kInit);
-    tale.call(9, "kill", Who::init, "all");
-    tale.end_call(9, "operation not permitted");
-    tale.now = 10'000;
-    tale.tell_exit(Who::init);
-    tale.free();
-    tale.die(Who::exec1, kExec);
-    tale.died_at = tale.now;
-    tale.tell_exit(Who::exec1);
-    tale.died_at = 0;
-    tale.remove();
-    tale.end();
+  const auto outlived = [](TraceBuilder& builder) {
+    builder.trace.own_pid_namespace = false;
+    builder.trace.signals = Signals::refused;
+    builder.run();
+    builder.die(Role::init, kInit);
+    builder.call(9, "kill", Role::init, "all");
+    builder.end_call(9, "operation not permitted");
+    builder.now = 10'000;
+    builder.publish_exit(Role::init);
+    builder.unblock();
+    builder.die(Role::exec1, kExec);
+    builder.died_at = builder.now;
+    builder.publish_exit(Role::exec1);
+    builder.died_at = 0;
+    builder.delete_container();
+    builder.end();
   };
-  EXPECT_EQ(text_of(broken_promises(told(outlived))), "");
+  EXPECT_EQ(text_of(broken_promises(build_trace(outlived))), "");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promises about events: which there are, and in which order.
+// Promises about events: which are published, and in which order.
 #include <map>
 #include <set>
 
@@ -9,94 +9,99 @@ namespace thinshim::orders {
 namespace {
 
 template <class Visit>
-void each_event(const Story& story, Visit visit) {
-  for (Place place = 0; place < story.trace.entries.size(); ++place)
-    if (story.entry(place).kind == Kind::event) visit(place, story.entry(place));
+void each_event(const History& history, Visit visit) {
+  for (Index index = 0; index < history.trace.entries.size(); ++index)
+    if (history.entry(index).kind == Kind::event) visit(index, history.entry(index));
 }
 
-bool may_come_again(const Entry& event) {
+bool may_repeat(const Entry& event) {
   return event.verb == "paused" || event.verb == "resumed" || event.verb == "oom";
 }
 
 }  // namespace
 
-void events_come_once(const Story& story, Findings& findings) {
-  std::set<std::pair<std::string, Who>> seen;
-  each_event(story, [&](Place place, const Entry& event) {
-    if (!may_come_again(event) && !seen.emplace(event.verb, event.who).second)
-      findings.add(place, "it comes twice");
+void each_event_is_published_once(const History& history, Findings& findings) {
+  std::set<std::pair<std::string, Role>> seen;
+  each_event(history, [&](Index index, const Entry& event) {
+    if (!may_repeat(event) && !seen.emplace(event.verb, event.role).second)
+      findings.add(index, "published twice");
   });
 }
 
-void events_come_within_the_life(const Story& story, Findings& findings) {
-  each_event(story, [&](Place place, const Entry& event) {
-    if (!story.created || place < *story.created) findings.add(place, "before TaskCreate");
-    if (story.removed && place > *story.removed) findings.add(place, "behind TaskDelete");
-    if (event.verb == "delete" && !is_before(story.life(Who::init).told, place))
-      findings.add(place, "before init's exit");
+void create_is_first_and_delete_last(const History& history, Findings& findings) {
+  each_event(history, [&](Index index, const Entry& event) {
+    if (!history.create_published || index < *history.create_published)
+      findings.add(index, "before TaskCreate");
+    if (history.delete_published && index > *history.delete_published)
+      findings.add(index, "after TaskDelete");
+    if (event.verb == "delete" && !is_before(history.life(Role::init).exit_published, index))
+      findings.add(index, "before init's exit");
   });
 }
 
-void starts_come_before_exits(const Story& story, Findings& findings) {
-  std::set<std::pair<std::string, Who>> seen;
-  each_event(story, [&](Place place, const Entry& event) {
-    seen.emplace(event.verb, event.who);
+void starts_come_before_exits(const History& history, Findings& findings) {
+  std::set<std::pair<std::string, Role>> seen;
+  each_event(history, [&](Index index, const Entry& event) {
+    seen.emplace(event.verb, event.role);
     const bool is_start = event.verb == "start" || event.verb == "exec-started";
-    if (is_start && seen.count({"exit", event.who}) != 0) findings.add(place, "behind its exit");
-    if (event.verb == "exec-started" && seen.count({"exec-added", event.who}) == 0)
-      findings.add(place, "before it was added");
-    if (event.verb == "exit" && event.who != Who::init &&
-        seen.count({"exec-started", event.who}) == 0)
-      findings.add(place, "of an exec whose start was not told");
+    if (is_start && seen.count({"exit", event.role}) != 0) findings.add(index, "after its exit");
+    if (event.verb == "exec-started" && seen.count({"exec-added", event.role}) == 0)
+      findings.add(index, "before it was added");
+    if (event.verb == "exit" && event.role != Role::init &&
+        seen.count({"exec-started", event.role}) == 0)
+      findings.add(index, "exit of an exec whose start was not published");
   });
 }
 
-void nothing_comes_behind_inits_exit(const Story& story, Findings& findings) {
-  const std::set<std::string> of_the_living = {"start",        "paused",     "resumed",
-                                               "exec-started", "exec-added", "checkpointed"};
-  const std::optional<Place> told = story.life(Who::init).told;
-  each_event(story, [&](Place place, const Entry& event) {
-    if (is_before(told, place) && of_the_living.count(event.verb) != 0)
-      findings.add(place, "behind init's exit");
+void nothing_follows_inits_exit(const History& history, Findings& findings) {
+  const std::set<std::string> of_living = {"start",        "paused",     "resumed",
+                                           "exec-started", "exec-added", "checkpointed"};
+  const std::optional<Index> exit = history.life(Role::init).exit_published;
+  each_event(history, [&](Index index, const Entry& event) {
+    if (is_before(exit, index) && of_living.count(event.verb) != 0)
+      findings.add(index, "after init's exit");
   });
 }
 
-// One that cannot be killed holds init's exit up for as long as is given to it, and no longer.
-void execs_end_before_init(const Story& story, Findings& findings) {
-  const Life& init = story.life(Who::init);
-  if (!init.told || !init.died) return;
-  const std::int64_t held_up = story.ms(*init.told) - story.ms(*init.died);
-  for (Who who : kExecs) {
-    const Life& exec = story.life(who);
-    if (!is_before(exec.started, init.told) || is_before(exec.told, init.told)) continue;
-    const bool outlives =
-        !story.trace.arrive() && !is_before(exec.died, init.told) && held_up >= 2 * limit::kExecs;
-    if (!outlives) findings.add(*init.told, "before an exec's");
+// An exec that cannot be killed delays init's exit up to its limit.
+void exits_of_execs_precede_inits(const History& history, Findings& findings) {
+  const Life& init = history.life(Role::init);
+  if (!init.exit_published || !init.died) return;
+  const std::int64_t delay = history.ms(*init.exit_published) - history.ms(*init.died);
+  for (Role role : kExecs) {
+    const Life& exec = history.life(role);
+    if (!is_before(exec.start_published, init.exit_published) ||
+        is_before(exec.exit_published, init.exit_published))
+      continue;
+    const bool outlives = !history.trace.delivers_signals() &&
+                          !is_before(exec.died, init.exit_published) && delay >= 2 * limit::kExecs;
+    if (!outlives) findings.add(*init.exit_published, "before the exit of an exec");
   }
 }
 
-void each_exit_is_told(const Story& story, Findings& findings) {
-  for (const Life& life : story.lives) {
-    const bool was_there =
-        life.who == Who::init ? story.created.has_value() : life.started.has_value();
-    if (was_there && life.died && !life.told) findings.add(*life.died, "its exit is never told");
+void each_exit_is_published(const History& history, Findings& findings) {
+  for (const Life& life : history.lives) {
+    const bool was_started = life.role == Role::init ? history.create_published.has_value()
+                                                     : life.start_published.has_value();
+    if (was_started && life.died && !life.exit_published)
+      findings.add(*life.died, "its exit is never published");
   }
 }
 
-// Of one that cannot be killed a deletion says that it was killed just now.
-void no_exit_is_invented(const Story& story, Findings& findings) {
-  each_event(story, [&](Place place, const Entry& event) {
+// If a process cannot be killed, a deletion publishes SIGKILL and the present time as its exit.
+void published_exits_are_true(const History& history, Findings& findings) {
+  each_event(history, [&](Index index, const Entry& event) {
     if (event.verb != "exit") return;
-    const Life& life = story.life(event.who);
-    const bool outlives = !story.trace.arrive() && !is_before(life.died, place);
-    if (!event.ended || event.ended->at == 0) return findings.add(place, "without an end");
-    if (outlives && life.made) return;
-    if (!is_before(life.died, place)) return findings.add(place, "though it lives");
-    const Entry& death = story.entry(*life.died);
-    const std::int64_t at = (event.ended->at - story.trace.wall) / 1'000'000;
-    if (event.pid != death.pid) findings.add(place, "with another's pid");
-    if (event.ended->status != death.status) findings.add(place, "with another status");
-    if (at < death.ms || at > event.ms) findings.add(place, "at another time");
+    const Life& life = history.life(event.role);
+    const bool outlives = !history.trace.delivers_signals() && !is_before(life.died, index);
+    if (!event.exit || event.exit->at == 0) return findings.add(index, "without status and time");
+    if (outlives && life.created) return;
+    if (!is_before(life.died, index)) return findings.add(index, "though the process is alive");
+    const Entry& death = history.entry(*life.died);
+    const std::int64_t at = (event.exit->at - history.trace.wall) / 1'000'000;
+    if (event.pid != death.pid) findings.add(index, "with the pid of another process");
+    if (event.exit->status != death.status) findings.add(index, "with the wrong status");
+    if (at < death.ms || at > event.ms) findings.add(index, "with the wrong time");
   });
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which orders are tried, and what is said of those in which a promise was broken.
+// Runs many orders, and reports those that break a promise.
 #pragma once
 
 #include <cstdint>
@@ -7,20 +7,20 @@
 #include <string>
 #include <vector>
 
-#include "orders/crew.h"
+#include "orders/worker_pool.h"
 
 namespace thinshim::orders {
 
-// What was found, by promise and reason: how often, and the shortest orders.
+// The findings by promise and reason: how many orders have one, and the shortest of them.
 class Report {
  public:
-  void take(const Result& result);
-  bool empty() const { return broken_.empty(); }
+  void add(const Result& result);
+  bool empty() const { return violations_.empty(); }
   std::size_t orders() const { return orders_; }
 
-  // Leaves out of each order what its finding does not need.
-  void minimise(Crew& crew);
-  // For people: the promise, the order in words, and how to play it again.
+  // Removes from each example the steps that its finding does not need.
+  void minimise(WorkerPool& pool);
+  // For each finding the promise, orders in words, and the command that runs them again.
   std::string text() const;
 
  private:
@@ -28,26 +28,26 @@ class Report {
     Order order;
     std::string what;
   };
-  struct Broken {
+  struct Violation {
     std::size_t count = 0;
-    std::vector<Example> examples;  // few
+    std::vector<Example> examples;  // a few, the shortest first
   };
-  std::map<std::string, Broken> broken_;
+  std::map<std::string, Violation> violations_;
   std::size_t orders_ = 0;
 };
 
-// How many steps walks take, and how many all orders have at most, behind up to eight with which
-// their scene begins.
-inline constexpr std::size_t kLength = 8;
-inline constexpr std::size_t kAllLength = 5;
+// The number of steps of a random order, and the most steps of an exhaustive search, each after the
+// steps of its setup (up to eight).
+inline constexpr std::size_t kRandomSteps = 8;
+inline constexpr std::size_t kExhaustiveSteps = 5;
 
-// Walks at random for so many seconds.
-Report sample(Crew& crew, std::uint64_t seed, std::int64_t seconds);
+// Runs random orders for so many seconds.
+Report run_random_orders(WorkerPool& pool, std::uint64_t seed, std::int64_t seconds);
 
-// All orders of up to `length` steps in the scenes whose name begins with `scene`, the shorter ones
-// first; for so many seconds at most, so that the longest are a sample. Prints how many there are
-// of each length.
-Report enumerate(Crew& crew, const std::string& scene, std::size_t length, std::uint64_t seed,
-                 std::int64_t seconds);
+// Runs all orders of up to `length` steps after the setups whose name begins with `setup`, the
+// shorter ones first and in random order within a length. Stops after so many seconds, so that the
+// longest are a sample. Prints how many there are of each length.
+Report run_all_orders(WorkerPool& pool, const std::string& setup, std::size_t length,
+                      std::uint64_t seed, std::int64_t seconds);
 
 }  // namespace thinshim::orders

@@ -13,16 +13,16 @@ namespace thinshim::orders {
 namespace {
 
 constexpr std::int64_t kNanos = 1'000'000'000;
-// Timers that are due sooner are part of what is under way.
+// Timers that are due sooner fire before on_idle().
 constexpr int kSoon = 1000;
-// What needs real time has this much of it, on any machine.
+// The most real time without an event.
 constexpr std::int64_t kRealLimit = 60'000;
-// How often to look at what no descriptor announces.
-constexpr int kLook = 1;
+// Milliseconds between two calls of is_busy().
+constexpr int kPoll = 1;
 
-Judge* judge = nullptr;
+KernelHooks* hooks = nullptr;
 std::int64_t passed = 0;  // nanoseconds by which time has jumped
-// Where the clocks stood when the judge came.
+// The clocks when the hooks were set.
 timespec monotonic_begin{};
 timespec wall_begin{};
 
@@ -40,43 +40,43 @@ timespec later(timespec time) {
 }
 
 bool stands_still(clockid_t clock) {
-  return judge && (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE ||
+  return hooks && (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE ||
                    clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE);
 }
 
-// What is ready, or 0 at the end of the time.
+// epoll_wait(2) with the virtual clock.
 int wait_for_events(int epoll, epoll_event* events, int most, int timeout) {
   const std::int64_t begin = real_ms();
   for (;;) {
     int ready = real_wait(epoll, events, most, 0);
     if (ready != 0 || timeout == 0) return ready;
-    if (real_ms() - begin > kRealLimit) judge->give_up();
-    if (judge->is_busy()) {
-      ready = real_wait(epoll, events, most, kLook);
+    if (real_ms() - begin > kRealLimit) hooks->on_stuck();
+    if (hooks->is_busy()) {
+      ready = real_wait(epoll, events, most, kPoll);
       if (ready != 0) return ready;
       continue;
     }
-    // What was under way may have ended since the first look, and told so before it did.
+    // What was under way may have made a descriptor ready after the first wait, then ended.
     ready = real_wait(epoll, events, most, 0);
     if (ready != 0) return ready;
     const bool soon = timeout > 0 && timeout < kSoon;
-    if (!soon && judge->is_still()) continue;
+    if (!soon && hooks->on_idle()) continue;
     if (timeout > 0) {
       passed += timeout * (kNanos / 1000);
       return 0;
     }
-    if (real_wait(epoll, events, most, kLook) > 0) continue;  // nobody waits for anything
+    if (real_wait(epoll, events, most, kPoll) > 0) continue;  // the loop has no timer
   }
 }
 
 }  // namespace
 
-void set_judge(Judge* now) {
-  judge = nullptr;
+void set_kernel_hooks(KernelHooks* now) {
+  hooks = nullptr;
   if (now) passed = 0;
   real_clock(CLOCK_MONOTONIC, &monotonic_begin);
   real_clock(CLOCK_REALTIME, &wall_begin);
-  judge = now;
+  hooks = now;
 }
 
 std::int64_t virtual_ms() { return passed / (kNanos / 1000); }
@@ -91,7 +91,7 @@ int real_kill(pid_t pid, int signal) { return static_cast<int>(::syscall(SYS_kil
 
 }  // namespace thinshim::orders
 
-// In place of libc's.
+// These replace libc's.
 extern "C" {
 
 int clock_gettime(clockid_t clock, timespec* time) noexcept {
@@ -104,18 +104,18 @@ int clock_gettime(clockid_t clock, timespec* time) noexcept {
 
 int epoll_wait(int epoll, epoll_event* events, int most, int timeout) {
   using namespace thinshim::orders;
-  return judge ? wait_for_events(epoll, events, most, timeout)
+  return hooks ? wait_for_events(epoll, events, most, timeout)
                : real_wait(epoll, events, most, timeout);
 }
 
-// The loop waits without a mask.
+// libuv passes no mask.
 int epoll_pwait(int epoll, epoll_event* events, int most, int timeout, const sigset_t*) {
   return epoll_wait(epoll, events, most, timeout);
 }
 
 int kill(pid_t pid, int signal) noexcept {
   using namespace thinshim::orders;
-  return judge ? judge->kill(pid, signal) : real_kill(pid, signal);
+  return hooks ? hooks->kill(pid, signal) : real_kill(pid, signal);
 }
 
 }  // extern "C"

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel as the service under test sees it: with a clock that only passes where everybody
-// waits, and signals that somebody may refuse.
+// The kernel as the service under test sees it, with a virtual clock and simulated signals.
 //
-// This program has clock_gettime(2), epoll_wait(2), epoll_pwait(2) and kill(2) of its own, which
-// libuv and the service call in place of libc's. As long as a Judge is there, monotonic and wall
-// clock stand still; where the loop would wait, and the judge says that nothing is under way that
-// takes real time (a program that starts, a process that dies), they jump to the loop's next timer.
-// So an order of things with hours of hanging takes milliseconds, and happens alike each time.
+// This program defines clock_gettime(2), epoll_wait(2), epoll_pwait(2) and kill(2), which libuv and
+// the service call in place of libc's. While hooks are set, the monotonic and the wall clock stand
+// still. When the loop would wait and the hooks report that no real program is starting or ending,
+// the clocks jump to the loop's next timer. So hours of hanging take milliseconds, and an order of
+// events is reproducible.
 #pragma once
 
 #include <sys/types.h>
@@ -15,27 +14,27 @@
 
 namespace thinshim::orders {
 
-class Judge {
+class KernelHooks {
  public:
-  virtual ~Judge() = default;
-  // Whether something is under way that needs real time.
+  virtual ~KernelHooks() = default;
+  // Whether something is under way that takes real time.
   virtual bool is_busy() = 0;
-  // Nothing is, and nobody has anything left to do but to wait. True where somebody was told, so
-  // that there is something to do again; false where time may pass.
-  virtual bool is_still() = 0;
+  // Called when nothing is under way and the loop would wait. Returns true if it has made a
+  // descriptor ready; false lets the clock advance.
+  virtual bool on_idle() = 0;
   // kill(2).
   virtual int kill(pid_t pid, int signal) = 0;
-  // This takes too long: says why, and ends the program.
-  [[noreturn]] virtual void give_up() = 0;
+  // Called after a minute of real time without progress: prints the reason and exits.
+  [[noreturn]] virtual void on_stuck() = 0;
 };
 
 // nullptr: from now on the kernel's own clock counts.
-void set_judge(Judge* judge);
+void set_kernel_hooks(KernelHooks* hooks);
 
-// Of the clock that the service sees.
+// The virtual clock.
 std::int64_t virtual_ms();
 
-// The kernel's own.
+// The kernel's own clock and kill(2).
 std::int64_t real_ms();
 int real_kill(pid_t pid, int signal);
 

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A runtime that does nothing of its own: it says at the socket $ORDERS_STAGE how it was called,
-// and then does what it is told (stage.h). Each message is a packet:
+// The process of a call of ScriptedRuntime: sends its arguments to the socket $ORDERS_SOCKET, each
+// followed by a NUL byte, then executes the commands that it receives. Each message is a packet:
 //
-//   its arguments, each behind a NUL byte     what it says first
-//   "make N"      makes a process, which stays until it is killed, or ends with status N at
-//   SIGUSR1;
-//                 says its pid
-//   "return TEXT" ends with success, having printed the text
-//   "fail WORDS"  ends with an error, which goes to the log that it was given
+//   "create N"    creates a process that exits with status N on SIGUSR1; sends its pid
+//   "return TEXT" prints the text and exits with 0
+//   "fail WORDS"  writes the error to its log and exits with 1
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -29,8 +26,8 @@ int exit_code = 0;
   for (;;) ::pause();
 }
 
-// By a handler from before the fork, so that no signal comes too early for it.
-pid_t make(int status) {
+// The handler is set before the fork, so that it is there for the first signal.
+pid_t create_process(int status) {
   exit_code = status;
   ::signal(SIGUSR1, [](int) { ::_exit(exit_code); });
   const pid_t pid = ::fork();
@@ -54,21 +51,22 @@ int connect_to(const char* path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-  const int stage = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  if (::connect(stage, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) ::_exit(2);
-  return stage;
+  const int socket = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    ::_exit(2);
+  return socket;
 }
 
-void say(int stage, const std::string& words) {
-  if (::send(stage, words.data(), words.size(), MSG_NOSIGNAL) < 0) ::_exit(2);
+void send_message(int socket, const std::string& words) {
+  if (::send(socket, words.data(), words.size(), MSG_NOSIGNAL) < 0) ::_exit(2);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const char* const path = std::getenv("ORDERS_STAGE");
+  const char* const path = std::getenv("ORDERS_SOCKET");
   if (path == nullptr) return 2;
-  const int stage = connect_to(path);
+  const int socket = connect_to(path);
   const char* log = "/dev/null";
   std::string arguments;
   for (int i = 1; i < argc; ++i) {
@@ -76,14 +74,14 @@ int main(int argc, char** argv) {
     arguments += argv[i];
     arguments += '\0';
   }
-  say(stage, arguments);
+  send_message(socket, arguments);
   char words[256];
   for (;;) {
-    const ssize_t size = ::recv(stage, words, sizeof words - 1, 0);
+    const ssize_t size = ::recv(socket, words, sizeof words - 1, 0);
     if (size <= 0) ::_exit(2);
     words[size] = '\0';
-    if (std::strncmp(words, "make ", 5) == 0)
-      say(stage, std::to_string(make(std::atoi(words + 5))));
+    if (std::strncmp(words, "create ", 7) == 0)
+      send_message(socket, std::to_string(create_process(std::atoi(words + 7))));
     if (std::strncmp(words, "return ", 7) == 0) succeed(words + 7);
     if (std::strncmp(words, "fail ", 5) == 0) fail(log, words + 5);
   }

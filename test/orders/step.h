@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What orders are made of: steps, and where they begin.
+// An order: a setup, and the steps after it.
 #pragma once
 
 #include <optional>
@@ -19,52 +19,50 @@ struct Step {
     kill,  // SIGKILL
     pause,
     resume,
-    remove,
-    hang_up,
-    // How a call of the runtime, `call`, goes on: it makes its process and stands still again, or
-    // it
-    // ends.
-    make,
-    let_return,
+    delete_it,
+    disconnect,
+    // How a blocked call of the runtime, `call`, continues: it creates its process and blocks
+    // again, or it ends.
+    create_process,
+    succeed,
     fail,
     kill_call,
-    // A process ends by itself.
+    // A process exits by itself.
     die,
-    // Six seconds pass: more than the service gives to the shorter waits, less than to the longer.
-    pass,
+    // Six seconds pass: longer than the shorter limits of the service, shorter than the others.
+    pass_time,
   };
   Act act = Act::create;
-  Who who = Who::init;
+  Role role = Role::init;
   std::string call = {};  // "start", "exec"
   bool operator==(const Step&) const = default;
 };
 using Act = Step::Act;
 
-// "start", "delete exec 1", "runtime exec 1 makes it", "init dies".
+// "start", "delete exec 1", "runtime exec 1 creates the process", "init dies".
 std::string to_words(const Step& step);
-// Throws Error where it is none.
+// Throws Error if no step has these words.
 Step parse_step(const std::string& words);
 
-// Where an order begins: whose pid namespace the container has, what becomes of signals, and what
-// was done before.
-struct Scene {
+// Where an order begins: the kind of pid namespace, what becomes of signals, and the first steps.
+struct Setup {
   std::string name;  // "own/running"
   bool own_pid_namespace = true;
-  Signals signals = Signals::arrive;
-  std::vector<Step> before = {};
+  Signals signals = Signals::delivered;
+  std::vector<Step> steps = {};
 };
-const std::vector<Scene>& scenes();
+const std::vector<Setup>& setups();
 
 struct Order {
-  const Scene* scene = nullptr;
-  std::vector<Step> steps = {};
+  const Setup* setup = nullptr;
+  std::vector<Step> steps = {};  // after those of the setup
 };
 // "own/running: pause, init dies".
 std::string to_words(const Order& order);
-// Throws Error where it is none.
+// Throws Error if the setup or a step is unknown.
 Order parse_order(const std::string& words);
 
-// The same in few bytes.
+// An order in one byte for the setup and one for each step.
 using Compact = std::string;
 Compact compact(const Order& order);
 Order expand(const Compact& bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Debian package that scripts/package makes: installed, used, and removed without a trace. The
-// machine stays as it is: what dpkg writes goes to overlays, which end with the test.
+// The Debian package of scripts/package: installed, used, and removed without a trace. The machine
+// does not change: dpkg writes to overlays, which the test removes.
 #include <sys/mount.h>
 
 #include <cstdlib>
@@ -22,7 +22,7 @@ constexpr const char* kRuntime = "io.containerd.runc.v2-thin";
 constexpr const char* kManual = "/usr/share/man/man8/containerd-shim-runc-v2-thin.8.gz";
 constexpr const char* kExample = "/usr/share/doc/thinshim/examples/config.yaml";
 
-// Made at the first call, of the build that the shim under test stands in.
+// Built at the first call, from the build of the shim under test.
 fs::path package() {
   static std::string file;
   if (file.empty()) {
@@ -55,7 +55,7 @@ class Package : public EndToEnd {
   }
   static Outcome install() { return dpkg({"--install", package()}); }
 
-  // What is there since the overlays were made: files, and directories that were not there before.
+  // What was added since the overlays were mounted: files, and new directories.
   std::set<std::string> written_below(const std::string& place) const {
     std::set<std::string> found;
     for (const Overlay& overlay : overlays_) {
@@ -73,7 +73,7 @@ class Package : public EndToEnd {
   struct Overlay {
     std::string place;
     fs::path upper;
-    fs::path lower;  // the place as it was
+    fs::path lower;  // the original directory
   };
 
   void overlay(const std::string& place) {
@@ -82,7 +82,7 @@ class Package : public EndToEnd {
     for (const fs::path& path : {made.upper, made.lower, own / "work"})
       fs::create_directories(path);
     ASSERT_EQ(mount(place.c_str(), made.lower.c_str(), nullptr, MS_BIND, nullptr), 0) << place;
-    // Or the overlay would cover it too.
+    // Otherwise the overlay would cover it too.
     ASSERT_EQ(mount("", made.lower.c_str(), nullptr, MS_PRIVATE, nullptr), 0) << place;
     const std::string options = "lowerdir=" + made.lower.string() +
                                 ",upperdir=" + made.upper.string() +
@@ -145,7 +145,7 @@ TEST_F(Package, LeavesNothingWhenItIsRemoved) {
   EXPECT_TRUE(removed.ok()) << removed;
   EXPECT_EQ(written_below("/usr"), std::set<std::string>());
   EXPECT_EQ(written_below("/etc"), std::set<std::string>());
-  // No configuration file is left either, for which dpkg would remember it.
+  // No configuration file is left either, which would make dpkg remember the package.
   EXPECT_FALSE(test::run({"dpkg", "--status", "thinshim"}).ok());
   EXPECT_FALSE(run("late", {"/bin/true"}, {"--runtime", kRuntime}).ok());
 }
@@ -163,28 +163,28 @@ std::string read(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-TEST(Shim, LiesWhereNobodyKnowsAndHasNoPageThatIsWrittenAndRun) {
+TEST(Shim, IsPositionIndependentAndHasNoPageThatIsWritableAndExecutable) {
   const Outcome headers = test::run({"readelf", "-lWd", std::getenv("THINSHIM_BINARY")});
   for (const char* part :
        {"DYN (Position-Independent Executable file)", "GNU_RELRO", "BIND_NOW", "Flags: NOW PIE"})
     EXPECT_NE(headers.out.find(part), std::string::npos) << part << "\n" << headers;
-  // It brings all it needs, so nobody can put a library under it.
+  // It is linked statically, so no library can be placed under it.
   for (const char* part : {" RWE ", "TEXTREL", "INTERP", "NEEDED", "RPATH", "RUNPATH"})
     EXPECT_EQ(headers.out.find(part), std::string::npos) << part << "\n" << headers;
   EXPECT_TRUE(std::regex_search(headers.out, std::regex("GNU_STACK.* RW "))) << headers;
 }
 
-// The libraries of Debian 12 have 1700 of the first in it and 2100 of the second; thinshim's own
-// code thousands more. The marks alone make no difference: a kernel wants a note (readelf
-// -n) that all of the program has them, and parts of Debian's libc have not.
-TEST(Shim, ChecksItsStackAndMarksWhereJumpsMayLead) {
+// Debian 12's libraries contain 1700 of the former and 2100 of the latter; thinshim's own code has
+// thousands more. The marks alone have no effect: the kernel needs a note (readelf -n) that the
+// whole program has them, and parts of Debian's libc do not.
+TEST(Shim, HasAStackProtectorAndMarksItsJumpTargets) {
   const std::string code = read(std::getenv("THINSHIM_BINARY"));
   EXPECT_GT(count(code, "\xf3\x0f\x1e\xfa"), 5000u) << "endbr64";
   const std::string canary("\x25\x28\0\0\0", 5);  // %fs:0x28
   EXPECT_GT(count(code, canary), 3500u);
 }
 
-TEST(Shim, IsCompiledWithCallsOfLibcThatCheck) {
+TEST(Shim, UsesCheckedCallsOfLibc) {
   const fs::path build = fs::path(std::getenv("THINSHIM_BINARY")).parent_path();
   std::istringstream commands(read(build / "compile_commands.json"));
   int sources = 0;

@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kGlance = 10ms;
-constexpr Duration kStall = 100ms;  // what a busy machine lets nobody wait who wants to run
+constexpr Duration kStall = 100ms;  // the longest wait for the processor on a busy machine
 
 }  // namespace
 
@@ -46,7 +46,7 @@ void Answers::note(const std::string& call, Clock::time_point begin, Clock::time
   slowest_call_ = call;
 }
 
-void Answers::tell(const std::string& while_what) const {
+void Answers::report(const std::string& while_what) const {
   figure("slowest answer (" + slowest_call_ + ") while " + while_what + ", ms", slowest_.count());
   EXPECT_LT(slowest_.count(), 1000 * slowness()) << slowest_call_ << " while " << while_what;
 }

@@ -13,9 +13,9 @@
 
 namespace thinshim::test {
 
-// How long a shim takes to answer, less the time in which the test itself stood still: where the
-// machine does something else for a second, that says nothing of the shim. For that a thread looks
-// at the clock all the time.
+// How long a shim takes to answer, less the time in which the test itself was stalled: if the
+// machine runs something else for a second, that says nothing of the shim. A thread reads the clock
+// all the time to find the stalls.
 class Answers {
  public:
   using Milliseconds = std::chrono::duration<double, std::milli>;
@@ -25,15 +25,15 @@ class Answers {
   Answers(const Answers&) = delete;
   Answers& operator=(const Answers&) = delete;
 
-  // Does it, and notes how long that took.
+  // Calls it, and records how long that took.
   template <class Work>
   auto time(const std::string& call, Work work) {
     const Timer timer{*this, call, Clock::now()};
     return work();
   }
 
-  // Prints the slowest of them, and fails the test where nobody would call it "at once".
-  void tell(const std::string& while_what) const;
+  // Prints the slowest of them, and fails the test if that is not "at once".
+  void report(const std::string& while_what) const;
 
  private:
   struct Timer {
@@ -48,7 +48,7 @@ class Answers {
   Milliseconds slowest_{0};
   std::string slowest_call_ = "none";
   std::mutex mutex_;
-  std::vector<std::pair<Clock::time_point, Clock::time_point>> stalls_;  // mutex_ guards them
+  std::vector<std::pair<Clock::time_point, Clock::time_point>> stalls_;  // guarded by mutex_
   std::atomic<bool> done_ = false;
   std::thread watch_;
 };

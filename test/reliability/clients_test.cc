@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients that never read, or talk nonsense, cost a bounded amount and nobody else anything.
+// Clients that never read or send garbage cost a bounded amount, and do not affect other clients.
 #include <arpa/inet.h>
 
 #include <cstring>
@@ -15,7 +15,7 @@
 namespace thinshim::test {
 namespace {
 
-// As they stand in the frame's header (ttrpc's PROTOCOL.md).
+// As in the frame's header (ttrpc's PROTOCOL.md).
 enum FrameType : char { kRequest = 1, kResponse = 2, kData = 3 };
 
 class Clients : public FastShimTest {
@@ -48,19 +48,19 @@ class Clients : public FastShimTest {
     return frame(stream, kRequest, 0, request.SerializeAsString());
   }
 
-  // Sends what the socket takes.
+  // Sends what fits into the socket.
   static bool send(const Fd& socket, std::string& bytes) {
     const ssize_t n = ::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n > 0) bytes.erase(0, static_cast<std::size_t>(n));
     return n > 0 || errno == EAGAIN;
   }
 
-  // Asks State by the connection that is everybody's, and notes how long the answer takes.
+  // Calls State on the connection of the test, and records how long the answer takes.
   void expect_answer(TaskCalls& shim) {
     answers_.time("State", [&] { EXPECT_EQ(shim.state("c1").status(), types::RUNNING); });
   }
 
-  // `count` clients that ask for `method` as fast as they can and read nothing.
+  // `count` clients that call `method` as fast as they can and read nothing.
   void flood(int count, const std::string& method, double limit_each) {
     auto shim = run_fast("c1");
     const pid_t pid = only_shim().pid;
@@ -84,14 +84,15 @@ class Clients : public FastShimTest {
     }
     const std::string who = std::to_string(count) + " that ask for " + method + " and never read";
     figure(who + ": memory more for each, kB", (most - before) / count);
-    if (tells_memory(pid)) {
+    if (has_measurable_memory(pid)) {
       EXPECT_LT((most - before) / count, limit_each);
     }
-    answers_.tell("there are " + who);
+    answers_.report("there are " + who);
     sockets.clear();
     shim->end_container("c1");
-    shim->until(
-        [&] { return !tells_memory(pid) || bench::memory_of(pid).private_dirty < before + 100; });
+    shim->until([&] {
+      return !has_measurable_memory(pid) || bench::memory_of(pid).private_dirty < before + 100;
+    });
     end_shim(*shim);
   }
 
@@ -104,10 +105,10 @@ TEST_F(Clients, ThatAskForWhatIsUnknownAndNeverReadCostABoundedAmount) {
   flood(20, "Dance", 8 << 10);
 }
 
-// Each request waits for ever.
+// Each request waits without end.
 TEST_F(Clients, ThatWaitAndNeverReadCostABoundedAmount) { flood(1, "Wait", 4 << 10); }
 
-TEST_F(Clients, ThatTalkNonsenseEndNobodyElse) {
+TEST_F(Clients, ThatSendGarbageDoNotDisconnectOthers) {
   auto shim = run_fast("c1");
   expect_answer(*shim);
   std::mt19937 random(static_cast<unsigned>(scaled(1, 2)));
@@ -126,7 +127,7 @@ TEST_F(Clients, ThatTalkNonsenseEndNobodyElse) {
       const char type = any(4) == 0 ? static_cast<char>(any(256)) : static_cast<char>(any(3) + 1);
       const char flags = static_cast<char>(any(8));
       std::string whole = frame(any(100), type, flags, data);
-      if (any(10) == 0) whole[any(4)] = static_cast<char>(any(256));  // the length lies
+      if (any(10) == 0) whole[any(4)] = static_cast<char>(any(256));  // the length is wrong
       bytes += whole;
     }
     for (int turn = 0; turn < 100 && !bytes.empty(); ++turn)
@@ -137,7 +138,7 @@ TEST_F(Clients, ThatTalkNonsenseEndNobodyElse) {
   }
   figure("connections of nonsense, none of which ended another", rounds);
   figure("frames in them", frames);
-  answers_.tell("there is nonsense on other connections");
+  answers_.report("there is nonsense on other connections");
   shim->end_container("c1");
   end_shim(*shim);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whatever happens to containerd: every event reaches it, in order, once, and nobody waits for
-// that.
+// Whatever happens to containerd: every event reaches it, in order, once, and delays no call.
 #include <signal.h>
 
 #include <fstream>
@@ -16,31 +15,31 @@ namespace {
 
 class Events : public FastShimTest {
  protected:
-  // How containerd takes events.
-  enum class Mood { take, hang, refuse, dawdle };
+  // How containerd receives events.
+  enum class Mode { take, hang, refuse, delay };
 
   Task<> before_event() override {
-    switch (mood_) {
-      case Mood::take:
+    switch (mode_) {
+      case Mode::take:
         break;
-      case Mood::hang:
+      case Mode::hang:
         co_await changed_.wait();
         throw Error::unknown("a containerd that has just been restarted");
-      case Mood::refuse:
+      case Mode::refuse:
         throw Error::unknown("not now");
-      case Mood::dawdle:
+      case Mode::delay:
         co_await sleep(loop_, 20ms);
         break;
     }
   }
-  void set_mood(Mood mood) {
-    mood_ = mood;
+  void set_mode(Mode mode) {
+    mode_ = mode;
     changed_.set();
     changed_.clear();
   }
 
-  // Containers that live, one after the other, with two execs each, until the time is over; five a
-  // second, as a busy node's. `meanwhile` is called between them.
+  // Runs containers one after the other, with two execs each, until the time is over: five a
+  // second, as on a busy node. Calls `meanwhile` between them.
   void live(TaskCalls& shim, Duration time, const std::function<void()>& meanwhile = [] {}) {
     const auto end = Clock::now() + time;
     do {
@@ -75,17 +74,17 @@ class Events : public FastShimTest {
 
   void expect(const Lines& lines) { expected_.insert(expected_.end(), lines.begin(), lines.end()); }
 
-  // All events are told, and `what` it was that they came through.
-  void expect_all_told(TaskCalls& shim, const std::string& what) {
+  // Checks that all events were received. `what` names what the shim has survived.
+  void expect_all_events(TaskCalls& shim, const std::string& what) {
     shim.until([&] { return forwarded_.size() >= expected_.size(); });
-    shim.pass(50ms);  // for one too many
+    shim.pass(50ms);  // a duplicate would arrive meanwhile
     EXPECT_EQ(history(), expected_);
     figure(what + ": events, each once and in order", static_cast<double>(expected_.size()));
-    answers_.tell(what);
+    answers_.report(what);
     end_shim(shim);
   }
 
-  // With a queue for so many events; 0: for as many as usual.
+  // The size of the queue; 0 is the default.
   std::unique_ptr<TaskCalls> start_one(int max_queued = 0) {
     ContainerConfig config;
     config.args = {"sleep"};
@@ -102,18 +101,18 @@ class Events : public FastShimTest {
     return connect(started.out);
   }
 
-  // For as long as it takes, if only it goes on.
+  // No limit of its own, as long as events arrive.
   void await_growth(TaskCalls& shim, int wanted, const std::function<int()>& count) {
-    auto last_news = Clock::now();
+    auto last_growth = Clock::now();
     for (int before = 0, now = 0; now < wanted; before = now) {
       shim.pass(20ms);
       now = count();
-      if (now > before) last_news = Clock::now();
-      if (Clock::now() - last_news > TaskCalls::kLimit) throw std::runtime_error("it hangs");
+      if (now > before) last_growth = Clock::now();
+      if (Clock::now() - last_growth > TaskCalls::kLimit) throw std::runtime_error("it hangs");
     }
   }
 
-  // So many execs in container c1, many at a time.
+  // Runs `count` execs in container c1, many at a time.
   void run_execs(TaskCalls& shim, int count) {
     int begun = 0, ended = 0;
     for (int n = 0; n < 64; ++n)
@@ -129,7 +128,7 @@ class Events : public FastShimTest {
     }
   }
 
-  Mood mood_ = Mood::take;
+  Mode mode_ = Mode::take;
   Event changed_;
   int lives_ = 0;
   Lines expected_;
@@ -143,10 +142,10 @@ TEST_F(Events, SurviveAContainerdThatIsAway) {
   live(*shim, std::chrono::seconds(scaled(3, 600)));
   serve_events();
   live(*shim, 300ms);
-  expect_all_told(*shim, "containerd is away");
+  expect_all_events(*shim, "containerd is away");
 }
 
-TEST_F(Events, SurviveAContainerdThatIsRestartedAllTheTime) {
+TEST_F(Events, SurviveAContainerdThatRestartsAllTheTime) {
   auto shim = start_one();
   bool away = false;
   live(*shim, std::chrono::seconds(scaled(4, 60)), [&] {
@@ -154,33 +153,33 @@ TEST_F(Events, SurviveAContainerdThatIsRestartedAllTheTime) {
     away = !away;
   });
   if (away) serve_events();
-  expect_all_told(*shim, "containerd is restarted every 0.4 s");
+  expect_all_events(*shim, "containerd is restarted every 0.4 s");
 }
 
 TEST_F(Events, SurviveAContainerdThatNeverAnswers) {
   auto shim = start_one();
-  set_mood(Mood::hang);
+  set_mode(Mode::hang);
   live(*shim, std::chrono::seconds(scaled(6, 60)));
-  set_mood(Mood::take);
-  expect_all_told(*shim, "containerd never answers");
+  set_mode(Mode::take);
+  expect_all_events(*shim, "containerd never answers");
 }
 
 TEST_F(Events, SurviveAContainerdThatRefusesThem) {
   auto shim = start_one();
-  set_mood(Mood::refuse);
+  set_mode(Mode::refuse);
   live(*shim, std::chrono::seconds(scaled(2, 60)));
-  set_mood(Mood::take);
-  expect_all_told(*shim, "containerd refuses them");
+  set_mode(Mode::take);
+  expect_all_events(*shim, "containerd refuses them");
 }
 
 TEST_F(Events, SurviveAContainerdThatIsSlow) {
   auto shim = start_one();
-  set_mood(Mood::dawdle);
+  set_mode(Mode::delay);
   live(*shim, std::chrono::seconds(scaled(2, 30)));
-  expect_all_told(*shim, "containerd takes 20 ms for each");
+  expect_all_events(*shim, "containerd takes 20 ms for each");
 }
 
-TEST_F(Events, BeyondWhatTheQueueHoldsGoInTheOrderThatIsStated) {
+TEST_F(Events, BeyondTheQueuesLimitAreDroppedInTheDocumentedOrder) {
   auto shim = start_one(100);
   live_once(*shim, "c1");
   shim->until([&] { return forwarded_.size() >= expected_.size(); });
@@ -194,27 +193,27 @@ TEST_F(Events, BeyondWhatTheQueueHoldsGoInTheOrderThatIsStated) {
   }
   const double more = bench::memory_of(pid).private_dirty - full;
   figure("private memory more after many more events than the queue holds, kB", more);
-  if (tells_memory(pid)) {
+  if (has_measurable_memory(pid)) {
     EXPECT_LT(more, 100);
   }
   serve_events();
   shim->until([&] { return forwarded_.size() >= 100; });
   shim->pass(50ms);
-  // The one that was being sent, and of the others the youngest ends of containers.
-  const Lines told = history();
-  ASSERT_EQ(told.size(), 100u);
-  EXPECT_EQ(told[0], "create c1");
-  for (std::size_t i = 1; i < told.size(); ++i)
-    EXPECT_EQ(told[i], i % 2 == 0 ? "exit c1 137" : "delete c1 137") << i;
+  // The event that was being sent, and of the others the latest exits of containers.
+  const Lines events = history();
+  ASSERT_EQ(events.size(), 100u);
+  EXPECT_EQ(events[0], "create c1");
+  for (std::size_t i = 1; i < events.size(); ++i)
+    EXPECT_EQ(events[i], i % 2 == 0 ? "exit c1 137" : "delete c1 137") << i;
   EXPECT_NE(log_of("c1").find("event queue full: dropping events"), std::string::npos);
   end_shim(*shim);
 }
 
-// With the bound that there is where nobody says another.
-TEST_F(Events, OfWhichTheQueueIsFullCostABoundedAmount) {
+// With the default size of the queue.
+TEST_F(Events, InAFullQueueCostABoundedAmount) {
   const int usual = 65536;
   const int bound = scaled(3000, usual);
-  const int execs = bound * 107 / 100 / 3;  // of three events each: 70,000
+  const int execs = bound * 107 / 100 / 3;  // three events each: 70,000
   auto shim = start_one(bound == usual ? 0 : bound);
   shim->end(shim->create_begin(fast_request("c1")));
   shim->start("c1");
@@ -226,22 +225,22 @@ TEST_F(Events, OfWhichTheQueueIsFullCostABoundedAmount) {
   const auto begin = Clock::now();
   run_execs(*shim, execs);
   const double full = bench::memory_of(pid).private_dirty - before;
-  figure("events that nobody takes, of which the queue holds " + std::to_string(bound), 3 * execs);
+  figure("undelivered events, with a queue of " + std::to_string(bound), 3 * execs);
   figure("seconds in which they came", std::chrono::duration<double>(Clock::now() - begin).count());
   figure("private memory more with a full queue, kB", full);
-  if (tells_memory(pid)) {
+  if (has_measurable_memory(pid)) {
     EXPECT_LT(full, 2048 + 0.3 * bound) << "kB; the execs that are under way take some of it";
   }
   serve_events();
   await_growth(*shim, bound, [&] { return static_cast<int>(forwarded_.size()); });
-  shim->pass(50ms);  // for one too many
+  shim->pass(50ms);  // a duplicate would arrive meanwhile
   EXPECT_EQ(forwarded_.size(), static_cast<std::size_t>(bound));
   std::set<std::string> exits;
   for (const std::string& line : history())
     if (line.rfind("exit c1 ", 0) == 0 && !exits.insert(line).second) ADD_FAILURE() << line;
-  EXPECT_EQ(exits.size(), static_cast<std::size_t>(execs)) << "older news go first";
+  EXPECT_EQ(exits.size(), static_cast<std::size_t>(execs)) << "older events are dropped first";
   exec(*shim, "c1", "last", {"exit", "0"});
-  shim->remove("c1", "last");  // the shim tidies up behind a deletion
+  shim->remove("c1", "last");  // the shim frees memory after a deletion
   shim->pass(50ms);
   figure("private memory more once they are taken, kB",
          bench::memory_of(pid).private_dirty - before);

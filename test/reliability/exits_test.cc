@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every process that is started has one exit, its own, in order, and everybody is told the same.
+// Every started process has one exit, its own, in order, and all answers and events agree on it.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -20,8 +20,7 @@ constexpr int kAtOnce = 64;
 
 class Exits : public FastShimTest {
  protected:
-  // What is known of an exec: how it must end, the last event of it, and what the calls and its
-  // events said of its end.
+  // One exec: how it must end, its last event, and what calls and events have reported of its exit.
   struct Record {
     enum Stage { none, added, started, exited } stage = none;
     std::uint32_t status = 0;
@@ -29,7 +28,7 @@ class Exits : public FastShimTest {
     std::int64_t exited_at = 0, exit_exited_at = 0;
   };
 
-  // The `n`th exec's program and its status.
+  // The program of the `n`th exec, and its exit status.
   using Program = std::function<std::pair<Words, std::uint32_t>(int n)>;
 
   static std::pair<Words, std::uint32_t> dies_at_once(int n) {
@@ -38,19 +37,19 @@ class Exits : public FastShimTest {
     return {{"exit", std::to_string(n % 101)}, static_cast<std::uint32_t>(n % 101)};
   }
 
-  // Runs that many execs in container c1, so many at a time, and checks what is said of each.
+  // Runs `count` execs in container c1, kAtOnce at a time, and checks all reports of each.
   void run_execs(TaskCalls& shim, int count, const Program& program) {
     const auto begin = Clock::now();
     int next = 0;
     int running = 0;
     for (; running < kAtOnce; ++running) shim.calls.spawn(work(shim, count, next, program), "work");
     int behind = 0;
-    while (told_ < count || exits_ < count) {
+    while (deleted_ < count || exits_ < count) {
       shim.pass(1ms);
       take_events();
-      behind = std::max(behind, told_ - exits_);
+      behind = std::max(behind, deleted_ - exits_);
       if (HasFailure()) return;
-      if (Clock::now() - last_news_ > TaskCalls::kLimit) throw std::runtime_error("it hangs");
+      if (Clock::now() - last_progress_ > TaskCalls::kLimit) throw std::runtime_error("it hangs");
     }
     for (const auto& [id, record] : records_) {
       EXPECT_EQ(record.stage, Record::exited) << id;
@@ -62,13 +61,13 @@ class Exits : public FastShimTest {
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     figure("execs, each with its one exit", count);
     figure("of them a second", static_cast<int>(count / seconds));
-    figure("exits of which Delete told before the event, at most", behind);
-    if (tells_memory(only_shim().pid)) {  // and is as fast as it is meant to be
+    figure("exits that Delete answered before the event, at most", behind);
+    if (has_measurable_memory(only_shim().pid)) {  // not with sanitizers, which are slow
       EXPECT_LT(behind, 2000) << "events are ever later";
     }
   }
 
-  // Ends the container and the shim; whatever it had to tell has come then.
+  // Ends the container and the shim; all events have arrived then.
   void end(TaskCalls& shim, int count) {
     shim.end_container("c1");
     end_shim(shim);
@@ -77,7 +76,7 @@ class Exits : public FastShimTest {
     EXPECT_EQ(inits_exits_, 1);
   }
 
-  // One of those who work at a time.
+  // One of the concurrent workers.
   Task<> work(TaskCalls& shim, int count, int& next, const Program& program) {
     while (next < count && !HasFailure()) {
       const int n = next++;
@@ -92,11 +91,11 @@ class Exits : public FastShimTest {
     EXPECT_EQ(life.status, status) << id;
     records_[id].pid = life.pid;
     records_[id].exited_at = life.exited_at;
-    ++told_;
-    last_news_ = Clock::now();
+    ++deleted_;
+    last_progress_ = Clock::now();
   }
 
-  // Checks what has come and forgets it.
+  // Checks the events that have arrived, and removes them.
   void take_events() {
     for (const auto& request : forwarded_) {
       const std::string& topic = request.envelope().topic();
@@ -150,14 +149,14 @@ class Exits : public FastShimTest {
   }
 
   std::unordered_map<std::string, Record> records_;
-  int told_ = 0;
+  int deleted_ = 0;
   int exits_ = 0;
   int inits_exits_ = 0;
-  Clock::time_point last_news_ = Clock::now();
+  Clock::time_point last_progress_ = Clock::now();
 };
 
-// Makes the kernel give out the same few pids again and again, as /proc/sys/kernel/pid_max would,
-// which is the whole machine's before Linux 6.14.
+// Makes the kernel reuse a few pids, as a small /proc/sys/kernel/pid_max would, which applies to
+// the whole machine before Linux 6.14.
 class FewPids {
  public:
   FewPids()
@@ -190,14 +189,14 @@ class FewPids {
   std::thread thread_;
 };
 
-TEST_F(Exits, OfProcessesThatDieAtOnceAreToldOnceEach) {
+TEST_F(Exits, OfProcessesThatDieAtOnceArePublishedOnceEach) {
   auto shim = run_fast("c1");
   const int count = scaled(4000, 100000);
   run_execs(*shim, count, dies_at_once);
   end(*shim, count);
 }
 
-TEST_F(Exits, OfRealRuncsProcessesAreToldOnceEach) {
+TEST_F(Exits, OfRealRuncsProcessesArePublishedOnceEach) {
   auto shim = start_shim("c1");
   run(*shim, "c1");
   const int count = scaled(100, 2000);
@@ -210,7 +209,7 @@ TEST_F(Exits, OfRealRuncsProcessesAreToldOnceEach) {
   end(*shim, count);
 }
 
-TEST_F(Exits, AreCreditedToTheRightProcessWherePidsComeAgainAtOnce) {
+TEST_F(Exits, AreCreditedToTheRightProcessIfPidsAreReusedAtOnce) {
   auto shim = run_fast("c1");
   const int count = scaled(3000, 100000);
   {

@@ -15,8 +15,7 @@ api::CreateTaskRequest FastShimTest::fast_request(const std::string& id,
   request.set_bundle(bundle(id));
   containerd::runc::v1::Options options;
   options.set_binary_name(runtime);
-  request.mutable_options()->set_type_url(options.GetTypeName());
-  request.mutable_options()->set_value(options.SerializeAsString());
+  set_options(request, options);
   return request;
 }
 
@@ -33,7 +32,7 @@ Task<FastShimTest::ExecLife> FastShimTest::run_exec(TaskCalls& shim,
                                                     api::ExecProcessRequest request, int signal,
                                                     Duration until_signal) {
   const std::string id = request.id(), exec_id = request.exec_id();
-  // Most requests begin with these two.
+  // Most requests begin with these two fields.
   const auto named = [&](auto message) {
     message.set_id(id);
     message.set_exec_id(exec_id);
@@ -70,7 +69,7 @@ Task<FastShimTest::ExecLife> FastShimTest::run_exec(TaskCalls& shim,
 }
 
 // AddressSanitizer reserves terabytes.
-bool FastShimTest::tells_memory(pid_t pid) {
+bool FastShimTest::has_measurable_memory(pid_t pid) {
   const std::string status = read_file("/proc/" + std::to_string(pid) + "/status").value_or("");
   const std::size_t size = status.find("VmSize:");
   return size != std::string::npos && std::atol(status.c_str() + size + 7) < 1 << 30;  // kB

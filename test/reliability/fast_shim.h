@@ -9,27 +9,27 @@
 
 namespace thinshim::test {
 
-// A program that plays runc at the cost of a fork: support/fast_runtime_main.cc. Its name is one of
-// those whose signals the shim sends by itself.
+// A program that imitates runc at the cost of a fork: support/fast_runtime_main.cc. Under its name
+// the shim sends signals itself.
 inline std::string fast_runtime() { return built_program("support/runc"); }
 
-// The shim with a runtime that costs next to nothing, for what is to be done very often.
+// The shim with a runtime that costs next to nothing, for tests that repeat something very often.
 class FastShimTest : public ShimTest {
  protected:
-  // For the fast runtime, or the one whose path is said.
+  // Create with the fast runtime, or the one at this path.
   api::CreateTaskRequest fast_request(const std::string& id,
                                       const std::string& runtime = fast_runtime()) const;
-  // Makes a bundle whose process is what the fast runtime calls so, a shim, and runs it.
+  // Creates a bundle with this process of the fast runtime, starts a shim, and runs the container.
   std::unique_ptr<TaskCalls> run_fast(const std::string& id, const Words& args = {"sleep"});
 
-  // A whole exec, for those who run many at a time: Exec, Wait begun, Start, where there is a
-  // signal Kill with it after a moment, then what Wait, State and Delete say.
+  // A whole exec, for many concurrent callers: Exec, Wait begun, Start, with a signal Kill after a
+  // moment, then Wait, State and Delete.
   struct ExecLife {
-    pid_t pid = 0;  // as Start said
+    pid_t pid = 0;  // from Start
     std::uint32_t status = 0;
     std::int64_t exited_at = 0;
   };
-  // Fails the test where they differ, and throws where one is refused.
+  // Fails the test if their answers differ, and throws if one is an error.
   Task<ExecLife> run_exec(TaskCalls& shim, api::ExecProcessRequest request, int signal = 0,
                           Duration until_signal = Duration(0));
 
@@ -38,8 +38,9 @@ class FastShimTest : public ShimTest {
     return time.seconds() * 1'000'000'000 + time.nanos();
   }
 
-  // Whether its memory says something: AddressSanitizer keeps what is freed, and its own books.
-  static bool tells_memory(pid_t pid);
+  // Whether its memory is worth measuring: AddressSanitizer keeps freed memory, and data of its
+  // own.
+  static bool has_measurable_memory(pid_t pid);
 };
 
 }  // namespace thinshim::test

@@ -18,8 +18,8 @@
 namespace thinshim::test {
 namespace {
 
-// What a call's name says beside the call: nothing, the kind of file of its first argument, or the
-// command in its first or second.
+// How a call's name is extended: not at all, by the kind of file of its first argument, or by the
+// command in its first or second argument.
 enum class Detail { none, file, first, second };
 
 struct SystemCall {
@@ -179,8 +179,8 @@ std::string kind_of_file(pid_t process, std::uint64_t fd) {
 }
 
 const std::string kAddOfLibuv = "epoll_ctl(EPOLL_CTL_ADD,libuv)";
-// What libuv adds when it is about to wait carries its descriptor and events; what is added before
-// it, to see whether there is room, does not.
+// When libuv is about to wait, it adds a watch with descriptor and events; the watch that it adds
+// before, to see whether there is room, has neither.
 bool is_of_libuv(pid_t process, const std::uint64_t* arguments) {
   epoll_event event{};
   iovec here{&event, sizeof event};
@@ -189,7 +189,7 @@ bool is_of_libuv(pid_t process, const std::uint64_t* arguments) {
          event.data.fd == static_cast<int>(arguments[2]);
 }
 
-// Outcomes of a kernel that lacks something: memory, descriptors, room, a disk that works.
+// Errors of a kernel that lacks memory, descriptors, space, or a working disk.
 const std::map<std::string, std::vector<int>> kFail = {
     {"accept4", {EMFILE, ENOMEM}},
     {"access", {EACCES}},
@@ -359,7 +359,8 @@ long number_of_call(const std::string& name) {
 std::optional<Failures> failures_of_call(const std::string& name) {
   if (auto found = kFail.find(name); found != kFail.end()) {
     Failures failures{found->second, ""};
-    if (name == kAddOfLibuv) failures.places = 2;  // for what Watch adds finds it there already
+    if (name == kAddOfLibuv)
+      failures.places = 2;  // for later ones Watch has already added the descriptor
     return failures;
   }
   if (auto found = kDoNotFail.find(name); found != kDoNotFail.end())

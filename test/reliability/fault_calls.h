@@ -11,27 +11,27 @@
 
 namespace thinshim::test {
 
-// System calls as faults see them: by a name that says also on what kind of file or with which
-// command, since that decides whether it can fail: "openat", "read(signalfd)", "fcntl(F_GETFL)".
-// The process is one whose call that is.
+// System calls as faults name them. The name includes the kind of file or the command, which decide
+// whether the call can fail: "openat", "read(signalfd)", "fcntl(F_GETFL)". The process is the
+// caller.
 std::string name_of_call(long number, const std::uint64_t* arguments, pid_t process);
 
-// The number of a system call by such a name; -1 for one that nobody has thought about yet.
+// The number of a system call with such a name; -1 if it is not in the table.
 long number_of_call(const std::string& name);
 
-// How a call fails, as errno: one that is likely, more where the shim has reason to tell them
-// apart. None for a call that does not fail, or whose failure says no more than an outcome that
-// occurs anyhow; `reason` says why.
+// How a call fails, as errno: a likely one, more if the shim distinguishes them. None for a call
+// that cannot fail, or whose failure has the same effect as another outcome; `reason` says why.
 struct Failures {
   std::vector<int> errors;
   std::string reason;
-  long places = std::numeric_limits<long>::max();  // how many of a process can fail, its first ones
+  long places =
+      std::numeric_limits<long>::max();  // how many calls of a process can fail, the first ones
 };
-// Nothing for a call that nobody has thought about yet.
+// nullopt for a call that is not in the table.
 std::optional<Failures> failures_of_call(const std::string& name);
 
-// Whether libuv ends the process where this fails: the pipe that a loop makes for signals at its
-// beginning (the first of the server and of `delete`), and watching that and its eventfd.
+// Whether libuv aborts if this fails: the pipe that a loop creates for signals at its start (the
+// first pipe of the server and of `delete`), and the watches of that pipe and of libuv's eventfd.
 bool libuv_aborts_of(const std::string& call, long nth);
 
 }  // namespace thinshim::test

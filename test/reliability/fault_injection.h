@@ -12,14 +12,14 @@
 
 namespace thinshim::test {
 
-// A system call of a shim that is to fail: the nth of its name (fault_calls.h) among those of one
-// role, and how. The roles:
+// A system call of a shim that is to fail: the nth of its name (fault_calls.h) in processes of one
+// role, and the errno. The roles:
 //
-//   start     the action, until it ends          server    what serves
+//   start     the action, until it exits         server    the server
 //   delete    the action                         helper    forks that mount, unmount, remove
-//   log-file  what keeps a log file              launch    what becomes a runtime, until it is one
+//   log-file  writes a log file                  launch    the child, until it calls execve(2)
 //
-// and `delete-helper` and `delete-launch`, of that action. What libc does before main() is in none.
+// and `delete-helper` and `delete-launch` of that action. Calls of libc before main() are in none.
 struct Fault {
   std::string role;
   std::string call;
@@ -33,22 +33,22 @@ struct Fault {
 // One traced life of a shim, or one `delete`.
 class Injection {
  public:
-  // `report` is a file to be made.
+  // `report` is the path of a new file.
   explicit Injection(std::filesystem::path report, std::optional<Fault> fault = std::nullopt);
 
-  // The command line in place of the shim's own.
+  // The command line that replaces the shim's own.
   Words around(const Words& command) const;
 
-  // How often each call was made, by role and name.
+  // The number of each call, by role and name.
   using Counts = std::map<std::pair<std::string, std::string>, long>;
   struct Report {
     Counts counts;
-    // The call that failed, with what can be told of its arguments; empty where it was not made.
+    // The call that failed, with its arguments as far as known; empty if it was not made.
     std::string injected;
-    // The role of a process that ended by a signal which nobody sent.
+    // The role of a process that a signal from no process has killed.
     std::string crashed;
   };
-  // Once the last of the traced processes has ended; throws where that takes too long.
+  // Returns when the last traced process has exited; throws after a timeout.
   Report report() const;
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SIGKILL of the shim at any moment of a life. What its helpers were about to do must not be done
-// once `delete` has been there.
+// SIGKILL of the shim at any moment of a life. Once `delete` has returned, no helper of the shim
+// may do any further work.
 #include <signal.h>
 #include <unistd.h>
 
@@ -17,7 +17,7 @@ namespace {
 
 class Kills : public FastShimTest {
  protected:
-  // All steps of one; those after the shim's death fail.
+  // All steps of a life; those after the shim's death fail.
   static Task<> live(TaskCalls& shim, api::CreateTaskRequest create, api::ExecProcessRequest exec,
                      bool& over) {
     api::StartRequest start;
@@ -53,8 +53,8 @@ class Kills : public FastShimTest {
     return request;
   }
 
-  // One life until the shim is killed so many microseconds after its Create, or at its end; the
-  // time that it took.
+  // Runs one life and kills the shim so many microseconds after its Create, or at its end. Returns
+  // how long the life took.
   std::chrono::microseconds live_until(std::optional<useconds_t> moment,
                                        api::CreateTaskRequest request,
                                        const std::string& exec_words) {
@@ -125,7 +125,7 @@ TEST_F(Kills, AtAnyMomentLeaveNothingOfARealContainer) {
   kill_at_random_moments("runc", {"/bin/sleep", "1000"}, R"("/bin/true")", create_request("c1"));
 }
 
-// A shim that came to be all the same gets no container, and ends by itself.
+// A shim that was started nevertheless gets no container, and exits by itself.
 TEST_F(Kills, OfStartAtAnyMomentLeaveNothing) {
   make_bundle("c1");
   const Leftovers before(namespace_);

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr char kId[] = "c1";
 constexpr const char* kPod[] = {"sandbox", "web", "job"};
 
-// Not as a zombie, nor as what a zombie becomes.
+// Neither a zombie, nor dead (X).
 bool lives(pid_t pid) {
   const Process one = process(pid);
   return pid > 0 && one.parent >= 0 && one.state != 'Z' && one.state != 'X';
@@ -43,7 +43,7 @@ void FaultLifeTest::SetUp() {
   sanitized_ = read(binary_).find("AddressSanitizer") != std::string::npos;
 }
 
-// Where somebody traces a process already, LeakSanitizer cannot.
+// LeakSanitizer does not work in a process that is being traced.
 SubprocessOptions FaultLifeTest::traced_surroundings(const std::string& id) const {
   SubprocessOptions options = surroundings(id);
   options.environment.push_back("ASAN_OPTIONS=detect_leaks=0");
@@ -54,7 +54,7 @@ void FaultLifeTest::problem(const Life& life, const std::string& what) {
   problems_.push_back(life.title + ": " + what);
 }
 
-// As containerd makes it.
+// As containerd creates it.
 void FaultLifeTest::empty_bundle(const std::string& id) {
   for (const std::string& name : files_in_bundle(id))
     if (name != "config.json" && name != "rootfs" && name != "log")
@@ -84,8 +84,8 @@ api::CreateTaskRequest FaultLifeTest::life_request() const {
   return request;
 }
 
-bool FaultLifeTest::comes_true(TaskCalls& shim, const std::function<bool()>& condition,
-                               Duration limit) {
+bool FaultLifeTest::becomes_true(TaskCalls& shim, const std::function<bool()>& condition,
+                                 Duration limit) {
   const auto end = Clock::now() + limit;
   while (!condition()) {
     if (Clock::now() >= end) return false;
@@ -101,7 +101,7 @@ bool FaultLifeTest::ask_once(Life& life, const std::string& what, const Asking& 
     return true;
   } catch (const Error& error) {
     life.errors.push_back(what + ": " + error.what());
-    if (error.code() == Code::unavailable)  // it may be dying
+    if (error.code() == Code::unavailable)  // the shim may be dying
       life.died = eventually([&] { return !lives(life.pid); }, Duration(200) * slowness());
     if (!life.died) expect_clear(life, what, error.what());
   }
@@ -123,10 +123,10 @@ void FaultLifeTest::expect_clear(Life& life, const std::string& what, const std:
   for (const char* how : {"fork:", "make pipe:", "memfd_create:", "duplicate fd:",
                           "open /dev/null:", "std::", "terminate"})
     is_clear = is_clear && text.rfind(how, 0) != 0;
-  // A connection is lost where the kernel says that its peer is; what is too much for its memory
-  // now is sent later.
+  // The connection is lost if the kernel reports that its peer is gone; what does not fit into
+  // memory is sent later.
   if (closed) is_clear = !life.fault || life.fault->errnum != ENOBUFS;
-  if (text.find("timed out") != std::string::npos) is_clear = false;  // something has died
+  if (text.find("timed out") != std::string::npos) is_clear = false;  // some process has died
   if (!is_clear) problem(life, what + " is refused with \"" + text + "\"");
 }
 
@@ -214,9 +214,9 @@ void FaultLifeTest::go_through(TaskCalls& shim, Life& life) {
 
 void FaultLifeTest::end_shim_of(TaskCalls& shim, Life& life) {
   if (life.died) return;
-  // Its answer may be lost, where the fault is that.
+  // The answer may be lost by the fault.
   ask(life, "Shutdown", [&] { shim.shutdown(); });
-  if (!comes_true(shim, [&] { return !lives(life.pid); })) {
+  if (!becomes_true(shim, [&] { return !lives(life.pid); })) {
     problem(life, "the shim does not end");
     ::kill(life.pid, SIGKILL);
   }
@@ -241,8 +241,7 @@ bool FaultLifeTest::run_container(TaskCalls& shim, Life& life) {
   return runs;
 }
 
-// A failed Start may have come far enough to make a second one impossible: the client takes a new
-// exec then.
+// After a failed Start a second one may be impossible: then the client creates a new exec.
 bool FaultLifeTest::start_exec(TaskCalls& shim, Life& life, const std::string& exec_id,
                                const api::ExecProcessRequest& request) {
   const Asking add = [&] {
@@ -297,7 +296,7 @@ void FaultLifeTest::run_exec(TaskCalls& shim, Life& life, const std::string& exe
     }
   });
   if (life.died) return;
-  if (!comes_true(shim, [&] { return take_output(), ended; }))
+  if (!becomes_true(shim, [&] { return take_output(), ended; }))
     problem(life, "the output of " + exec_id + " does not end");
   const std::size_t wanted = terminal ? 20'200 : 20'000;  // a carriage return for each line
   if (bytes != wanted)
@@ -305,7 +304,7 @@ void FaultLifeTest::run_exec(TaskCalls& shim, Life& life, const std::string& exe
                       std::to_string(bytes) + " came");
 }
 
-// Whatever became of it.
+// Whatever its state.
 void FaultLifeTest::end_container(TaskCalls& shim, Life& life) {
   const auto unless_gone = [](const Asking& asking) {
     return [asking] {
@@ -327,7 +326,7 @@ void FaultLifeTest::end_container(TaskCalls& shim, Life& life) {
 
 void FaultLifeTest::expect_events(TaskCalls& shim, Life& life) {
   Lines missing;
-  const bool all = comes_true(shim, [&] {
+  const bool all = becomes_true(shim, [&] {
     const Lines events = history();
     missing.clear();
     for (const std::string& event : wanted_events_)
@@ -340,7 +339,7 @@ void FaultLifeTest::expect_events(TaskCalls& shim, Life& life) {
   for (const std::string& event : missing) problem(life, "no event \"" + event + "\"");
 }
 
-// Without their numbers. /dev/null stands for what could not be opened.
+// Without the numbers. A descriptor that could not be opened is /dev/null.
 Lines FaultLifeTest::files_of(pid_t pid) const {
   Lines files = open_files(pid);
   for (std::string& file : files) {
@@ -359,7 +358,7 @@ void FaultLifeTest::expect_files_as_before(TaskCalls& shim, Life& life) {
     files_after_a_life_ = files_of(life.pid);
   }
   Lines files;
-  const bool closed = comes_true(shim, [&] {
+  const bool closed = becomes_true(shim, [&] {
     files = files_of(life.pid);
     return std::includes(files_after_a_life_->begin(), files_after_a_life_->end(), files.begin(),
                          files.end());
@@ -416,7 +415,7 @@ FaultLifeTest::Life FaultLifeTest::die(const std::optional<Fault>& fault) {
   return life;
 }
 
-// By the protocol of containerd 2.3 and later: the others come to the sandbox's shim.
+// By the protocol of containerd 2.3 and later: the other containers come to the sandbox's shim.
 std::unique_ptr<TaskCalls> FaultLifeTest::run_pod(Life& life, std::map<std::string, pid_t>& inits) {
   ContainerConfig config;
   config.args = {"sleep"};
@@ -487,7 +486,7 @@ FaultLifeTest::Life FaultLifeTest::die_as_pod(const std::optional<Fault>& fault)
   return life;
 }
 
-// What is there of a container that cannot be seen from without, `delete` finds.
+// `delete` finds what cannot be seen from outside.
 void FaultLifeTest::clean_up(Life& life, const std::string& id) {
   const Outcome cleaned = cleanup(id);
   if (!cleaned.ok()) problem(life, "delete: " + cleaned.err);
@@ -498,7 +497,7 @@ void FaultLifeTest::expect_nothing_left(Life& life, const Leftovers& before) {
   if (!life.report.crashed.empty() && !libuv_aborted(life.report, life.fault))
     problem(life, "a crash of " + life.report.crashed);
   for (const std::string& trace : before.after()) problem(life, "left over: " + trace);
-  // These are containerd's own, or told it how to reach the shim, or are for its next `delete`.
+  // Files of containerd, of the way to the shim, or for the next `delete`.
   const std::set<std::string> expected = {"config.json", "rootfs",   "log",
                                           "address",     "init.pid", "options.json",
                                           "runtime",     "log.json", "exit.json"};

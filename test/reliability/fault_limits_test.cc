@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the machine has too little of: descriptors, memory, room on a disk. A container's life is
-// tried under each limit, tighter and looser, and then once more without it.
+// Shortages of the machine: descriptors, memory, disk space. A container's life is run under each
+// limit, tighter and looser, and then without it.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -25,11 +25,11 @@ class Limits : public FaultLifeTest {
  protected:
   void SetUp() override {
     FaultLifeTest::SetUp();
-    live(std::nullopt);  // the measure of the others
+    live(std::nullopt);  // the reference for the others
   }
 
-  // A life while something is short, and another one of the same shim, where that survived, when
-  // it is not any more.
+  // A life under a limit, then, if the shim has survived, another one of the same shim without the
+  // limit.
   template <class Limit, class Lift>
   Life live_under(const std::string& title, Limit limit, Lift lift) {
     Life life;
@@ -50,8 +50,8 @@ class Limits : public FaultLifeTest {
     life.lasting = false;
     end_container(*shim, life);
     if (!life.died) expect_events(*shim, life);
-    if (!comes_true(*newcomer, [&] { return question->done.is_set(); }))
-      problem(life, "a client who came meanwhile gets no answer");
+    if (!becomes_true(*newcomer, [&] { return question->done.is_set(); }))
+      problem(life, "a client that connected meanwhile gets no answer");
     newcomer.reset();
     life.first_event = history().size();
     go_through(*shim, life);
@@ -67,7 +67,7 @@ class Limits : public FaultLifeTest {
     return life;
   }
 
-  // Each with so much to spare.
+  // Each limit leaves so much free.
   void live_under_limits(__rlimit_resource resource, const std::string& name,
                          const std::vector<long>& spares, long (*in_use)(pid_t)) {
     for (long spare : spares) {
@@ -83,7 +83,7 @@ class Limits : public FaultLifeTest {
     }
   }
 
-  // From less than there is in use already to enough.
+  // From less than the current use to enough.
   static std::vector<long> spares_of_memory() {
     std::vector<long> spares = {-2'000'000, -600'000, -500'000, -300'000};
     for (long spare = 0; spare <= 4'000'000; spare = spare * 2 + scaled(64'000, 8'000))
@@ -106,13 +106,13 @@ class Limits : public FaultLifeTest {
     figure("shims ended by " + what, deaths_);
   }
 
-  // A file that takes all the room that there is.
+  // A file that takes all free space.
   static void fill(const fs::path& directory) {
     const Fd file = open_file(directory / "filler", O_WRONLY | O_CREAT, 0600);
     const std::string block(4096, 'x');
     while (::write(file.get(), block.data(), block.size()) > 0) {
     }
-    for (int i = 0;; ++i)  // and every name
+    for (int i = 0;; ++i)  // and all free inodes
       if (!try_open(directory / ("filler" + std::to_string(i)), O_WRONLY | O_CREAT, 0600)) return;
   }
   static void make_room(const fs::path& directory) {
@@ -140,7 +140,7 @@ TEST_F(Limits, OfDescriptorsAreSurvived) {
   EXPECT_EQ(deaths_, 0);
 }
 
-// Of the action `start`, and so of the shim that it makes.
+// For the action `start`, and so for the shim that it starts.
 TEST_F(Limits, OfDescriptorsAtTheBeginningEndInAnErrorOrAreCleanedUpAfter) {
   for (int count = 3; count <= 40; count += scaled(4, 1)) {
     Life life;
@@ -155,7 +155,7 @@ TEST_F(Limits, OfDescriptorsAtTheBeginningEndInAnErrorOrAreCleanedUpAfter) {
       life.pid = shims.empty() ? 0 : shims.front().pid;
       auto shim = connect(started.out);
       go_through(*shim, life);
-      if (life.pid != 0) ::kill(life.pid, SIGKILL);  // too short of them to delete a container
+      if (life.pid != 0) ::kill(life.pid, SIGKILL);  // it has too few to delete a container
     } else {
       EXPECT_EQ(started.exit_code, 1) << started;
       expect_clear(life, "start", started.err);
@@ -248,7 +248,8 @@ TEST_F(Limits, OfTheDiskOfSocketsAndStatesAreSurvived) {
     const Life life = live_under(
         "no room in " + disk, [&](pid_t) { fill(disk); }, [&](pid_t) { make_room(disk); });
     EXPECT_FALSE(life.died);
-    EXPECT_EQ(life.errors.empty(), disk == "/run/containerd/s") << "who lives has its socket";
+    EXPECT_EQ(life.errors.empty(), disk == "/run/containerd/s")
+        << "a running shim needs no room for sockets";
     check(::umount2(disk.c_str(), 0), "umount");
   }
   expect_no_problems("a full /run");

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a shim's `start` or `delete`, counts the system calls of all the shim's processes, and makes
-// one of them fail: what `strace -f -e inject=` does, but counted for each role that a process of
-// the shim can have, so that each position is one call of one process. See fault_injection.h.
+// Runs a shim's `start` or `delete`, counts the system calls of all its processes, and makes one of
+// them fail: as `strace -f -e inject=`, but counted for each role of a process, so that each
+// position is one call of one process. See fault_injection.h.
 //
 //   fault_tracer REPORT PROGRAM [ARGUMENTS...]
 //   fault_tracer REPORT ROLE CALL NTH ERRNO PROGRAM [ARGUMENTS...]
 //
-// The traced program is this process itself, so that whoever started it sees nothing of the tracer,
-// which is nobody's child and ends with the last process that it traces; REPORT is there then.
-// Runtimes are let go when they become a program of their own.
+// The traced program is this process itself, so that its caller does not see the tracer, which is a
+// daemon and exits after the last traced process; REPORT is complete then. Runtimes are detached
+// when they call execve(2).
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -51,7 +51,7 @@ struct Fault {
   ::_exit(125);
 }
 
-// Who is forked by whom, and for what: what is to become a program shares its parent's memory.
+// Roles by parent and purpose: a child that will call execve(2) shares its parent's memory.
 std::string role_of_child(const std::string& parent, bool shares_memory) {
   if (parent == "start") return "server";
   const std::string prefix = parent.rfind("delete", 0) == 0 ? "delete-" : "";
@@ -63,23 +63,23 @@ class Tracer {
   Tracer(std::string report, std::optional<Fault> fault)
       : report_(std::move(report)), fault_(std::move(fault)) {}
 
-  // The process must wait for something until this has returned.
+  // The process must block until this has returned.
   void seize(pid_t process, const std::string& role);
-  // Until the last one has ended.
+  // Traces until the last process has exited.
   void follow();
 
  private:
   struct Tracee {
     std::string role;
     bool counting = false;
-    int errnum = 0;                  // of the call that is under way, where it is to fail
+    int errnum = 0;                  // of the current call, if it is to fail
     std::uint64_t wanted_break = 0;  // of a brk that is to fail
   };
 
   void on_stop(pid_t process, int status);
   void on_end(pid_t process, int status);
   void on_fork(pid_t process);
-  bool on_exec(pid_t process);  // whether it is to be followed still
+  bool on_exec(pid_t process);  // whether it is still traced
   void on_call(pid_t process);
   void enter(pid_t process, Tracee& tracee, long number, const std::uint64_t* arguments);
   void go_on(pid_t process, int signal = 0) { ::ptrace(PTRACE_SYSCALL, process, nullptr, signal); }
@@ -88,10 +88,10 @@ class Tracer {
   std::string report_;
   std::optional<Fault> fault_;
   std::map<pid_t, Tracee> tracees_;
-  std::set<pid_t> early_;  // stopped before their parents' stop told of them
+  std::set<pid_t> early_;  // stopped before their parent's stop reported them
   std::map<std::pair<std::string, std::string>, long> counts_;
   std::string injected_;
-  std::string crashed_;  // the role of one that ended by a signal that nobody sent, and that
+  std::string crashed_;  // the role of a process that a signal from no process has killed
   dev_t device_ = 0;     // the shim's binary
   ino_t inode_ = 0;
 };
@@ -189,7 +189,7 @@ void Tracer::on_call(pid_t process) {
   if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
     enter(process, tracee, static_cast<long>(info.entry.nr), info.entry.args);
   if (info.op != PTRACE_SYSCALL_INFO_EXIT) return;
-  if (tracee.wanted_break != 0)  // the caller has its arguments still
+  if (tracee.wanted_break != 0)  // brk(2) reports the old break
     ::ptrace(PTRACE_POKEUSER, process, offsetof(user, regs.rdi),
              std::exchange(tracee.wanted_break, 0));
   if (tracee.errnum == 0) return;
@@ -197,7 +197,7 @@ void Tracer::on_call(pid_t process) {
   ::ptrace(PTRACE_POKEUSER, process, offsetof(user, regs.rax), result);
 }
 
-// A path among the arguments, for people.
+// A path among the arguments, for the report.
 std::string words_of(pid_t process, const std::uint64_t* arguments) {
   std::string words;
   for (int i = 0; i < 2; ++i) {
@@ -214,7 +214,7 @@ std::string words_of(pid_t process, const std::uint64_t* arguments) {
 }
 
 void Tracer::enter(pid_t process, Tracee& tracee, long number, const std::uint64_t* arguments) {
-  if (!tracee.counting) {  // what libc does before main() is not the shim's
+  if (!tracee.counting) {  // libc's calls before main() are not the shim's
     tracee.counting = number == SYS_rt_sigaction && arguments[0] == SIGPIPE;
     return;
   }
@@ -222,7 +222,7 @@ void Tracer::enter(pid_t process, Tracee& tracee, long number, const std::uint64
   const long nth = ++counts_[{tracee.role, call}];
   if (!fault_ || tracee.role != fault_->role || call != fault_->call || nth != fault_->nth) return;
   injected_ = tracee.role + " " + call + " " + std::to_string(nth) + words_of(process, arguments);
-  if (number == SYS_brk) {  // says that it failed by leaving all as it was
+  if (number == SYS_brk) {  // it fails by changing nothing
     tracee.wanted_break = arguments[0];
     ::ptrace(PTRACE_POKEUSER, process, offsetof(user, regs.rdi), 0);
     return;
@@ -231,7 +231,7 @@ void Tracer::enter(pid_t process, Tracee& tracee, long number, const std::uint64
   ::ptrace(PTRACE_POKEUSER, process, offsetof(user, regs.orig_rax), -1L);
 }
 
-// Whole or not at all.
+// Writes the whole report or none.
 void Tracer::write_report() const {
   const std::string unfinished = report_ + ".new";
   std::FILE* file = std::fopen(unfinished.c_str(), "we");
@@ -244,12 +244,12 @@ void Tracer::write_report() const {
   ::rename(unfinished.c_str(), report_.c_str());
 }
 
-// In the tracer; the other end of the pipe is what the traced process waits for.
+// Runs in the tracer; the traced process waits for the other end of the pipe.
 [[noreturn]] void trace(pid_t process, const std::string& role, Tracer tracer, int go) {
   ::setsid();
   if (::chdir("/") < 0) fail("chdir");
   tracer.seize(process, role);
-  [[maybe_unused]] const ssize_t told = ::write(go, "", 1);
+  [[maybe_unused]] const ssize_t sent = ::write(go, "", 1);
   ::close(go);
   const int null = ::open("/dev/null", O_RDWR);
   for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);

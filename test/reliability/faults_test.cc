@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every system call of the shim that can fail does, once, each in a life of its own.
+// Every system call of the shim that can fail does so once, each in a life of its own.
 #include <algorithm>
 #include <cerrno>
 #include <iostream>
@@ -19,11 +19,12 @@ class Faults : public FaultLifeTest {
  protected:
   using Living = std::function<Life(const std::optional<Fault>&)>;
   struct Tally {
-    int runs = 0, told = 0, well = 0, died = 0, missed = 0;
+    int runs = 0, errors = 0, successes = 0, deaths = 0, missed = 0;
     std::set<std::string> calls;
   };
 
-  // Each way of each call at each place; in the quick form one place of each call of a role.
+  // Each errno of each call at each position; in the quick form one position of each call of a
+  // role.
   std::vector<Fault> faults_of(const Injection::Counts& counts) {
     std::vector<Fault> faults;
     for (const auto& [key, count] : counts) {
@@ -46,10 +47,10 @@ class Faults : public FaultLifeTest {
     for (const char* one :
          {"brk", "madvise", "mmap", "mprotect", "mremap", "munmap", "pipe2", "write(pipe)"})
       if (call == one) return true;
-    return !failures_of_call(call);  // some that only they make
+    return !failures_of_call(call);  // only sanitizers make these calls
   }
 
-  // How often each call is made at least: that of some depends on who gets the processor when.
+  // The least number of each call; some depend on the scheduling.
   Injection::Counts calls_of_every(const Living& living) {
     Injection::Counts fewest;
     for (int life = 0; life < kCleanLives; ++life) {
@@ -67,13 +68,13 @@ class Faults : public FaultLifeTest {
 
   static bool is_full() { return scaled(0, 1) == 1; }
 
-  // As environment says, for those who look for a bug: only faults whose words contain this.
+  // For debugging: only faults whose description contains $THINSHIM_FAULT.
   static bool is_wanted(const Fault& fault) {
     const char* words = std::getenv(kWanted);
     return words == nullptr || fault.in_words().find(words) != std::string::npos;
   }
 
-  void tell(const Life& life) {
+  void print_if_wanted(const Life& life) {
     if (std::getenv(kWanted) == nullptr) return;
     std::cout << "[" << life.title << "] " << life.report.injected << (life.died ? " DIED" : "")
               << (life.report.crashed.empty() ? "" : " crash of " + life.report.crashed) << "\n";
@@ -86,21 +87,21 @@ class Faults : public FaultLifeTest {
     if (life.report.injected.empty())
       ++tally.missed;
     else if (life.died)
-      ++tally.died;
+      ++tally.deaths;
     else if (life.errors.empty())
-      ++tally.well;
+      ++tally.successes;
     else
-      ++tally.told;
+      ++tally.errors;
   }
 
-  // `whose` calls: what the figures begin with.
+  // `whose` is the beginning of the figures.
   void try_all(const std::string& whose, const Living& living) {
     constexpr std::size_t kEnoughProblems = 40;
     Tally tally;
     for (const Fault& fault : faults_of(calls_of_every(living))) {
       if (!is_wanted(fault) || problems().size() > kEnoughProblems) continue;
       const Life life = living(fault);
-      tell(life);
+      print_if_wanted(life);
       count(tally, life);
     }
     for (const std::string& problem : problems()) ADD_FAILURE() << problem;
@@ -110,9 +111,9 @@ class Faults : public FaultLifeTest {
     }
     figure(whose + " faults, each in a life of its own", tally.runs);
     figure(whose + " kinds of calls that failed", static_cast<double>(tally.calls.size()));
-    figure(whose + " faults that nobody noticed", tally.well);
-    figure(whose + " faults of which a caller was told", tally.told);
-    figure(whose + " faults that ended it, cleaned up after", tally.died);
+    figure(whose + " faults without an effect", tally.successes);
+    figure(whose + " faults with an error to a caller", tally.errors);
+    figure(whose + " faults that ended it, cleaned up after", tally.deaths);
     figure(whose + " faults that did not come about", tally.missed);
   }
 };
@@ -125,14 +126,14 @@ TEST_F(Faults, OfAnyCallOfAStartThatFindsAShimEndInAnErrorOrOneThatAnswers) {
   try_all("a joining start's", [&](const std::optional<Fault>& fault) { return join(fault); });
 }
 
-// Whoever cannot be asked whether it lives is not dead.
-TEST_F(Faults, OfAskingALivingShimMakeNoStartReplaceIt) {
+// A shim whose state cannot be read is not dead.
+TEST_F(Faults, OfProbingALivingShimMakeNoStartReplaceIt) {
   for (const char* call : {"socket", "connect", "getsockopt", "sendto"})
     for (long nth : {1, 2, 3})
       for (int error : {ENOMEM, EACCES, ENFILE, ENOBUFS, EPERM}) {
         const Life life = join(Fault{"start", call, nth, error});
         if (!life.report.injected.empty()) {
-          EXPECT_FALSE(life.errors.empty()) << life.title << ": nobody was told";
+          EXPECT_FALSE(life.errors.empty()) << life.title << ": no error was returned";
         }
       }
   EXPECT_EQ(problems(), Lines());
@@ -156,7 +157,7 @@ TEST_F(Faults, OfAnyCallOfDeleteLeaveNothingForTheNext) {
   try_all("delete's", [&](const std::optional<Fault>& fault) { return die(fault); });
 }
 
-TEST_F(Faults, OfAnyCallOfAPodsDeleteLeaveNobodyWhereItSaysSuccess) {
+TEST_F(Faults, OfAnyCallOfAPodsDeleteLeaveNoProcessIfItSucceeds) {
   try_all("a pod's delete's", [&](const std::optional<Fault>& fault) { return die_as_pod(fault); });
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a container, a client or a bundle cannot make the shim do to other files. Who may connect is
-// in test/end_to_end/server_test.cc and start_test.cc.
+// What a container, a client or a bundle cannot make the shim do to other files.
+// test/end_to_end/server_test.cc and start_test.cc test who may connect.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,13 +19,13 @@ namespace fs = std::filesystem;
 
 class Intruders : public FastShimTest {
  protected:
-  // What a process has open, without the numbers of pipes and the like.
+  // The open files of a process, without the numbers of pipes and the like.
   static Lines descriptors(pid_t pid) {
     Lines lines = open_files(pid);
     for (std::string& line : lines) line = line.substr(0, line.find_first_of(":("));
     return lines;
   }
-  // The fast runtime, but at one verb it hangs.
+  // The fast runtime, which hangs at one verb.
   std::string runtime_that_hangs() const {
     const fs::path runtime = directory_ / "hangs";
     write_file(runtime,
@@ -35,8 +35,8 @@ class Intruders : public FastShimTest {
     return runtime;
   }
   void hang_at(const std::string& verb) const { std::ofstream(directory_ / "verb") << verb; }
-  // The process that hangs: `sh` has become it, and kept what it was given. A static program, which
-  // opens nothing itself.
+  // The hung process: `sh` has called execve(2) and kept its descriptors. A static program, which
+  // opens no files itself.
   pid_t runtime_pid(TaskCalls& shim) {
     std::vector<Process> children;
     shim.until([&] {
@@ -67,7 +67,7 @@ TEST_F(Intruders, RuntimeAndContainerGetNoDescriptorButTheirOwn) {
   auto shim = start_shim("c1", config);
   const Lines nothing = {"0 -> /dev/null", "1 -> /dev/null", "2 -> /dev/null"};
   const Lines talk = {"0 -> /dev/null", "1 -> pipe", "2 -> pipe"};
-  // What the runtime gets for this call, of which it dies.
+  // The descriptors of the runtime for this call; kills it.
   const auto expect_hung = [&](const auto& call, const Lines& descriptors_of_it) {
     const pid_t pid = runtime_pid(*shim);
     EXPECT_EQ(descriptors(pid), descriptors_of_it);
@@ -124,8 +124,7 @@ TEST_F(Intruders, ARealContainerHasNoDescriptorButItsOwn) {
   end_shim(*shim);
 }
 
-// All that there is in a life with a terminal, an exec and a log file; the runtime's files have
-// what modes it gives them.
+// All files of a life with a terminal, an exec and a log file, except the runtime's own.
 TEST_F(Intruders, FilesAreTheirOwnersOnlyWhateverTheUmask) {
   for (const mode_t mask : {0u, 077u}) {
     SCOPED_TRACE(mask);
@@ -183,7 +182,7 @@ TEST_F(Intruders, NoPathInAnIdReachesAFile) {
                                 std::string("/etc"), std::string("c1/"), std::string("a\nb"),
                                 std::string("a\0b", 3), climbing, std::string(77, 'a')}) {
     SCOPED_TRACE(id);
-    if (id.find('\0') == std::string::npos) {  // which ends an argument
+    if (id.find('\0') == std::string::npos) {  // which would end an argument
       for (const char* action : {"start", "delete"}) {
         SubprocessOptions options = surroundings("c1");
         Words words = command("c1", {action});
@@ -212,8 +211,8 @@ TEST_F(Intruders, NoPathInAnIdReachesAFile) {
   end_shim(*shim);
 }
 
-// A bundle's file is a link to another one: Create and `delete` either say that they don't like it,
-// or put their own in its place. With runc, that replaces its pid file too.
+// A file of a bundle is a symbolic link: Create and `delete` either refuse it, or replace it. With
+// runc, that includes its pid file.
 TEST_F(Intruders, NoLinkInABundleIsFollowed) {
   auto shim = run_fast("c1");
   const fs::path victim = directory_ / "victim";
@@ -221,7 +220,7 @@ TEST_F(Intruders, NoLinkInABundleIsFollowed) {
   const struct {
     const char* name;
     bool stops_create;
-    bool fails_delete;  // which cannot know what to do then; the others are a line in its log
+    bool fails_delete;  // else only a line in its log
   } links[] = {
       {"config.json", true, false}, {"options.json", false, true}, {".options.json", true, false},
       {"runtime", false, true},     {".runtime", true, false},     {"address", false, true},
@@ -259,7 +258,7 @@ TEST_F(Intruders, NoLinkInABundleIsFollowed) {
   end_shim(*shim);
 }
 
-// Where there is no log but a link to something else, the shim has no log, or is not even started.
+// If the log is a link to another file, the shim has no log, or is not started.
 TEST_F(Intruders, NoLinkInPlaceOfTheLogIsFollowed) {
   ContainerConfig config;
   config.args = {"sleep"};
@@ -274,7 +273,7 @@ TEST_F(Intruders, NoLinkInPlaceOfTheLogIsFollowed) {
   auto shim = connect(started.out);
   const pid_t pid = only_shim().pid;
   shim->end(shim->create_begin(fast_request("c1")));
-  ::kill(pid, SIGUSR1);  // asked what it knows, the shim writes a line
+  ::kill(pid, SIGUSR1);  // the shim writes a line
   shim->start("c1");
   for (const std::string& file : open_files(pid))
     EXPECT_EQ(file.find(victim), std::string::npos) << file;
@@ -284,7 +283,7 @@ TEST_F(Intruders, NoLinkInPlaceOfTheLogIsFollowed) {
   EXPECT_EQ(read(victim), "kept");
 }
 
-// Nothing is mounted where a link in place of the root file system leads to.
+// Nothing is mounted at the target of a link in place of the root file system.
 TEST_F(Intruders, NoLinkInPlaceOfTheRootfsIsFollowed) {
   auto shim = run_fast("c1");
   const fs::path elsewhere = directory_ / "elsewhere";
@@ -309,11 +308,12 @@ TEST_F(Intruders, NoLinkInPlaceOfTheRootfsIsFollowed) {
   end_shim(*shim);
 }
 
-// What the runtime makes has the modes that it means, whatever containerd's umask is.
+// The runtime's files have the modes that it sets, whatever containerd's umask is.
 TEST_F(Intruders, TheRuntimesUmaskIsTheUsual) {
   FakeRuntime runtime;
-  const fs::path told = directory_ / "umask";
-  for (const char* verb : {"create", "exec"}) runtime.before(verb, "umask > " + told.string());
+  const fs::path umask_file = directory_ / "umask";
+  for (const char* verb : {"create", "exec"})
+    runtime.before(verb, "umask > " + umask_file.string());
   for (const mode_t mask : {0u, 077u}) {
     SCOPED_TRACE(mask);
     make_bundle("c1");
@@ -323,12 +323,12 @@ TEST_F(Intruders, TheRuntimesUmaskIsTheUsual) {
     ASSERT_TRUE(started.ok()) << started;
     auto shim = connect(started.out);
     shim->end(shim->create_begin(fast_request("c1", runtime.binary())));
-    EXPECT_EQ(read(told), "0022\n");
+    EXPECT_EQ(read(umask_file), "0022\n");
     shim->start("c1");
-    fs::remove(told);
+    fs::remove(umask_file);
     exec(*shim, "c1", "e1", {"exit 0"});
     shim->start("c1", "e1");
-    EXPECT_EQ(read(told), "0022\n");
+    EXPECT_EQ(read(umask_file), "0022\n");
     EXPECT_EQ(shim->wait("c1", "e1"), 0u);
     shim->remove("c1", "e1");
     shim->end_container("c1");
@@ -336,8 +336,8 @@ TEST_F(Intruders, TheRuntimesUmaskIsTheUsual) {
   }
 }
 
-// The image is the client's affair and the runtime's; what the shim removes behind a checkpoint is
-// the directory of its own in the bundle.
+// The image belongs to the client and the runtime; after a checkpoint the shim removes only its own
+// directory in the bundle.
 TEST_F(Intruders, NoLinkAtACheckpointIsFollowed) {
   FakeRuntime runtime;
   auto shim = start_shim("c1");

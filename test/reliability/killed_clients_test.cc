@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// containerd's client is killed at any moment of a container's life, and containerd itself too:
-// what it has begun can be finished or undone by the next one.
+// containerd's client, and containerd itself, are killed at any moment of a container's life: the
+// next client can finish or undo what they have begun.
 #include <signal.h>
 #include <unistd.h>
 
@@ -22,7 +22,7 @@ namespace {
 
 class KilledClients : public EndToEnd {
  protected:
-  // Whom containerd forgets ends by itself, but not within the time that a test has.
+  // A shim that containerd has forgotten exits by itself, but later than a test waits.
   KilledClients() : random_(static_cast<unsigned>(scaled(1, 2))) {
     const std::string path = directory_ / "thinshim.yaml";
     std::filesystem::create_directories(directory_);
@@ -38,8 +38,8 @@ class KilledClients : public EndToEnd {
     ::usleep(static_cast<useconds_t>(random_() % static_cast<unsigned>(below_milliseconds)) * 1000);
   }
 
-  // A client of one kind or another begins a container's life; at some moment of it `strike`
-  // happens, then the client is killed.
+  // A client of one of the kinds begins a container's life; at some moment `strike` is called, then
+  // the client is killed.
   void begin_and_kill(const std::string& id, const std::function<void()>& strike = [] {}) {
     const Words programs[] = {{"/bin/true"}, {"/bin/sleep", "1000"}, {"/no/such/program"}};
     const Words program = programs[random_() % 3];
@@ -73,7 +73,7 @@ class KilledClients : public EndToEnd {
     client.wait();
   }
 
-  // As an administrator does it, who may have to ask again while something is under way.
+  // As an administrator would, who may have to repeat it while other work is under way.
   void clean_up(const std::string& id) {
     EXPECT_TRUE(eventually([&] {
       if (!status(id).empty()) ctr_({"task", "delete", "--force", id});
@@ -85,9 +85,9 @@ class KilledClients : public EndToEnd {
   }
 
   std::mt19937 random_;
-  FakeRuntime runtime_;  // which can be told to checkpoint
+  FakeRuntime runtime_;  // can do a checkpoint
   std::string logger_ = directory_ / "logger";
-  std::map<std::size_t, int> lives_;  // by their kinds
+  std::map<std::size_t, int> lives_;  // by kind
 };
 
 TEST_F(KilledClients, LeaveNothing) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// After a thousand lives of every kind the shim and the machine are what they were.
+// After a thousand lives of every kind the shim and the machine have no more than before.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -27,8 +27,8 @@ class Leaks : public FastShimTest {
     return files;
   }
 
-  // Lives as many as there should be, and looks before and after them; the first few may leave
-  // what is used again.
+  // Runs the lives and compares the state before and after; the first few may leave what is used
+  // again.
   void expect_none(const std::string& kind, TaskCalls& shim, const std::function<void()>& live) {
     const pid_t pid = only_shim().pid;
     for (int n = 0; n < 5; ++n) live();
@@ -44,14 +44,14 @@ class Leaks : public FastShimTest {
     EXPECT_EQ(files_below(bundles_), files);
     const double more = memory_at_rest(pid) - memory;
     EXPECT_EQ(bench::memory_of(pid).threads, 1);
-    if (tells_memory(pid)) {
+    if (has_measurable_memory(pid)) {
       EXPECT_LE(more, 24) << "kB after " << lives << " lives";
     }
     figure(std::to_string(lives) + " lives, " + kind + ": private memory more, kB", more);
     EXPECT_TRUE(shim.client.connected());
   }
 
-  // In kB, once it stays the same.
+  // In kB, once it is stable.
   static double memory_at_rest(pid_t pid) {
     double memory = bench::memory_of(pid).private_dirty;
     eventually(
@@ -65,10 +65,10 @@ class Leaks : public FastShimTest {
   }
 };
 
-// Which streams a process has: what containerd's clients ask for.
+// The streams of a process, as containerd's clients request them.
 struct Kind {
   const char* name;
-  const char* out;  // a fifo where it is none of the schemes
+  const char* out;  // a fifo if it is none of the schemes
   bool terminal;
 };
 
@@ -98,7 +98,7 @@ class LeaksOf : public Leaks, public ::testing::WithParamInterface<Kind> {
     logger_ = directory_ / "logger";
     write_file(logger_, "#!/bin/sh\nexec 5>&-\nexec cat <&3 >/dev/null\n", 0755);
     for (const fs::path& fifo : {out_, err_}) {
-      ends_.push_back(open_file(fifo, O_RDWR));  // so that readers see no end
+      ends_.push_back(open_file(fifo, O_RDWR));  // so that readers get no end of file
       readers_.emplace_back(Words{"/bin/sh", "-c", "exec cat " + fifo.string() + " >/dev/null"});
     }
   }
@@ -131,7 +131,7 @@ TEST_P(LeaksOf, AContainerAndItsExecsAreNone) {
     shim->start("c1", "e1");
     EXPECT_EQ(shim->wait("c1", "e1"), 0u);
     shim->remove("c1", "e1");
-    shim->remove("c1", "e2");  // which never ran
+    shim->remove("c1", "e2");  // it never ran
     shim->start("c1");
     EXPECT_EQ(shim->wait("c1"), 0u);
     shim->remove("c1");
@@ -215,13 +215,13 @@ TEST_F(Leaks, OfCheckpointsAreNone) {
   end_shim(*shim);
 }
 
-// `start` may find the group's shim just before that is asked to end, or just after.
-TEST_F(Leaks, AShimThatIsAboutToEndIsHandedToNobody) {
+// `start` may find the group's shim just before or just after its Shutdown.
+TEST_F(Leaks, StartReturnsNoShimThatIsAboutToExit) {
   ContainerConfig config;
   config.args = {"sleep"};
   config.annotations = {{"io.kubernetes.cri.sandbox-id", "pod"}};
   const int rounds = scaled(48, 1000);
-  constexpr int kMoments = 16;  // of what one `start` takes
+  constexpr int kMoments = 16;  // within the duration of one `start`
   std::chrono::microseconds took(0);
   int same = 0;
   for (int n = 0; n < rounds && !HasFailure(); ++n) {

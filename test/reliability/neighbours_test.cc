@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "c1" is the neighbour, of the fast runtime; "bad" is the container that something is wrong with.
+// "c1" is the neighbour, with the fast runtime; "bad" is the container that hangs or fails.
 class Neighbours : public FastShimTest {
  protected:
   void SetUp() override {
@@ -48,8 +48,8 @@ class Neighbours : public FastShimTest {
   }
   api::CreateTaskRequest bad_request() { return bad_request(runtime_.binary()); }
 
-  // Calls of the neighbour, whole lives of execs among them, for a while, and until what is to
-  // happen between them has happened often enough.
+  // Runs calls for the neighbour, with whole lives of execs, for a while and until `meanwhile`
+  // returns true.
   void expect_answers(
       const std::string& while_what, const std::function<bool()>& meanwhile = [] { return true; }) {
     Answers answers;
@@ -67,10 +67,10 @@ class Neighbours : public FastShimTest {
       shim_->pass(1ms);
       enough = meanwhile();
     } while ((Clock::now() < end || !enough) && !HasFailure());
-    answers.tell(while_what);
+    answers.report(while_what);
   }
 
-  // The same while Create of the bad one fails, again and again, and says why.
+  // The same while Create of the bad container fails again and again with this error.
   void expect_answers_while_create_fails(const std::string& why, const std::string& binary,
                                          const std::string& says) {
     const api::CreateTaskRequest request = bad_request(binary);
@@ -89,6 +89,19 @@ class Neighbours : public FastShimTest {
     });
     shim_->refusal_of(creating);
     figure("times that Create failed because " + why, failures);
+  }
+
+  // The same during a Create that hangs on the file of `hung`, and then fails with its path.
+  void expect_answers_while_create_hangs(const std::string& why,
+                                         const api::CreateTaskRequest& request,
+                                         HungFileSystem& hung, const std::string& error) {
+    auto creating = shim_->create_begin(request);
+    EXPECT_TRUE(hung.is_waited_for());
+    expect_answers(why);
+    expect_unanswered(creating);
+    hung.end();
+    EXPECT_TRUE(contains(shim_->refusal_of(creating), error + hung.file()));
+    end_neighbour();
   }
 
   template <class Response>
@@ -155,43 +168,43 @@ TEST_F(Neighbours, OfARuntimeThatFailsAreAnswered) {
   end_neighbour();
 }
 
-TEST_F(Neighbours, OfOutputThatNobodyReadsAreAnswered) {
+TEST_F(Neighbours, OfOutputThatIsNotReadAreAnswered) {
   config_.args = {"write", "100000"};
   api::CreateTaskRequest request = bad_request(fast_runtime());
-  request.set_stdout(make_fifo("out"));  // which nobody opens
+  request.set_stdout(make_fifo("out"));  // no client opens it
   shim_->end(shim_->create_begin(request));
   shim_->start("bad");
-  expect_answers("nobody opens a container's stdout");
+  expect_answers("a container's stdout has no reader");
   EXPECT_EQ(shim_->state("bad").status(), types::RUNNING) << "it waits for its reader";
   shim_->end_container("bad");
   end_neighbour();
 }
 
-TEST_F(Neighbours, OfInputThatNobodyOpensAreAnswered) {
+TEST_F(Neighbours, OfInputThatIsNotOpenedAreAnswered) {
   config_.args = {"/bin/sh", "-c", "read line"};
   api::CreateTaskRequest request = bad_request(fast_runtime());
   request.set_stdin(make_fifo("in"));
   shim_->end(shim_->create_begin(request));
   shim_->start("bad");
-  expect_answers("nobody opens a container's stdin");
+  expect_answers("a container's stdin has no writer");
   EXPECT_EQ(shim_->state("bad").status(), types::RUNNING) << "it waits for its input";
   shim_->end_container("bad");
   end_neighbour();
 }
 
-// Asked what it knows, the shim writes a line each time.
-TEST_F(Neighbours, OfALogThatNobodyReadsAreAnswered) {
+// Each SIGUSR1 makes the shim write a line.
+TEST_F(Neighbours, OfALogThatIsNotReadAreAnswered) {
   const Fd log = open_file(bundle("c1") / "log", O_WRONLY | O_NONBLOCK);
   const std::string line(4096, 'x');
   while (::write(log.get(), line.data(), line.size()) > 0) continue;
   const pid_t pid = only_shim().pid;
-  expect_answers("nobody reads the log", [&] { return ::kill(pid, SIGUSR1) == 0; });
-  stop_events();  // which is worth a line, for which there is no room
+  expect_answers("the log is not read", [&] { return ::kill(pid, SIGUSR1) == 0; });
+  stop_events();  // which logs a line, for which there is no room
   exec(*shim_, "c1", "first", {"exit", "0"});
-  const std::size_t told = forwarded_.size();
+  const std::size_t events = forwarded_.size();
   serve_events();
-  shim_->until([&] { return forwarded_.size() > told; });
-  // What was asked for waits for room, and other lines are counted.
+  shim_->until([&] { return forwarded_.size() > events; });
+  // The report waits for room, and other lines are counted.
   shim_->until([&] { return log_of("c1").find("\"containers\"") != std::string::npos; });
   stop_events();
   exec(*shim_, "c1", "second", {"exit", "0"});
@@ -222,13 +235,13 @@ TEST_F(Neighbours, OfALoggerThatDoesNotReadAreAnswered) {
   end_neighbour();
 }
 
-// A disk whose image lies on another disk, that hangs: so does what has to be written to it first.
-TEST_F(Neighbours, OfAnUnmountThatTakesItsTimeAreAnswered) {
+// A disk whose image lies on another disk, which is frozen: the unmount has to write to it.
+TEST_F(Neighbours, OfASlowUnmountAreAnswered) {
   FreezableDisk outer(directory_ / "outer.image", directory_ / "outer");
   const std::string image = directory_ / "outer" / "inner.image";
   {
     FreezableDisk inner(image, directory_ / "inner");
-  }  // which makes the file system
+  }  // writes the file system
   api::CreateTaskRequest request = bad_request(fast_runtime());
   containerd::types::Mount* const mount = request.add_rootfs();
   mount->set_type("ext4");
@@ -255,24 +268,13 @@ TEST_F(Neighbours, OfALoggerOnAFileSystemThatHangsAreAnswered) {
   HungFileSystem hung(directory_ / "hung");
   api::CreateTaskRequest request = bad_request(fast_runtime());
   request.set_stdout("binary://" + hung.file());
-  auto creating = shim_->create_begin(request);
-  EXPECT_TRUE(hung.is_waited_for());
-  expect_answers("execve of a logger hangs");
-  expect_unanswered(creating);
-  hung.end();
-  EXPECT_TRUE(contains(shim_->refusal_of(creating), "fork/exec " + hung.file()));
-  end_neighbour();
+  expect_answers_while_create_hangs("execve of a logger hangs", request, hung, "fork/exec ");
 }
 
 TEST_F(Neighbours, OfARuntimeOnAFileSystemThatHangsAreAnswered) {
   HungFileSystem hung(directory_ / "hung");
-  auto creating = shim_->create_begin(bad_request(hung.file()));
-  EXPECT_TRUE(hung.is_waited_for());
-  expect_answers("execve of the runtime hangs");
-  expect_unanswered(creating);
-  hung.end();
-  EXPECT_TRUE(contains(shim_->refusal_of(creating), "fork/exec " + hung.file()));
-  end_neighbour();
+  expect_answers_while_create_hangs("execve of the runtime hangs", bad_request(hung.file()), hung,
+                                    "fork/exec ");
 }
 
 TEST_F(Neighbours, OfAConfigurationOnAFileSystemThatHangsAreAnswered) {
@@ -280,18 +282,11 @@ TEST_F(Neighbours, OfAConfigurationOnAFileSystemThatHangsAreAnswered) {
   api::CreateTaskRequest request = bad_request();
   runtimeoptions::v1::Options options;
   options.set_config_path(hung.file());
-  request.mutable_options()->set_type_url(options.GetTypeName());
-  request.mutable_options()->set_value(options.SerializeAsString());
-  auto creating = shim_->create_begin(request);
-  EXPECT_TRUE(hung.is_waited_for());
-  expect_answers("a configuration file hangs");
-  expect_unanswered(creating);
-  hung.end();
-  EXPECT_TRUE(contains(shim_->refusal_of(creating), hung.file()));
-  end_neighbour();
+  set_options(request, options);
+  expect_answers_while_create_hangs("a configuration file hangs", request, hung, "");
 }
 
-// One that hangs is the first in PATH.
+// The first directory in PATH is on a hung file system.
 class NeighboursWithPath : public Neighbours {
  protected:
   void SetUp() override {

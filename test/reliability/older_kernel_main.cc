@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a program without a system call, or without all that Linux 4.18 does not have (0):
+// Runs a program without a system call, or without all that Linux 4.18 lacks (0):
 //
 //   older_kernel ERRNO CALL PROGRAM [ARGUMENTS...]
 #include <unistd.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole lives without the system calls that are newer than Linux 4.18: a kernel that lacks them
-// answers ENOSYS, and a container engine that does not know them, with the shim inside of its
-// container, EPERM.
+// Whole lives without the system calls that are newer than Linux 4.18: an old kernel answers
+// ENOSYS; the seccomp filter of a container engine that contains the shim answers EPERM.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -20,7 +19,7 @@ namespace {
 
 class OlderKernels : public FaultLifeTest {
  protected:
-  // The runtime is looked up in PATH, as a runtime is that is named as most are.
+  // The runtime is looked up in PATH, as most are.
   void SetUp() override {
     FaultLifeTest::SetUp();
     const std::filesystem::path runtime = fast_runtime();
@@ -38,7 +37,7 @@ class OlderKernels : public FaultLifeTest {
             std::to_string(call)};
   }
 
-  // All that a shim does for one container and for a pod, and what comes after its crash.
+  // All that a shim does for one container and for a pod, and `delete` after its crash.
   std::vector<Life> lives() {
     return {live(std::nullopt), join(std::nullopt), die(std::nullopt),
             delete_beside("job", std::nullopt), die_as_pod(std::nullopt)};
@@ -56,7 +55,7 @@ class OlderKernels : public FaultLifeTest {
       for (const auto& [key, count] : life.report.counts) {
         const long number = number_of_call(key.second);
         if (number > kNewestOfLinux418) numbers.insert(number);
-        const bool is_known = number >= 0 || is_sanitized();  // who make some of their own
+        const bool is_known = number >= 0 || is_sanitized();  // sanitizers make calls of their own
         EXPECT_TRUE(is_known) << key.second << ": see fault_calls.cc";
       }
     return numbers;
@@ -87,7 +86,7 @@ TEST_F(OlderKernels, LeaveNoDescriptorOfTheCallerInTheServer) {
         test::run(without(kAllNewerCalls, errnum) + command("c1", {"start"}), surroundings("c1"));
     ASSERT_TRUE(started.ok()) << started;
     const std::unique_ptr<TaskCalls> shim = connect(started.out);
-    // It answers when it has come that far.
+    // It has answered, so it has started.
     const auto pid = static_cast<pid_t>(shim->end(shim->connect_begin("")).shim_pid());
     for (const std::string& file : open_files(pid))
       EXPECT_EQ(file.find("passwd"), std::string::npos) << file;

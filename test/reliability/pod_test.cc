@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a pod's shim as containerd 2.3 and later sees to it, which speak version 3: the test
-// in containerd's place. The pod's first container, the sandbox, is started by BootstrapParams, the
-// others come to the same shim without a `start`. When the shim dies, containerd removes the
-// others' bundles at once, and calls `delete` for the sandbox only (containerd issues 9727, 10727;
-// CRI's event monitor and core/runtime/v2/shim_manager.go of 2.3.4).
+// The cleanup of a pod whose shim is dead, as containerd 2.3 and later do it with version 3 of the
+// protocol. The test plays containerd. The pod's first container, the sandbox, is started with
+// BootstrapParams, the others come to the same shim without a `start`. When the shim dies,
+// containerd removes the others' bundles immediately, and calls `delete` for the sandbox only
+// (containerd issues 9727, 10727; CRI's event monitor and core/runtime/v2/shim_manager.go of
+// 2.3.4).
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ class Pod : public FastShimTest {
                             {"io.kubernetes.cri.sandbox-id", "sandbox"}};
   }
 
-  // Bundles of an earlier pod are made anew.
+  // Replaces bundles of an earlier pod.
   void make_bundles(const Words& args = {"/bin/sleep", "1000"}) {
     sandbox_.args = args;
     for (const std::string& id : Lines{"sandbox"} + kOthers) {
@@ -63,7 +64,7 @@ class Pod : public FastShimTest {
   void remove_bundles_of_others() const {
     for (const std::string& id : kOthers) fs::remove_all(bundle(id));
   }
-  // What a runtime has left that was killed half way may be worth a warning.
+  // What a killed runtime has left may cause a warning.
   void expect_success(const Outcome& outcome, bool may_warn = false) {
     api::DeleteResponse response;
     EXPECT_TRUE(outcome.ok() && response.ParseFromString(outcome.out)) << outcome;
@@ -82,7 +83,7 @@ class Pod : public FastShimTest {
     const Process one = process(pid);
     return one.parent >= 0 && one.state != 'Z' && one.state != 'X';
   }
-  // Create and Start of all, one after the other; what comes after the shim's death fails.
+  // Create and Start of all, one after the other; calls after the shim's death fail.
   static Task<> make_pod(TaskCalls& shim, std::vector<api::CreateTaskRequest> requests,
                          std::vector<pid_t>& inits, bool& over) {
     try {
@@ -109,22 +110,28 @@ class Pod : public FastShimTest {
     for (const std::string& trace : before.after()) left += "\n  " + trace;
     EXPECT_EQ(left, "");
   }
+  // The shim is killed, and containerd calls `delete` for the sandbox.
+  void expect_cleaned_up(const Leftovers& before, const std::vector<pid_t>& inits) {
+    kill_shim();
+    remove_bundles_of_others();
+    expect_success(cleanup("sandbox"));
+    expect_nothing_left(before, inits);
+  }
 
   ContainerConfig sandbox_;
   pid_t shim_ = 0;
 };
 
-TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheirBundlesAreGone) {
+TEST_F(Pod, WhoseShimIsKilledLeavesNoProcessRunningThoughTheBundlesAreGone) {
   make_bundles();
   const Leftovers before(namespace_);
   auto shim = start_sandbox();
   std::vector<pid_t> inits = {run(*shim, "sandbox"), run(*shim, "web")};
-  // The runtime of one keeps its states elsewhere.
+  // One container's runtime has another root.
   containerd::runc::v1::Options options;
   options.set_root(directory_ / "root");
   api::CreateTaskRequest request = create_request("job");
-  request.mutable_options()->set_type_url(options.GetTypeName());
-  request.mutable_options()->set_value(options.SerializeAsString());
+  set_options(request, options);
   shim->end(shim->create_begin(request));
   inits.push_back(shim->start("job"));
   EXPECT_EQ(members(), (Lines{"job", "web"}));
@@ -138,8 +145,8 @@ TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheirBundlesAreGone) {
   expect_success(cleanup("sandbox")) /* once more */;
 }
 
-// runc takes a tenth of a second to remove a container that runs.
-TEST_F(Pod, OfManyContainersIsCleanedUpBeforeContainerdGivesUp) {
+// runc takes a tenth of a second to remove a running container.
+TEST_F(Pod, OfManyContainersIsCleanedUpBeforeContainerdTimesOut) {
   constexpr int kContainers = 40;
   const Duration limit = std::chrono::seconds(5) * slowness();
   make_bundles();
@@ -161,8 +168,8 @@ TEST_F(Pod, OfManyContainersIsCleanedUpBeforeContainerdGivesUp) {
   expect_nothing_left(before, inits);
 }
 
-// Its process may be one that the kernel does not let go, for which runc waits 10 s. containerd
-// ends `delete` before, and does not come back until it is started again.
+// The kernel may not be able to kill its process, for which runc waits 10 s. containerd kills
+// `delete` before that, and calls it again only when it restarts.
 TEST_F(Pod, OfWhichTheSandboxCannotBeRemovedLeavesNoneOfTheOthersRunning) {
   const fs::path runtime = directory_ / "hangs" / "runc";
   fs::create_directories(runtime.parent_path());
@@ -192,8 +199,8 @@ TEST_F(Pod, OfWhichTheSandboxCannotBeRemovedLeavesNoneOfTheOthersRunning) {
   expect_success(cleanup("sandbox"), true);
 }
 
-// containerd 2.4 calls `delete` for each of them, and removes what each succeeded for.
-TEST_F(Pod, WhoseContainersAreAllAskedForAtOnceIsCleanedUpOnceForAll) {
+// containerd 2.4 calls `delete` for each of them, and removes the bundle after each success.
+TEST_F(Pod, WhoseContainersAreAllDeletedAtOnceIsCleanedUpOnce) {
   for (int round = 0; round < scaled(5, 50) && !HasFailure(); ++round) {
     make_bundles();
     const Leftovers before(namespace_);
@@ -232,7 +239,7 @@ TEST_F(Pod, ThatIsDeletedInOrderLeavesNoRecord) {
   end_shim(*shim);
 }
 
-TEST_F(Pod, WhoseFirstContainerIsMadeAnewHasTheRecordsOfThoseWhoRun) {
+TEST_F(Pod, WhoseSandboxIsRecreatedHasTheRecordsOfRunningContainers) {
   make_bundles();
   const Leftovers before(namespace_);
   auto shim = start_sandbox();
@@ -249,14 +256,11 @@ TEST_F(Pod, WhoseFirstContainerIsMadeAnewHasTheRecordsOfThoseWhoRun) {
   std::ofstream(bundle("sandbox") / "bootstrap.json") << bootstrap;
   inits.push_back(run(*shim, "sandbox"));
   EXPECT_EQ(members(), Lines{"web"});
-  kill_shim();
-  remove_bundles_of_others();
-  expect_success(cleanup("sandbox"));
-  expect_nothing_left(before, inits);
+  expect_cleaned_up(before, inits);
 }
 
-// Without a record a container would run that nobody ends; where the first bundle is gone, nobody
-// will ask.
+// Without a record the container would keep running: containerd does not ask for it once the first
+// bundle is gone.
 TEST_F(Pod, MakesNoContainerThatCannotBeRecorded) {
   make_bundles();
   auto shim = start_sandbox();
@@ -273,14 +277,14 @@ TEST_F(Pod, MakesNoContainerThatCannotBeRecorded) {
   end_shim(*shim);
 }
 
-TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoHasAnIdOfItsOwnByNow) {
+TEST_F(Pod, WhoseShimIsKilledLeavesAContainerOfAnotherShimWithAReusedIdRunning) {
   make_bundles();
   auto shim = start_sandbox();
   run(*shim, "sandbox");
   run(*shim, "web");
   const std::string record = read(bundle("sandbox") / "web.member");
   shim->end_container("web");
-  // As if the shim had been killed before it removed that.
+  // As if the shim had been killed before it removed the record.
   std::ofstream(bundle("sandbox") / "web.member") << record;
   sandbox_.annotations = {};
   make_bundle("web", sandbox_);
@@ -296,8 +300,8 @@ TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoHasAnIdOfItsOwnByNow) {
   end_shim(*others);
 }
 
-// The other's first container was deleted, and its shim lives on.
-TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheFirstBundleOfAnotherPodIsGone) {
+// The other pod's first container was deleted, and its shim is alive.
+TEST_F(Pod, WhoseShimIsKilledLeavesNoProcessRunningThoughTheFirstBundleOfAnotherPodIsGone) {
   make_bundle("other");
   const Outcome started = start("other");
   ASSERT_TRUE(started.ok()) << started;
@@ -308,10 +312,7 @@ TEST_F(Pod, WhoseShimIsKilledLeavesNobodyRunningThoughTheFirstBundleOfAnotherPod
   const Leftovers before(namespace_);
   auto shim = start_sandbox();
   const std::vector<pid_t> inits = {run(*shim, "sandbox"), run(*shim, "web")};
-  kill_shim();
-  remove_bundles_of_others();
-  expect_success(cleanup("sandbox"));
-  expect_nothing_left(before, inits);
+  expect_cleaned_up(before, inits);
   end_shim(*others);
 }
 
@@ -329,14 +330,11 @@ TEST_F(Pod, WhoseBundlesAreNamedByALinkKnowsItsOwn) {
     inits.push_back(shim->start(id));
   }
   EXPECT_EQ(members(), Lines{"web"});
-  kill_shim();
-  remove_bundles_of_others();
-  expect_success(cleanup("sandbox"));
-  expect_nothing_left(before, inits);
+  expect_cleaned_up(before, inits);
 }
 
-// `delete` looks at what is recorded before it waits for what the dead shim had begun.
-TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoComesBackMeanwhile) {
+// `delete` reads the records before it waits for the dead shim's helpers.
+TEST_F(Pod, WhoseShimIsKilledLeavesAContainerThatIsRecreatedMeanwhileRunning) {
   make_bundles();
   auto shim = start_sandbox();
   run(*shim, "sandbox");
@@ -370,7 +368,7 @@ TEST_F(Pod, WhoseShimIsKilledTakesNobodyWithItWhoComesBackMeanwhile) {
   end_shim(*others);
 }
 
-TEST_F(Pod, KeepsTheRecordOfAContainerOfWhichAHalfIsLeft) {
+TEST_F(Pod, KeepsTheRecordOfAContainerWhoseCreationIsNotUndone) {
   fs::create_directories(directory_ / "bin");
   const fs::path runtime = directory_ / "bin/runc";
   std::ofstream(runtime) << "#!/bin/sh\ncase \" $* \" in *' delete '*) [ ! -e "
@@ -417,8 +415,8 @@ TEST_F(Pod, WhoseRecordCannotBeReadIsNotCleanedUp) {
   EXPECT_TRUE(eventually([&] { return !is_alive(inits.at(1)); }));
 }
 
-// Removed by another process, from before the shim's death to behind the end of `delete`.
-TEST_F(Pod, WhoseBundlesVanishAtAnyMomentLeavesNobodyRunning) {
+// Another process removes the bundles, from before the shim's death to after `delete`.
+TEST_F(Pod, WhoseBundlesAreRemovedAtAnyMomentLeavesNoProcessRunning) {
   constexpr int kMoments = 100;
   useconds_t whole = 20000;  // microseconds from the signal to the end of `delete`
   for (int i = 0; i < kMoments && !HasFailure(); ++i) {
@@ -449,7 +447,7 @@ TEST_F(Pod, WhoseBundlesVanishAtAnyMomentLeavesNobodyRunning) {
   figure("moments at which the bundles of a dead shim's pod vanished", kMoments);
 }
 
-TEST_F(Pod, WhoseShimIsKilledAtAnyMomentLeavesNobodyRunning) {
+TEST_F(Pod, WhoseShimIsKilledAtAnyMomentLeavesNoProcessRunning) {
   const unsigned seed = std::random_device()();
   std::mt19937 random(seed);
   const int moments = scaled(30, 200);

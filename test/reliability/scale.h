@@ -7,14 +7,14 @@
 
 namespace thinshim::test {
 
-// How much of it: `full` where $THINSHIM_RELIABILITY says "full", as scripts/reliability does;
-// `quick` in scripts/test.
+// How much is tested: `full` if $THINSHIM_RELIABILITY is "full", as in scripts/reliability; `quick`
+// in scripts/test.
 inline int scaled(int quick, int full) {
   const char* scale = std::getenv("THINSHIM_RELIABILITY");
   return scale != nullptr && std::string(scale) == "full" ? full : quick;
 }
 
-// A figure for test/RELIABILITY.md. scripts/reliability prints these lines.
+// A figure for test/RELIABILITY.md, which scripts/reliability prints.
 inline void figure(const std::string& what, const std::string& value) {
   std::printf("figure: %s: %s\n", what.c_str(), value.c_str());
   std::fflush(stdout);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One shim, everything at once, for as long as $THINSHIM_SOAK_MINUTES says: execs as fast as they
-// go, with output; kills at random; Stats; containers that come and go; a containerd that is
-// restarted. Nothing may fail, and nothing may grow. scripts/soak draws what it was like.
+// One shim under every kind of load, for $THINSHIM_SOAK_MINUTES: execs as fast as possible, with
+// output; random kills; Stats; short-lived containers; a containerd that restarts. Nothing may
+// fail, and nothing may grow. scripts/soak plots the figures.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -23,7 +23,7 @@ namespace {
 using Milliseconds = std::chrono::duration<double, std::milli>;
 
 constexpr int kWorkers = 16;
-constexpr long kMostUntold = 300;      // execs
+constexpr long kMostPending = 300;     // execs
 constexpr std::size_t kOutput = 1000;  // bytes of an exec
 
 class Soak : public FastShimTest {
@@ -44,14 +44,14 @@ class Soak : public FastShimTest {
     co_return life.status;
   }
 
-  // --- those who work
+  // --- workers
   template <class Step>
   Task<> again_and_again(Step step) {
     try {
       while (!ending_) {
-        // As fast as containerd takes the events, one after the other: else what waits for it would
-        // be all that grows.
-        while (execs_ - exits_ > kMostUntold && !ending_) co_await sleep(loop_, 10ms);
+        // Not faster than containerd takes the events, one after the other: else the queue of
+        // events would be all that grows.
+        while (execs_ - exits_ > kMostPending && !ending_) co_await sleep(loop_, 10ms);
         co_await step();
       }
     } catch (const std::exception& error) {
@@ -92,7 +92,7 @@ class Soak : public FastShimTest {
     ++stats_;
     co_await sleep(loop_, 100ms);
   }
-  // Of a container with a terminal, which nobody reads.
+  // Of a container with a terminal, whose output is not read.
   Task<> live() {
     api::CreateTaskRequest creating = fast_request("c2");
     creating.set_terminal(true);
@@ -126,7 +126,7 @@ class Soak : public FastShimTest {
     }
   }
 
-  // Each exec that was started has one exit behind it.
+  // Each exec that was started has one exit.
   void take_events() {
     for (const auto& request : forwarded_) {
       const std::string& topic = request.envelope().topic();
@@ -145,7 +145,7 @@ class Soak : public FastShimTest {
     forwarded_.clear();
   }
 
-  // What the shim is like: a point of each curve.
+  // One point of each curve of the shim.
   void take_sample(pid_t pid) {
     const auto asked = Clock::now();
     EXPECT_EQ(shim_->state("c1").status(), types::RUNNING);
@@ -189,7 +189,7 @@ TEST_F(Soak, NothingFailsAndNothingGrows) {
   TaskSet reading;
   reading.spawn(read_output(loop_, reader.get(), bytes_), "read");
   const pid_t pid = only_shim().pid;
-  shim_->end(shim_->stats_begin("real"));  // whose files stay open
+  shim_->end(shim_->stats_begin("real"));  // its files stay open
   const std::vector<std::string> files = open_files_at_rest(pid);
 
   for (int n = 0; n < kWorkers; ++n) work([this] { return write_something(); });
@@ -225,7 +225,7 @@ TEST_F(Soak, NothingFailsAndNothingGrows) {
                0644);
   const std::size_t count = memory_.values.size();
   ASSERT_GT(count, 2u);
-  // The first tenth is warming up. In each half it goes up and down with what is under way.
+  // The first tenth is a warm-up. In each half the values vary with the work in progress.
   const auto halves = [&](const std::vector<double>& values) {
     return std::pair(mean(values, count / 10, count / 2), mean(values, count / 2, count));
   };
@@ -242,8 +242,8 @@ TEST_F(Soak, NothingFailsAndNothingGrows) {
   figure("open files in the first half, mean", early_files);
   figure("open files in the second half", late_files);
   figure("slowest State, ms", *std::max_element(latency_.values.begin(), latency_.values.end()));
-  // AddressSanitizer takes its time until it keeps no more of what was freed.
-  if (count > (tells_memory(pid) ? 60 : 600)) {
+  // AddressSanitizer keeps freed memory for a while.
+  if (count > (has_measurable_memory(pid) ? 60 : 600)) {
     EXPECT_LT(late, early * 1.1 + 64) << "it grows";
     EXPECT_LT(late_files, early_files * 1.1 + 8) << "they are left open";
   }

@@ -26,7 +26,7 @@ namespace {
 
 using test::TempDir;
 
-// Each sum is that of `printf %s NAME | sha256sum`, NAME being what Go's filepath.Join makes of the
+// Each sum is that of `printf %s NAME | sha256sum`; NAME is what Go's filepath.Join makes of the
 // three parts (https://pkg.go.dev/path/filepath#Join).
 TEST(SocketPath, IsContainerds) {
   struct {
@@ -156,7 +156,7 @@ TEST_F(Socket, IsAliveWhileAProcessListens) {
   SocketLock lock(path);
   EXPECT_TRUE(probe_socket(path).is_missing()) << "no socket";
   Fd listener = bind_socket(path);
-  EXPECT_EQ(probe_socket(path).listener, Liveness::dead) << "nobody listens yet";
+  EXPECT_EQ(probe_socket(path).listener, Liveness::dead) << "no listener yet";
   ::listen(listener.get(), 8);
   Probe probe = probe_socket(path);
   EXPECT_EQ(probe.listener, Liveness::alive);
@@ -166,7 +166,7 @@ TEST_F(Socket, IsAliveWhileAProcessListens) {
   EXPECT_EQ(mode_of(path), 0600u) << "asking removes nothing";
 }
 
-// Its file may be gone, or a link to nowhere: whoever listens does so all the same.
+// The socket's file may be missing, or a link to a missing file: a listener is alive nevertheless.
 TEST_F(Socket, WhoseFileIsMissingMayBeAlive) {
   SocketLock lock(path);
   Fd listener = bind_socket(path);
@@ -201,7 +201,7 @@ TEST_F(Socket, HasAsManyListenersAsHoldItsName) {
   EXPECT_EQ(listeners_at(path).size(), 0u);
   SocketLock lock(path);
   Fd first = bind_socket(path);
-  EXPECT_EQ(listeners_at(path).size(), 0u) << "nobody listens yet";
+  EXPECT_EQ(listeners_at(path).size(), 0u) << "no listener yet";
   ::listen(first.get(), 8);
   const Fd client = connect_to(path);
   const Fd accepted(::accept(first.get(), nullptr, nullptr));
@@ -221,7 +221,7 @@ TEST_F(Socket, TakesAMessageOrReturnsWhyNot) {
   EXPECT_EQ(send_to_socket(path, "x"), Delivery::lost) << "there is none";
   SocketLock lock(path);
   Fd listener = bind_socket(path);
-  EXPECT_EQ(send_to_socket(path, "x"), Delivery::refused) << "nobody listens yet";
+  EXPECT_EQ(send_to_socket(path, "x"), Delivery::refused) << "no listener yet";
   ::listen(listener.get(), 0);
   EXPECT_EQ(send_to_socket(path, "hello"), Delivery::done);
   const Fd peer(::accept(listener.get(), nullptr, nullptr));
@@ -243,7 +243,7 @@ TEST_F(Socket, WithAFullBacklogIsAlive) {
   EXPECT_EQ(probe_socket(path).listener, Liveness::alive);
 }
 
-// Ends a process that has called listen() and whose child keeps the socket open until it returns.
+// Kills a process that has called listen() and whose child keeps the socket open until it exits.
 template <class Keep>
 void listen_and_leave(Fd listener, Keep keep) {
   const pid_t pid = ::fork();
@@ -265,7 +265,7 @@ TEST_F(Socket, HeldForAMomentByAChildOfADeadShimIsDead) {
   EXPECT_EQ(probe_socket(path).listener, Liveness::dead);
 }
 
-// As a stock shim's is, whose `start` listened.
+// As a stock shim's socket, on which `start` has called listen().
 TEST_F(Socket, HeldByAnotherProcessThanItsListenerIsAlive) {
   SocketLock lock(path);
   Pipe kept = make_pipe();
@@ -361,7 +361,7 @@ TEST_F(Socket, FileOfALaterShimIsLeftAlone) {
   Fd later = bind_socket(path);
   file.remove();
   EXPECT_EQ(mode_of(path), 0600u);
-  // Nor is one made where all is gone.
+  // Nor does it create one if all is gone.
   std::filesystem::remove_all(directory / "s");
   file.remove();
   EXPECT_FALSE(std::filesystem::exists(directory / "s"));

@@ -24,7 +24,7 @@ Arguments parse(const Words& words, const Environment& environment = {}) {
   });
 }
 
-// With the two flags that every action needs in front.
+// Prepends the two flags that every action needs.
 Arguments parse_with(Words words, const Environment& environment = {}) {
   words.insert(words.begin(), {"-namespace", "ns", "-id", "c1"});
   return parse(words, environment);
@@ -141,8 +141,8 @@ TEST(Arguments, RefusesAnActionItDoesNotKnow) {
   }
 }
 
-// stdin does then (shim/start.h).
-TEST(Arguments, OfAStartNeedSayNeitherNamespaceNorId) {
+// stdin has both then (shim/start.h).
+TEST(Arguments, OfAStartNeedNeitherNamespaceNorId) {
   const Arguments arguments = parse({"start"}, {});
   EXPECT_EQ(arguments.action, Action::start);
   EXPECT_EQ(arguments.containerd_namespace, "");
@@ -181,7 +181,7 @@ TEST(Arguments, PrefersFlagsToTheEnvironment) {
                                 {"MAX_SHIM_VERSION", "nonsense"},
                                 {"SCHED_CORE", ""}};
   EXPECT_EQ(parse_with({"-address", "/a.sock"}, environment).address, "/a.sock");
-  EXPECT_EQ(parse_with({}, environment).address, "/e.sock") << "but where the flag says nothing";
+  EXPECT_EQ(parse_with({}, environment).address, "/e.sock") << "without a flag";
   EXPECT_EQ(parse_with({}, environment).containerd_namespace, "ns");
   EXPECT_FALSE(parse_with({}, environment).sched_core);
 }

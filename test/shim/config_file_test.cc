@@ -72,12 +72,12 @@ class HungConfigFile : public ConfigFile {
   HungFileSystem hung_{dir_ / "hung"};
 };
 
-TEST_F(HungConfigFile, IsGivenUpInTime) {
+TEST_F(HungConfigFile, TimesOut) {
   EXPECT_EQ(refusal_of(hung_.file(), nullptr, 100ms),
             "config file \"" + hung_.file() + "\": timed out after 100ms");
 }
 
-TEST_F(HungConfigFile, IsGivenUpWithItsCreate) {
+TEST_F(HungConfigFile, IsCancelledWithItsCreate) {
   Event stop;
   stop.set();
   const std::uint64_t began = loop_.now();

@@ -29,7 +29,7 @@ std::string refusal_of(const std::string& text) {
   return "accepted";
 }
 
-// A file whose third line is inside the task's section.
+// A configuration whose third line is inside the task's section.
 std::string task_section(const std::string& lines) {
   return "version: 1\nplugins: {io.containerd.ttrpc.v1.task: {\n" + lines + "\n}}\n";
 }
@@ -123,7 +123,7 @@ TEST(Config, ReadsSizesAndDurations) {
   }
 }
 
-// Less is over before containerd has come.
+// A shorter timeout would expire before containerd has called Create.
 TEST(Config, RefusesAnIdleTimeoutBelowASecond) {
   for (const char* time : {"0s", "999ms"})
     EXPECT_EQ(
@@ -231,7 +231,7 @@ TEST(Config, RefusesWhatIsNotYaml) {
   EXPECT_NE(refusal_of(std::string(100000, '{')), "accepted");
 }
 
-// Of the source tree.
+// A file of the source tree.
 std::string source_file(const std::string& name) {
   const char* root = std::getenv("THINSHIM_SOURCE");
   if (!root) throw Error::invalid_argument("THINSHIM_SOURCE is not set: run it by meson test");
@@ -240,14 +240,14 @@ std::string source_file(const std::string& name) {
 
 std::string example() { return source_file("src/shim/config.yaml"); }
 
-// The example with the keys that are commented out: "#allow: ...".
+// The example without the `#` in front of its keys: "#allow: ...".
 std::string whole_example() {
   return std::regex_replace(example(), std::regex("#([a-z_]+:)"), "$1");
 }
 
 struct Section {
-  std::string path;  // with what is above it; empty: the document
-  std::size_t line;  // where its first key would stand
+  std::string path;  // with its parents; empty: the document
+  std::size_t line;  // before which its first key is
   std::string indentation;
   Names keys;
 };
@@ -288,7 +288,7 @@ TEST(ExampleOfTheConfiguration, HasTheDefaults) {
   EXPECT_EQ(config, Config());
 }
 
-// The keys that are known, the reader itself tells: it names them where it refuses another.
+// The error of the reader lists the known keys when it refuses an unknown one.
 TEST(ExampleOfTheConfiguration, HasEveryKey) {
   const std::string text = whole_example();
   const std::vector<Section> sections = sections_of(text);
@@ -303,7 +303,7 @@ TEST(ExampleOfTheConfiguration, HasEveryKey) {
   }
 }
 
-// "runtime.binary", as the references name it; empty for what has keys of its own.
+// "runtime.binary", as the references name it; empty for a section.
 std::string name_of(const Section& section, const std::string& key,
                     const std::vector<Section>& sections) {
   const std::string path = section.path.empty() ? key : section.path + "." + key;

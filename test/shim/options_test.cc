@@ -22,7 +22,7 @@ wire::Any any(const RuncOptions& options) {
   return any("containerd.runc.v1.Options", options.SerializeAsString());
 }
 
-// What CRI sends for runtimes that it doesn't know.
+// What CRI sends for runtimes that it does not know.
 wire::Any generic(const std::string& config_path, const std::string& config_body) {
   runtimeoptions::v1::Options options;
   options.set_config_path(config_path);
@@ -110,7 +110,7 @@ TEST(Options, ThatAreMalformedAreRefused) {
   EXPECT_EQ(refusal_of(any(sent)), "options: \"/r\\x00x\" contains a NUL byte: invalid argument");
 }
 
-// It would be another directory for each bundle.
+// A relative root would be another directory for each bundle.
 TEST(Options, WithARelativeRootAreRefused) {
   RuncOptions sent;
   sent.set_root("run/runc");
@@ -167,7 +167,7 @@ TEST(Options, InTomlBeatTheConfigurationWithAFalseToo) {
   Settings settings = resolve_options(generic("", "SystemdCgroup = false\nRoot = ''\n"), config);
   EXPECT_FALSE(settings.options.systemd_cgroup());
   EXPECT_FALSE(settings.config.task.runtime.systemd_cgroup);
-  EXPECT_EQ(settings.options.root(), "/run/crun") << "an empty string says nothing";
+  EXPECT_EQ(settings.options.root(), "/run/crun") << "an empty string is ignored";
 }
 
 TEST(Options, InTomlAreRefusedWithTheirLine) {

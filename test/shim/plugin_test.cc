@@ -15,7 +15,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// Plugins "TYPE.ID" that note when they start.
+// Plugins "TYPE.ID" that record when they start.
 class PluginGraph : public testing::Test {
  protected:
   void add(const std::string& type, const std::string& id, Names needs = {}, SkipReason skip = {}) {

@@ -29,7 +29,7 @@ int failing = 0;  // which of them fails; 0 for none
 
 }  // namespace
 
-// Every reading of a link by this program, of which one may find no memory.
+// Every readlink(2) of this program; one of them may fail with ENOMEM.
 extern "C" ssize_t readlink(const char* path, char* buffer, std::size_t size) noexcept {
   if (++links_read != failing) return ::syscall(SYS_readlink, path, buffer, size);
   errno = ENOMEM;
@@ -49,7 +49,7 @@ class ShimProcesses : public ::testing::Test {
 
   static auto now() { return std::chrono::steady_clock::now(); }
 
-  // Once for every link that `look` reads, of which that one cannot be read.
+  // Calls `look` once for each link that it reads; each time another one cannot be read.
   template <class Look>
   static void with_each_link_unread(Look look) {
     failing = links_read = 0;
@@ -68,7 +68,7 @@ class ShimProcesses : public ::testing::Test {
   const ShimBundles place_{"unix:///run/thinshim-test", dir_ / "pod"};
 };
 
-// As a shim is to be seen from without.
+// A process with the command line of a shim.
 class ServingProcess {
  public:
   explicit ServingProcess(const std::string& bundle, const std::string& name = "server") {
@@ -139,7 +139,7 @@ TEST_F(ShimProcesses, AreKilledOnOlderKernelsToo) {
     }
 }
 
-// A logger on a file system that hangs outlives its shim, and has its command line.
+// A logger on a hung file system outlives its shim, and still has the shim's command line.
 TEST_F(ShimProcesses, DoNotIncludeALoggerAsALivingServer) {
   const ServingProcess start(place_.bundle, kLaunchName);
   ASSERT_TRUE(test::eventually(
@@ -155,7 +155,7 @@ TEST_F(ShimProcesses, IncludeALivingServerOrAnErrorIfOneCannotBeRead) {
     bool answer = true;
     try {
       answer = has_living_server(place_);
-    } catch (const Error&) {  // which says that it cannot be told
+    } catch (const Error&) {  // it is unknown
     }
     EXPECT_TRUE(answer);
   });

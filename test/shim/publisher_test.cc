@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events on their way to a containerd that is there, away, comes back, refuses, or is silent.
+// Events for a containerd that is running, away, restarts, answers errors, or does not answer.
 #include "shim/publisher.h"
 
 #include <fcntl.h>
@@ -27,10 +27,10 @@ using containerd::services::events::ttrpc::v1::ForwardRequest;
 namespace events = containerd::events;
 using Lines = std::vector<std::string>;
 
-// containerd's end: takes events, or does with the next ones what it is told.
+// containerd's server: accepts events, or treats the next ones as the test says.
 class Containerd {
  public:
-  enum class Mood { take, take_late, refuse, refuse_for_now, refuse_for_good, be_silent };
+  enum class Mode { accept, accept_late, refuse, refuse_for_now, refuse_for_good, hang };
 
   Containerd(Loop& loop, std::string path) : loop_(loop), path_(std::move(path)) { up(); }
 
@@ -47,10 +47,10 @@ class Containerd {
     server_.reset();
   }
 
-  std::deque<Mood> moods;  // of the next calls; then it takes
-  Lines taken;             // container ids
-  Lines asked;             // those, and whatever it did not take
-  std::vector<std::uint64_t> asked_at;
+  std::deque<Mode> modes;  // of the next calls; later ones are accepted
+  Lines accepted;          // container ids
+  Lines received;          // with those that were not accepted
+  std::vector<std::uint64_t> received_at;
   std::vector<ForwardRequest> requests;
   int closed = 0;  // connections
 
@@ -58,19 +58,19 @@ class Containerd {
   Task<wire::Empty> forward(ForwardRequest request) {
     events::TaskExit event;  // every task event begins with its container's id
     event.ParseFromString(request.envelope().event().value());
-    asked.push_back(event.container_id());
-    asked_at.push_back(loop_.now());
-    Mood mood = Mood::take;
-    if (!moods.empty()) {
-      mood = moods.front();
-      moods.pop_front();
+    received.push_back(event.container_id());
+    received_at.push_back(loop_.now());
+    Mode mode = Mode::accept;
+    if (!modes.empty()) {
+      mode = modes.front();
+      modes.pop_front();
     }
-    if (mood == Mood::refuse) throw Error::unknown("I would rather not");
-    if (mood == Mood::refuse_for_now) throw Error::unavailable("not now");
-    if (mood == Mood::refuse_for_good) throw Error::invalid_argument("what is that");
-    if (mood == Mood::be_silent) co_await never_.wait();
-    if (mood == Mood::take_late) co_await sleep(loop_, 6s);
-    taken.push_back(event.container_id());
+    if (mode == Mode::refuse) throw Error::unknown("I would rather not");
+    if (mode == Mode::refuse_for_now) throw Error::unavailable("not now");
+    if (mode == Mode::refuse_for_good) throw Error::invalid_argument("what is that");
+    if (mode == Mode::hang) co_await never_.wait();
+    if (mode == Mode::accept_late) co_await sleep(loop_, 6s);
+    accepted.push_back(event.container_id());
     requests.push_back(std::move(request));
     co_return wire::Empty();
   }
@@ -81,7 +81,7 @@ class Containerd {
   std::optional<Server> server_;
   TaskSet serving_;
 };
-using Mood = Containerd::Mood;
+using Mode = Containerd::Mode;
 
 class PublisherTest : public testing::Test {
  protected:
@@ -135,8 +135,8 @@ class PublisherTest : public testing::Test {
     until([&] { return publisher->queued() == 0; });
   }
 
-  // Whether a start would have to wait.
-  bool holds_up() { return !loop.run(within(loop, 0ms, publisher->throttle())); }
+  // Whether a start would be delayed.
+  bool delays_starts() { return !loop.run(within(loop, 0ms, publisher->throttle())); }
 
   static std::string read_available(int fd) {
     char text[65536];
@@ -156,7 +156,7 @@ TEST_F(PublisherTest, TakesAnAddressWithAScheme) {
   start_for("unix://" + path);
   publish(kTopicExit, "1");
   until_empty();
-  EXPECT_EQ(containerd->taken, Lines{"1"});
+  EXPECT_EQ(containerd->accepted, Lines{"1"});
 }
 
 TEST_F(PublisherTest, SetsEveryFieldThatContainerdChecks) {
@@ -184,7 +184,7 @@ TEST_F(PublisherTest, KeepsTheOrder) {
   come();
   exits(0, 1000);
   until_empty();
-  EXPECT_EQ(containerd->taken, numbers(0, 1000));
+  EXPECT_EQ(containerd->accepted, numbers(0, 1000));
 }
 
 TEST_F(PublisherTest, WaitsForAContainerdThatComesLater) {
@@ -194,7 +194,7 @@ TEST_F(PublisherTest, WaitsForAContainerdThatComesLater) {
   come();
   exits(100, 200);
   until_empty();
-  EXPECT_EQ(containerd->taken, numbers(0, 200));
+  EXPECT_EQ(containerd->accepted, numbers(0, 200));
 }
 
 TEST_F(PublisherTest, DeliversEachOnceAcrossAnyNumberOfRestarts) {
@@ -208,50 +208,50 @@ TEST_F(PublisherTest, DeliversEachOnceAcrossAnyNumberOfRestarts) {
     containerd->up();
   }
   until_empty();
-  EXPECT_EQ(containerd->taken, numbers(0, 100));
+  EXPECT_EQ(containerd->accepted, numbers(0, 100));
 }
 
 TEST_F(PublisherTest, SendsAgainWhatAKilledContainerdDidNotAnswer) {
   come();
-  containerd->moods = {Mood::be_silent};
+  containerd->modes = {Mode::hang};
   exits(0, 3);
-  until([&] { return containerd->asked.size() == 1; });
+  until([&] { return containerd->received.size() == 1; });
   containerd->down();
   pass(100ms);
   containerd->up();
   until_empty();
-  EXPECT_EQ(containerd->taken, numbers(0, 3));
+  EXPECT_EQ(containerd->accepted, numbers(0, 3));
 }
 
 TEST_F(PublisherTest, DoesNotReorderEventsBehindARefusedOne) {
   come();
-  containerd->moods = {Mood::refuse_for_now, Mood::refuse_for_now, Mood::refuse_for_now};
+  containerd->modes = {Mode::refuse_for_now, Mode::refuse_for_now, Mode::refuse_for_now};
   exits(0, 5);
   until_empty();
-  EXPECT_EQ(containerd->asked, (Lines{"0", "0", "0", "0", "1", "2", "3", "4"}));
-  EXPECT_EQ(containerd->taken, numbers(0, 5));
+  EXPECT_EQ(containerd->received, (Lines{"0", "0", "0", "0", "1", "2", "3", "4"}));
+  EXPECT_EQ(containerd->accepted, numbers(0, 5));
 }
 
-// An error is an answer, and asking again each second will not change it soon.
+// An error is an answer; a retry each second would not change it.
 TEST_F(PublisherTest, BacksOffFromAContainerdThatRefuses) {
   come();
-  containerd->moods.assign(100, Mood::refuse);
+  containerd->modes.assign(100, Mode::refuse);
   exits(0, 3);
-  until([&] { return containerd->asked.size() == 7; });  // after 3.2 s
-  EXPECT_GE(containerd->asked_at[6] - containerd->asked_at[5], 1500u)
+  until([&] { return containerd->received.size() == 7; });  // after 3.2 s
+  EXPECT_GE(containerd->received_at[6] - containerd->received_at[5], 1500u)
       << "an outage has it ask each second";
-  containerd->moods.clear();
+  containerd->modes.clear();
   until_empty();
-  EXPECT_EQ(containerd->taken, numbers(0, 3));
+  EXPECT_EQ(containerd->accepted, numbers(0, 3));
 }
 
 TEST_F(PublisherTest, DropsAnInvalidEvent) {
   come();
-  containerd->moods = {Mood::take, Mood::refuse_for_good};
+  containerd->modes = {Mode::accept, Mode::refuse_for_good};
   exits(0, 4);
   until_empty();
-  EXPECT_EQ(containerd->asked, numbers(0, 4));
-  EXPECT_EQ(containerd->taken, (Lines{"0", "2", "3"}));
+  EXPECT_EQ(containerd->received, numbers(0, 4));
+  EXPECT_EQ(containerd->accepted, (Lines{"0", "2", "3"}));
 }
 
 TEST_F(PublisherTest, DropsAnEventThatIsLargerThanAMessage) {
@@ -263,51 +263,51 @@ TEST_F(PublisherTest, DropsAnEventThatIsLargerThanAMessage) {
   publisher->publish(kTopicCreate, huge);
   publish(kTopicExit, "1");
   until_empty();
-  EXPECT_EQ(containerd->taken, numbers(0, 2));
+  EXPECT_EQ(containerd->accepted, numbers(0, 2));
 }
 
-// The stock shim, which asks again after five seconds, has its events told twice.
+// The stock shim, which sends an event again after five seconds, publishes its events twice.
 TEST_F(PublisherTest, SendsEachEventOnceToASlowContainerd) {
   come();
-  containerd->moods = {Mood::take_late};
+  containerd->modes = {Mode::accept_late};
   exits(0, 3);
   until_empty();
-  EXPECT_EQ(containerd->asked, numbers(0, 3));
-  EXPECT_EQ(containerd->taken, numbers(0, 3));
+  EXPECT_EQ(containerd->received, numbers(0, 3));
+  EXPECT_EQ(containerd->accepted, numbers(0, 3));
 }
 
 TEST_F(PublisherTest, DoesNotThrottleStartsForASlowContainerd) {
   come();
-  containerd->moods = {Mood::be_silent};
+  containerd->modes = {Mode::hang};
   exits(0, 100);
-  EXPECT_TRUE(holds_up());
-  until([&] { return !holds_up(); });
-  EXPECT_EQ(containerd->asked, numbers(0, 1)) << "it may still answer";
+  EXPECT_TRUE(delays_starts());
+  until([&] { return !delays_starts(); });
+  EXPECT_EQ(containerd->received, numbers(0, 1)) << "it may still answer";
 }
 
-// What a living containerd never takes is a request that it has lost.
+// If a running containerd never answers a request, it has lost it.
 TEST_F(PublisherTest, RetriesOnANewConnectionAfterTheAnswerLimit) {
   EXPECT_EQ(Publisher::Settings{}.answer_limit, 10min) << "RELIABILITY.md says so";
   Publisher::Settings settings{path, "test-namespace"};
   settings.answer_limit = 1s;
   start(settings);
   come();
-  containerd->moods = {Mood::be_silent};
+  containerd->modes = {Mode::hang};
   const std::uint64_t began = loop.now();
   exits(0, 3);
   for (int i = 3; i < 100; ++i) {
     const std::uint64_t before = loop.now();
     publish(kTopicExit, std::to_string(i));
-    EXPECT_LT(loop.now() - before, 1000u) << "nobody is held up";
+    EXPECT_LT(loop.now() - before, 1000u) << "publish() does not wait";
     pass(1ms);
   }
   until_empty();
   EXPECT_GE(loop.now() - began, 1000u) << "containerd is given its time";
-  EXPECT_EQ(containerd->taken, numbers(0, 100));
+  EXPECT_EQ(containerd->accepted, numbers(0, 100));
   EXPECT_EQ(containerd->closed, 1) << "the one without an answer";
 }
 
-// --- the bound
+// --- the limit of the queue
 
 TEST_F(PublisherTest, DropsTheOldestThatIsNeitherExitNorDeletionIfTheQueueIsFull) {
   start(5);
@@ -326,7 +326,7 @@ TEST_F(PublisherTest, DropsTheOldestThatIsNeitherExitNorDeletionIfTheQueueIsFull
   EXPECT_EQ(publisher->queued(), 5u);
   come();
   until_empty();
-  EXPECT_EQ(containerd->taken, (Lines{"being sent", "exit 1", "delete 1", "exit 2", "fifth"}));
+  EXPECT_EQ(containerd->accepted, (Lines{"being sent", "exit 1", "delete 1", "exit 2", "fifth"}));
 }
 
 TEST_F(PublisherTest, DropsExitsOfExecsBeforeThoseOfContainersAndTheOldestFirst) {
@@ -344,7 +344,7 @@ TEST_F(PublisherTest, DropsExitsOfExecsBeforeThoseOfContainersAndTheOldestFirst)
   EXPECT_EQ(publisher->queued(), 4u);
   come();
   until_empty();
-  EXPECT_EQ(containerd->taken, (Lines{"being sent", "exit 2", "delete 2", "exec 3"}));
+  EXPECT_EQ(containerd->accepted, (Lines{"being sent", "exit 2", "delete 2", "exec 3"}));
 }
 
 TEST_F(PublisherTest, LogsOnceThatEventsAreDroppedAndLaterHowMany) {
@@ -363,7 +363,7 @@ TEST_F(PublisherTest, LogsOnceThatEventsAreDroppedAndLaterHowMany) {
   };
   EXPECT_EQ(count("event queue full: dropping events"), 1u) << log;
   EXPECT_EQ(count("events were dropped\" count=3000"), 1u) << log;
-  EXPECT_EQ(containerd->taken, numbers(3000, 3001));
+  EXPECT_EQ(containerd->accepted, numbers(3000, 3001));
 }
 
 // --- pace
@@ -371,26 +371,26 @@ TEST_F(PublisherTest, LogsOnceThatEventsAreDroppedAndLaterHowMany) {
 TEST_F(PublisherTest, ThrottlesStartsWhileManyEventsAreQueued) {
   come();
   exits(0, 1000);
-  EXPECT_TRUE(holds_up());
+  EXPECT_TRUE(delays_starts());
   until([&] { return publisher->queued() <= 64; });
-  EXPECT_FALSE(holds_up());
+  EXPECT_FALSE(delays_starts());
 }
 
 TEST_F(PublisherTest, ThrottlesEachStartForTwoMillisecondsAtMost) {
-  EXPECT_FALSE(holds_up()) << "without events";
+  EXPECT_FALSE(delays_starts()) << "without events";
   come();
-  containerd->moods = {Mood::be_silent};
+  containerd->modes = {Mode::hang};
   exits(0, 64);
-  EXPECT_FALSE(holds_up()) << "with a few";
+  EXPECT_FALSE(delays_starts()) << "with a few";
   exits(64, 100);
-  EXPECT_TRUE(holds_up());
+  EXPECT_TRUE(delays_starts());
   loop.run(publisher->throttle());
-  EXPECT_EQ(publisher->queued(), 100u) << "and nobody has taken one";
+  EXPECT_EQ(publisher->queued(), 100u) << "no event was taken";
   TaskSet starts;
   for (int n = 0; n < 1000; ++n) starts.spawn(publisher->throttle(), "start");
   containerd->down();
-  until([&] { return !holds_up(); });
-  EXPECT_TRUE(loop.run(within(loop, 1s, starts.wait_empty()))) << "those who wait do not any more";
+  until([&] { return !delays_starts(); });
+  EXPECT_TRUE(loop.run(within(loop, 1s, starts.wait_empty()))) << "the waiting starts continue";
 }
 
 // --- the rest
@@ -404,10 +404,10 @@ TEST_F(PublisherTest, WithoutAnAddressDiscardsEvents) {
 
 TEST_F(PublisherTest, DrainWaitsUntilAllIsDelivered) {
   come();
-  containerd->moods = {Mood::refuse_for_now, Mood::refuse_for_now};
+  containerd->modes = {Mode::refuse_for_now, Mode::refuse_for_now};
   exits(0, 10);
   loop.run(publisher->drain(30s));
-  EXPECT_EQ(containerd->taken, numbers(0, 10));
+  EXPECT_EQ(containerd->accepted, numbers(0, 10));
   EXPECT_EQ(publisher->queued(), 0u);
 }
 
@@ -422,7 +422,7 @@ TEST_F(PublisherTest, DrainTimesOutWithoutAContainerd) {
 
 TEST_F(PublisherTest, DrainDoesNotWaitForAContainerdThatRefuses) {
   come();
-  containerd->moods.assign(100, Mood::refuse);
+  containerd->modes.assign(100, Mode::refuse);
   exits(0, 3);
   std::uint64_t began = loop.now();
   loop.run(publisher->drain(30s));
@@ -432,22 +432,22 @@ TEST_F(PublisherTest, DrainDoesNotWaitForAContainerdThatRefuses) {
   loop.run(publisher->drain(30s));
   EXPECT_LT(loop.now() - began, 5000u) << "refused before";
   EXPECT_EQ(publisher->queued(), 5u);
-  // It thinks better of it.
-  containerd->moods.clear();
-  until([&] { return !containerd->taken.empty(); });
+  // containerd accepts events again.
+  containerd->modes.clear();
+  until([&] { return !containerd->accepted.empty(); });
   loop.run(publisher->drain(30s));
-  EXPECT_EQ(containerd->taken, numbers(0, 5));
+  EXPECT_EQ(containerd->accepted, numbers(0, 5));
 }
 
 TEST_F(PublisherTest, MayBeDestroyedDuringACall) {
   come();
-  containerd->moods = {Mood::be_silent};
+  containerd->modes = {Mode::hang};
   exits(0, 3);
-  until([&] { return containerd->asked.size() == 1; });
+  until([&] { return containerd->received.size() == 1; });
   publisher.reset();
 }
 
-// An outage may last for days, and the log goes to a fifo that somebody reads later.
+// An outage may last for days, and the log goes to a fifo that is read later.
 TEST_F(PublisherTest, LogsAnOutageOnce) {
   Pipe pipe = make_pipe(O_NONBLOCK);
   log::set_sink(pipe.write.duplicate());

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two protocols of stdin, told apart. What `start` then does is tested with the real binary
-// (test/end_to_end).
+// The two protocols of stdin. test/end_to_end tests what `start` does with the real binary.
 #include "shim/start.h"
 
 #include <gtest/gtest.h>
@@ -157,7 +156,7 @@ TEST(StartRequest, KnowsTheLevelsOfTheLog) {
     input.set_log_level(row.level);
     EXPECT_EQ(parse_start_request(input.SerializeAsString(), called_with()).debug, row.debug);
   }
-  // A level that nobody has heard of yet, as ten bytes.
+  // An unknown level, as ten bytes.
   std::string unknown =
       params().SerializeAsString() + "\x18\xfd\xff\xff\xff\xff\xff\xff\xff\xff\x01";
   EXPECT_FALSE(parse_start_request(unknown, called_with()).debug) << "-3 is above debug";
@@ -167,9 +166,9 @@ TEST(StartRequest, KnowsTheLevelsOfTheLog) {
   EXPECT_TRUE(parse_start_request(params().SerializeAsString(), arguments).debug);
 }
 
-// The two messages begin alike: two fields with text, 1 and 2.
+// The two messages begin alike: fields 1 and 2 are strings.
 TEST(StartRequest, IsNotTakenForTheOtherProtocol) {
-  // Options whose type and value look like ids, but not like these.
+  // Options whose type and value look like ids, but not like this container's.
   EXPECT_FALSE(
       parse_start_request(serialized_any("containerd.runc.v1.Options", "default"), called_with())
           .bootstrap);
@@ -177,10 +176,10 @@ TEST(StartRequest, IsNotTakenForTheOtherProtocol) {
                                       std::pair("", "default"), std::pair("c1", "")})
     EXPECT_EQ(request_refusal(serialized_any(first, second)),
               kNeither + ": \"" + first + "\": invalid argument");
-  // By containerd's own rule this is the new one (compatibility: instance id and namespace are the
-  // flags').
+  // By containerd's own rule this is the new protocol (compatibility: instance id and namespace are
+  // those of the flags).
   EXPECT_TRUE(parse_start_request(serialized_any("c1", "default"), called_with()).bootstrap);
-  // Bootstrap parameters for somebody else are no license to answer in protobuf.
+  // With BootstrapParams of another container the answer must not be protobuf.
   EXPECT_EQ(request_refusal(params("c2").SerializeAsString()),
             kNeither + ": \"c2\": invalid argument");
   EXPECT_EQ(request_refusal(params("c1", "other").SerializeAsString()),

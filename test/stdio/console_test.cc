@@ -60,7 +60,7 @@ class ConsoleSocketTest : public StdioTest {
 TEST_F(ConsoleSocketTest, ReceivesATerminalSentBeforeReceive) {
   ConsoleSocket socket(loop_, dir_.path());
   TerminalPair pair = hand_over_terminal(socket.path());
-  Fd master = run(socket.receive(kPatience));
+  Fd master = run(socket.receive(kTestTimeout));
   EXPECT_TRUE(::isatty(master.get()));
   EXPECT_TRUE(::fcntl(master.get(), F_GETFD) & FD_CLOEXEC);
 }
@@ -68,7 +68,7 @@ TEST_F(ConsoleSocketTest, ReceivesATerminalSentBeforeReceive) {
 TEST_F(ConsoleSocketTest, ReceivesATerminalSentLater) {
   ConsoleSocket socket(loop_, dir_.path());
   TerminalProcess process(socket.path(), "exit");
-  Fd master = run(socket.receive(kPatience));
+  Fd master = run(socket.receive(kTestTimeout));
   EXPECT_TRUE(::isatty(master.get()));
 }
 
@@ -85,7 +85,7 @@ TEST_F(ConsoleSocketTest, LivesInABundleWithALongPath) {
   ConsoleSocket socket(loop_, bundle);
   EXPECT_LT(socket.path().size(), 100u);
   TerminalPair pair = hand_over_terminal(socket.path());
-  EXPECT_TRUE(run(socket.receive(kPatience)));
+  EXPECT_TRUE(run(socket.receive(kTestTimeout)));
 }
 
 TEST_F(ConsoleSocketTest, IsAccessibleToItsOwnerOnlyAndRemovedByTheDestructor) {
@@ -103,7 +103,7 @@ TEST_F(ConsoleSocketTest, SocketsOfOneBundleAreDistinct) {
   TerminalPair one = hand_over_terminal(second.path());
   EXPECT_EQ(failure(first.receive(20ms)),
             "failed to retrieve console master: timed out after 20ms");
-  EXPECT_TRUE(run(second.receive(kPatience)));
+  EXPECT_TRUE(run(second.receive(kTestTimeout)));
 }
 
 TEST_F(ConsoleSocketTest, ReportsWhyItCannotBeMade) {
@@ -136,13 +136,13 @@ TEST_F(ConsoleSocketTest, RefusesAMessageWithoutADescriptor) {
   ConsoleSocket socket(loop_, dir_.path());
   Fd runtime = connect_to(socket.path());
   send_fds(runtime, "/dev/pts/0", {});
-  EXPECT_NE(failure(socket.receive(kPatience)).find("no descriptor"), std::string::npos);
+  EXPECT_NE(failure(socket.receive(kTestTimeout)).find("no descriptor"), std::string::npos);
 }
 
 TEST_F(ConsoleSocketTest, FailsIfTheRuntimeClosesTheConnection) {
   ConsoleSocket socket(loop_, dir_.path());
   connect_to(socket.path());
-  EXPECT_NE(failure(socket.receive(kPatience)).find("no descriptor"), std::string::npos);
+  EXPECT_NE(failure(socket.receive(kTestTimeout)).find("no descriptor"), std::string::npos);
 }
 
 TEST_F(ConsoleSocketTest, LeaksNoDescriptorIfTheRuntimeSendsTwo) {
@@ -152,18 +152,18 @@ TEST_F(ConsoleSocketTest, LeaksNoDescriptorIfTheRuntimeSendsTwo) {
     Pipe pipe = make_pipe();
     send_fds(runtime, "x", {pipe.read.get(), pipe.write.get()});
   }
-  failure(socket.receive(kPatience));
+  failure(socket.receive(kTestTimeout));
 }
 
 TEST_F(ConsoleSocketTest, CancellingTheWaitLeaksNothing) {
   ConsoleSocket socket(loop_, dir_.path());
   {
-    Task<Fd> receiving = socket.receive(kPatience);
+    Task<Fd> receiving = socket.receive(kTestTimeout);
     EXPECT_FALSE(receiving.start(nullptr));
     settle();
   }
   Fd silent = connect_to(socket.path());
-  Task<Fd> receiving = socket.receive(kPatience);
+  Task<Fd> receiving = socket.receive(kTestTimeout);
   EXPECT_FALSE(receiving.start(nullptr));
   settle();
 }

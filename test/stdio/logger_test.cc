@@ -114,7 +114,7 @@ TEST_F(LoggerTest, OfBothStreamsIsWaitedForThoughOneEndsEarlier) {
   Event enough;
   TaskSet waiting;
   const std::uint64_t began = loop_.now();
-  waiting.spawn(io_->wait_until_read(kPatience, kPatience, enough), "wait");
+  waiting.spawn(io_->wait_until_read(kTestTimeout, kTestTimeout, enough), "wait");
   loop_.run(pass_time(loop_, 50ms));
   EXPECT_FALSE(waiting.empty()) << "after " << loop_.now() - began << " ms";
   write_file(dir_ / "go", "", 0600);

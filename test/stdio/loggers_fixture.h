@@ -28,7 +28,7 @@ class LoggersTest : public StdioTest {
   void limit_loggers(Loggers::Limits limits) { loggers_.emplace(*reaper_, "ns1", limits); }
   // Runs the loop until the condition is true.
   template <class Condition>
-  bool eventually(Condition condition, Duration limit = kPatience) {
+  bool eventually(Condition condition, Duration limit = kTestTimeout) {
     for (std::uint64_t end = loop_.now() + static_cast<std::uint64_t>(limit.count());
          !condition();) {
       if (loop_.now() > end) return false;

@@ -36,7 +36,7 @@ class ProcessIoTest : public LoggersTest {
     err_.reset();
     io_->process_exited();
   }
-  void finish(Duration limit = kPatience) { run(io_->finish(limit)); }
+  void finish(Duration limit = kTestTimeout) { run(io_->finish(limit)); }
   std::string failure(const Streams& streams) {
     try {
       make_io(streams);

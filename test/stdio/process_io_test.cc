@@ -158,7 +158,7 @@ TEST_F(ProcessIoTest, FinishWaitsForUnwrittenOutput) {
   settle();
   process_ends();
   TaskSet deletion;
-  deletion.spawn(io_->finish(kPatience), "finish");
+  deletion.spawn(io_->finish(kTestTimeout), "finish");
   settle();
   EXPECT_FALSE(deletion.empty());
   EXPECT_TRUE(read_to_end(client) == data);

@@ -180,7 +180,7 @@ TEST_F(ProcessIoTest, FinishAppliesTheLongerLimitOnlyWithAReader) {
   process.cancel();
   process_ends();
   const std::uint64_t began = loop_.now();
-  run(io_->finish(30ms, kPatience / 2));
+  run(io_->finish(30ms, kTestTimeout / 2));
   EXPECT_LT(loop_.now() - began, 5000u);
 }
 

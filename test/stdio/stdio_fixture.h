@@ -30,7 +30,7 @@ namespace thinshim::test {
 using namespace std::chrono_literals;
 
 // A timeout that a passing test never reaches.
-inline constexpr Duration kPatience = 20s;
+inline constexpr Duration kTestTimeout = 20s;
 
 inline std::size_t open_descriptors() {
   DIR* directory = ::opendir("/proc/self/fd");
@@ -124,12 +124,12 @@ class StdioTest : public testing::Test {
   // Runs the task; throws after the timeout.
   template <class T>
   T run(Task<T> task) {
-    std::optional<T> result = loop_.run(within(loop_, kPatience, std::move(task)));
+    std::optional<T> result = loop_.run(within(loop_, kTestTimeout, std::move(task)));
     if (!result) throw std::runtime_error("timed out");
     return std::move(*result);
   }
   void run(Task<> task) {
-    if (!loop_.run(within(loop_, kPatience, std::move(task))))
+    if (!loop_.run(within(loop_, kTestTimeout, std::move(task))))
       throw std::runtime_error("timed out");
   }
   std::string read(const Fd& fd, std::size_t size) { return run(read_some(loop_, fd.get(), size)); }

@@ -111,7 +111,7 @@ TEST_F(TerminalTest, FinishWaitsForTheLastPieceWhileTheClientReads) {
   const std::string all = fill_fifo();
   io_->process_exited();
   TaskSet deletion;
-  deletion.spawn(io_->finish(30ms, kPatience), "finish");
+  deletion.spawn(io_->finish(30ms, kTestTimeout), "finish");
   loop_.run(pass_time(loop_, 100ms));
   EXPECT_FALSE(deletion.empty());
   EXPECT_TRUE(read_to_end(client_out_) == all);

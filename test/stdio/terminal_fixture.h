@@ -74,7 +74,7 @@ class TerminalTest : public LoggersTest {
     pollfd waiting{writer.get(), POLLOUT, 0};
     return ::poll(&waiting, 1, 0) == 1;
   }
-  void finish(Duration limit = kPatience) { run(io_->finish(limit)); }
+  void finish(Duration limit = kTestTimeout) { run(io_->finish(limit)); }
   std::string attach_failure() {
     try {
       run(io_->attach());

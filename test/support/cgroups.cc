@@ -32,8 +32,8 @@ std::vector<fs::path> hierarchies() {
   return found;
 }
 
-// Nobody frozen dies of a signal with cgroup v1, and a pid namespace with such a process never
-// ends.
+// With cgroup v1 a frozen process does not die of a signal, and a pid namespace with such a process
+// never ends.
 void thaw(const fs::path& group) {
   if (fs::exists(group / "freezer.state")) std::ofstream(group / "freezer.state") << "THAWED";
   if (fs::exists(group / "cgroup.freeze")) std::ofstream(group / "cgroup.freeze") << "0";
@@ -56,7 +56,7 @@ bool remove_tree(const fs::path& group) {
   return rmdir(group.c_str()) == 0 || !fs::exists(group, ignored);
 }
 
-// The groups in a group whose names begin with `prefix`, each before those that are in it.
+// The cgroups below a cgroup whose names begin with `prefix`, children before parents.
 void add_below(const fs::path& group, const std::string& prefix, std::vector<fs::path>& found) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(group, ignored)) {

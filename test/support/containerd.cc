@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// CRI wants a network and an image that is pulled; the others look for devices and directories of
-// the machine.
+// Disabled plugins: CRI needs a network and a pulled image; the others look for devices and
+// directories of the machine.
 constexpr const char* kConfiguration = R"(version = 2
 disabled_plugins = [
   "io.containerd.grpc.v1.cri",
@@ -70,7 +70,7 @@ void Containerd::start() {
   const char* path = std::getenv("PATH");
   options.environment = {"PATH=" + (directory_ / "bin").string() + ":" +
                          (path == nullptr ? "/usr/sbin:/usr/bin:/sbin:/bin" : path)};
-  // A shim that was built with sanitizers leaves its reports here; otherwise nobody would see them.
+  // A shim that was built with sanitizers writes its reports here.
   for (const std::string& name : {std::string("ASAN_OPTIONS"), std::string("UBSAN_OPTIONS")}) {
     const char* value = std::getenv(name.c_str());
     options.environment.push_back(name + "=log_path=" + (directory_ / "report").string() +

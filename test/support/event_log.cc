@@ -19,7 +19,7 @@ std::string TaskEvent::field(const std::string& name) const {
 
 EventLog::EventLog(const Ctr& ctr, std::string containerd_namespace)
     : process_(ctr.begin({"events"})), namespace_(std::move(containerd_namespace)) {
-  // Nothing says that the subscription is there, so make events until one is seen.
+  // ctr does not report that it has subscribed, so create events until one arrives.
   const bool listening = eventually([&] {
     ctr({"namespaces", "label", namespace_, "listening=yes"});
     return process_.wait_for_output("/namespaces/", Duration(20));
@@ -58,7 +58,7 @@ std::vector<std::string> EventLog::history() const {
 bool EventLog::wait_for(const std::string& topic, size_t count, Duration limit) {
   return eventually(
       [&] {
-        process_.wait_for_output("\n\n", Duration(5));  // never comes: takes what is there
+        process_.wait_for_output("\n\n", Duration(5));  // never comes: reads what is there
         const auto all = events();
         const auto has_topic = [&](const TaskEvent& event) { return event.topic == topic; };
         return static_cast<size_t>(std::count_if(all.begin(), all.end(), has_topic)) >= count;

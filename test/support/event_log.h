@@ -32,7 +32,7 @@ class EventLog {
   std::vector<std::string> history() const;
 
   // Waits until so many events with this topic have arrived.
-  bool wait_for(const std::string& topic, size_t count = 1, Duration limit = kPatience);
+  bool wait_for(const std::string& topic, size_t count = 1, Duration limit = kTestTimeout);
 
  private:
   Subprocess process_;

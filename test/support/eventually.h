@@ -18,7 +18,7 @@ inline int slowness() {
 }
 
 // The timeout for events that normally take milliseconds. Only failing tests reach it.
-inline const Duration kPatience = std::chrono::seconds(30) * slowness();
+inline const Duration kTestTimeout = std::chrono::seconds(30) * slowness();
 
 inline Duration time_left(Clock::time_point end) {
   return std::max(Duration(0), std::chrono::duration_cast<Duration>(end - Clock::now()));
@@ -27,7 +27,7 @@ inline Duration time_left(Clock::time_point end) {
 // Polls until the condition is true, or until the timeout; returns its last value. For states
 // without a file descriptor to wait for: the output of `ctr`, directories, /proc.
 template <class Condition>
-bool eventually(Condition condition, Duration limit = kPatience) {
+bool eventually(Condition condition, Duration limit = kTestTimeout) {
   const auto end = Clock::now() + limit;
   while (!condition()) {
     if (Clock::now() >= end) return condition();

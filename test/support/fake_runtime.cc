@@ -9,9 +9,9 @@
 namespace thinshim::test {
 namespace {
 
-// A process that it makes is nobody's child at once, for the shell between becomes echo and ends.
-// (A shell that ends by itself first reaps what has died meanwhile, and the exit would be lost.) It
-// has no other descriptors than 0 to 2 and, before a container's start, 9.
+// A new process is an orphan immediately, because its parent shell becomes echo and exits. (A shell
+// that exits by itself first reaps its dead children, and their exits would be lost.) It has no
+// other descriptors than 0 to 2 and, before a container's start, 9.
 constexpr const char* kScript = R"script(
 hook() { if [ -e "$base/$1" ]; then . "$base/$1"; fi; }
 fail() {

@@ -72,7 +72,7 @@ struct Program {
   bool terminal = false;
 };
 
-// `place` leads to the process.
+// `place` links to the process.
 class ProgramVisitor final : public thinshim::JsonVisitor {
  public:
   explicit ProgramVisitor(const JsonPath& place) : args_(place), terminal_(place) {
@@ -128,7 +128,7 @@ void write_lines(long kilobytes) {
   ::_exit(127);
 }
 
-// Gives its master to who waits at the socket, and takes it for 0 to 2.
+// Sends the master to the listener of the socket, and uses the terminal as 0 to 2.
 void take_terminal() {
   const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (master < 0 || ::unlockpt(master) < 0) fail_of("open a terminal");
@@ -156,8 +156,8 @@ void take_terminal() {
   for (int fd = 0; fd < 3; ++fd) ::dup2(terminal, fd);
 }
 
-// A process that waits until it is written down: a runtime that is killed before leaves nobody.
-// `before` is what it does then, before its program; it has no other descriptors.
+// Creates a process that waits until its pid file is written: a runtime that is killed before that
+// leaves no process. `before` runs in it before its program; it has no other descriptors.
 template <class Before>
 class Launch {
  public:
@@ -212,7 +212,7 @@ void create() {
   process.go_on();
 }
 
-// Opening the gate lets the process on; one that is dead opens nothing.
+// Opening the gate lets the process continue; a dead process opens nothing.
 void start() {
   const pid_t pid = init_pid();
   if (!is_alive(pid)) fail("cannot start a container that has stopped");
@@ -235,7 +235,7 @@ void kill_init() {
     fail("container not running");
 }
 
-// What a runtime has left that was killed before it wrote its process down is removed too.
+// Also removes what a runtime has left that was killed before it wrote the process's file.
 void remove() {
   const bool unfinished = call.force && ::access(call.state().c_str(), F_OK) == 0 &&
                           ::access((call.state() + "/pid").c_str(), F_OK) != 0;

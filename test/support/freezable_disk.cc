@@ -23,7 +23,7 @@ void require(bool done, const std::string& what) {
   if (!done) throw std::system_error(errno, std::generic_category(), what);
 }
 
-// Holds nothing else of the test's open: its pipes shall end when it closes them.
+// Closes all other descriptors of the test: its pipes must end when it closes them.
 [[noreturn]] void thaw_later(int root, int end, int limit) {
   ::dup2(root, 0);
   ::dup2(end, 1);
@@ -67,7 +67,7 @@ void FreezableDisk::thaw() {
   if (root_ < 0) return;
   ::close(std::exchange(freezing_, -1));
   ::waitpid(std::exchange(thawer_, -1), nullptr, 0);
-  ::ioctl(root_, FITHAW, 0);  // should that one have been killed
+  ::ioctl(root_, FITHAW, 0);  // if the helper was killed
   ::close(std::exchange(root_, -1));
 }
 

@@ -21,14 +21,14 @@ namespace thinshim::test {
 namespace {
 
 constexpr int kLongestLife = 60'000;  // ms
-constexpr int kPatience = 30'000;
+constexpr int kTestTimeout = 30'000;
 constexpr std::uint64_t kFile = 2;  // its node; the root's is 1
 
 void ensure(bool done, const std::string& what) {
   if (!done) throw std::system_error(errno, std::generic_category(), what);
 }
 
-// Speaks the protocol of /dev/fuse (linux/fuse.h), as little of it as makes a file.
+// Implements just enough of the protocol of /dev/fuse (linux/fuse.h) for one file.
 class Server {
  public:
   Server(int device, int waiters) : device_(device), waiters_(waiters) {}
@@ -62,7 +62,7 @@ class Server {
       case FUSE_FORGET:
       case FUSE_BATCH_FORGET:
       case FUSE_INTERRUPT:
-        return;  // expect no answer
+        return;  // these have no answer
       case FUSE_FLUSH:
       case FUSE_RELEASE:
       case FUSE_RELEASEDIR:
@@ -97,11 +97,11 @@ class Server {
   int waiters_;
 };
 
-// Holds nothing else of the test's open: its pipes shall end when it closes them.
+// Closes all other descriptors of the test: its pipes must end when it closes them.
 [[noreturn]] void serve(int device, int end, int waiters) {
   constexpr int kDevice = 10, kEnd = 11, kWaiters = 12;
   for (int* fd : {&device, &end, &waiters})
-    *fd = ::fcntl(*fd, F_DUPFD, kWaiters + 1);  // out of the others' way
+    *fd = ::fcntl(*fd, F_DUPFD, kWaiters + 1);  // above the fixed numbers
   ::dup2(device, kDevice);
   ::dup2(end, kEnd);
   ::dup2(waiters, kWaiters);
@@ -151,7 +151,7 @@ HungFileSystem::~HungFileSystem() {
 bool HungFileSystem::is_waited_for() const {
   pollfd ready{waiters_, POLLIN, 0};
   char waiter = 0;
-  return ::poll(&ready, 1, kPatience) > 0 && ::read(waiters_, &waiter, 1) == 1;
+  return ::poll(&ready, 1, kTestTimeout) > 0 && ::read(waiters_, &waiter, 1) == 1;
 }
 
 void HungFileSystem::end() {

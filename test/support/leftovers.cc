@@ -21,7 +21,7 @@ constexpr pid_t kKernel = 2;  // kthreadd
 void add_entries(const fs::path& directory, std::set<std::string>& traces) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    // One for all shims, and one of crun's for all its containers: they stay.
+    // One for all shims, and one of crun's for all its containers: they remain.
     if (entry.path().filename() == ".lock" || entry.path().filename() == ".empty-directory")
       continue;
     traces.insert("entry " + entry.path().string());
@@ -41,12 +41,12 @@ std::set<std::string> Leftovers::traces(const std::set<pid_t>& expected) const {
   std::set<std::string> traces;
   for (const Process& one : processes()) {
     if (one.pid == 1 || one.pid == getpid() || expected.count(one.pid) != 0) continue;
-    // The kernel's own come and go; where there is a pid namespace they are not in it.
+    // Kernel threads come and go; a pid namespace has none.
     if (systemd_makes_cgroups() && one.parent == kKernel) continue;
     traces.insert("process " + std::to_string(one.pid) + (one.state == 'Z' ? " (a zombie) " : " ") +
                   one.command());
   }
-  // Each mount has a number of its own, so that a second mount at the same place shows.
+  // Mount ids are unique, so that a second mount at the same path is found.
   std::ifstream mounts("/proc/self/mountinfo");
   for (std::string line; std::getline(mounts, line);) traces.insert("mount " + line);
   for (const fs::path& directory : directories_) add_entries(directory, traces);

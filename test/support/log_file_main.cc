@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// main() of tests whose program is run again for each file that output goes into, as the shim is.
+// main() of tests whose program is run again as the log file process, as the shim is.
 #include <gtest/gtest.h>
 
 #include "stdio/log_file.h"

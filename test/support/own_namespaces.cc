@@ -40,7 +40,8 @@ void leave_chroot() {
   check(root < 0 ? -1 : 0, "open /");
   const int self = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
   check(self < 0 ? -1 : 0, "open /proc/self/ns/mnt");
-  check(setns(self, CLONE_NEWNS), "setns");  // to where we are, but it goes to the namespace's root
+  check(setns(self, CLONE_NEWNS),
+        "setns");  // the current one, but it changes to the namespace's root
   check(fchdir(root), "fchdir");
   close(root);
   close(self);
@@ -58,7 +59,7 @@ void mount_own(const std::filesystem::path& directory) {
   const std::filesystem::path working_directory = std::filesystem::current_path();
   check(unshare(CLONE_NEWNS), "unshare");
   leave_chroot();
-  // As systemd has it: containers are used to a shared root, and here it is shared with nobody.
+  // As with systemd: containers expect a shared root; this one has no peers.
   check(mount("", "/", nullptr, MS_REC | MS_SHARED, nullptr), "make the mounts shared");
   check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr), "mount /proc");
   std::filesystem::create_directories("/run/containerd");
@@ -67,7 +68,7 @@ void mount_own(const std::filesystem::path& directory) {
   std::filesystem::current_path(working_directory);
 }
 
-// Process 1: reaps until the tests are done. Its end is the end of all that is left.
+// Process 1: reaps until the tests are done. When it exits, the kernel kills all that is left.
 int be_init(const std::function<int(const World&)>& body, const World& world) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (systemd_makes_cgroups()) prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -79,7 +80,8 @@ int be_init(const std::function<int(const World&)>& body, const World& world) {
     int status = 0;
     const pid_t pid = wait(&status);
     if (pid == tests) {
-      remove_cgroups_that_begin_with(world.name);  // whom cgroup v1 has frozen outlives process 1
+      remove_cgroups_that_begin_with(
+          world.name);  // processes frozen by cgroup v1 outlive process 1
       return exit_code(status);
     }
     check(pid < 0 && errno != EINTR ? -1 : 0, "wait");
@@ -104,13 +106,13 @@ int run_in_own_namespaces(const std::function<int(const World&)>& body) {
     } catch (const std::exception& error) {
       fprintf(stderr, "%s\n", error.what());
     }
-    exit(result);  // which has a leak checker look at what the tests leave
+    exit(result);  // so that a leak checker examines what the tests leave
   }
   for (int number : {SIGTERM, SIGINT, SIGHUP}) signal(number, end_the_world);
   int status = 0;
   while (waitpid(first_process, &status, 0) < 0 && errno == EINTR) {
   }
-  // The namespace is dead, and no process can be made in it; a leak checker needs one at the end.
+  // The namespace is dead, so no process can be created in it; a leak checker needs one at the end.
   check(setns(our_pids, CLONE_NEWPID), "setns");
   close(our_pids);
   remove_cgroups_that_begin_with(world.name);

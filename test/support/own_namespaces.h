@@ -23,8 +23,8 @@ struct World {
 // - Process 1 reaps orphans.
 // Works in a chroot too. Needs root; fails without it.
 //
-// Where systemd_makes_cgroups() there is no pid namespace, because systemd is told pids: that is
-// for a machine which has nothing else to do and ends with the tests.
+// If systemd_makes_cgroups() there is no pid namespace, because systemd gets pids: only for a
+// machine that does nothing else and ends with the tests.
 int run_in_own_namespaces(const std::function<int(const World&)>& body);
 
 // After a failed test: kills all processes that it has started.

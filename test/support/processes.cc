@@ -50,7 +50,7 @@ Process process(pid_t pid) {
   rest >> process.state >> process.parent;
   std::istringstream arguments(proc_text(directory / "cmdline"));
   for (std::string word; std::getline(arguments, word, '\0');) process.arguments.push_back(word);
-  // What is left where a process has put shorter words there.
+  // The rest of an argv that a process has shortened.
   while (!process.arguments.empty() && process.arguments.back().empty())
     process.arguments.pop_back();
   return process;

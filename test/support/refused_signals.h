@@ -20,7 +20,7 @@ class RefusedSignals {
   int count() const;
 };
 
-// Sends SIGKILL in spite of that.
+// Sends SIGKILL nevertheless.
 void kill_for_sure(pid_t process);
 
 }  // namespace thinshim::test

@@ -57,7 +57,7 @@ ShimTest::ShimTest()
       binary_(shim_binary()) {
   fs::create_directories(bundles_);
   rootfs();
-  // runc makes it with the namespace's first container and leaves it.
+  // runc creates it with the namespace's first container and leaves it.
   fs::create_directories("/run/containerd/runc/" + namespace_);
 }
 
@@ -201,7 +201,7 @@ std::unique_ptr<TaskCalls> ShimTest::connect(const std::string& address) {
 }
 
 Process ShimTest::only_shim() const {
-  // One that was killed may not be gone yet.
+  // A killed shim may not be gone yet.
   std::vector<Process> shims;
   EXPECT_TRUE(eventually([&] { return (shims = shims_of_namespace(namespace_)).size() == 1; }))
       << shims.size() << " shims";
@@ -221,8 +221,7 @@ api::CreateTaskRequest ShimTest::create_request(const std::string& id) const {
   if (systemd_makes_cgroups()) {
     containerd::runc::v1::Options options;
     options.set_systemd_cgroup(true);
-    request.mutable_options()->set_type_url(options.GetTypeName());
-    request.mutable_options()->set_value(options.SerializeAsString());
+    set_options(request, options);
   }
   return request;
 }

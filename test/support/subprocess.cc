@@ -18,7 +18,7 @@
 namespace thinshim::test {
 namespace {
 
-// Of the beginning: in a chroot, /proc of a test's own namespaces tells another path.
+// Read at the start: in a chroot, /proc of a test's own namespaces has another path.
 const std::filesystem::path kThisProgram = std::filesystem::read_symlink("/proc/self/exe");
 
 [[noreturn]] void fail(const std::string& what) {
@@ -70,7 +70,7 @@ Subprocess::Subprocess(std::vector<std::string> argv, SubprocessOptions options)
   for (std::string& argument : argv) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
 
-  // A program that reads no more must not end the test; for the program itself the default counts.
+  // A program that stops reading must not kill the test; the program itself has the default.
   ::signal(SIGPIPE, SIG_IGN);
   pid_ = fork();
   if (pid_ < 0) fail("fork");
@@ -146,7 +146,7 @@ void Subprocess::write_pending() {
   while (in_ >= 0 && !pending_input_.empty()) {
     const ssize_t n = ::write(in_, pending_input_.data(), pending_input_.size());
     if (n < 0 && errno == EAGAIN) return;
-    if (n < 0) return close_fd(in_);  // it reads no more
+    if (n < 0) return close_fd(in_);  // the program has closed its stdin
     pending_input_.erase(0, static_cast<size_t>(n));
   }
   if (!keep_input_open_) close_fd(in_);
@@ -163,7 +163,7 @@ bool Subprocess::read_from(int& fd, std::string& text) {
   return false;
 }
 
-// Waits for output, room for input, or the program's end, and serves what is there.
+// Waits for output, for room for input, or for the exit; reads and writes what is possible.
 void Subprocess::pump(Duration limit) {
   pollfd fds[] = {{out_fd_, POLLIN, 0},
                   {err_fd_, POLLIN, 0},
@@ -207,7 +207,7 @@ Outcome Subprocess::wait(Duration limit) {
       pump(time_left(end));
     }
   }
-  // Its descendants may keep the pipes open: take what is in them and wait for no more.
+  // Its descendants may keep the pipes open: reads what is there, and does not wait for more.
   for (int* fd : {&out_fd_, &err_fd_}) {
     if (*fd >= 0) fcntl(*fd, F_SETFL, O_NONBLOCK);
   }

@@ -52,11 +52,11 @@ class Subprocess {
   void close_input();  // after all input was written
 
   // Reads until its output contains `text`; false if it exits before, or after the timeout.
-  bool wait_for_output(const std::string& text, Duration limit = kPatience);
+  bool wait_for_output(const std::string& text, Duration limit = kTestTimeout);
   const std::string& output() const { return out_; }
 
   // Waits for its exit; kills it after the timeout.
-  Outcome wait(Duration limit = kPatience);
+  Outcome wait(Duration limit = kTestTimeout);
   bool has_ended();
 
  private:
@@ -78,6 +78,6 @@ class Subprocess {
 
 // Runs it and waits for its exit.
 Outcome run(std::vector<std::string> argv, SubprocessOptions options = {},
-            Duration limit = kPatience);
+            Duration limit = kTestTimeout);
 
 }  // namespace thinshim::test

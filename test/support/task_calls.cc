@@ -103,8 +103,7 @@ CallPtr<Empty> TaskCalls::checkpoint_begin(const std::string& id, const std::str
   api::CheckpointTaskRequest request;
   request.set_id(id);
   request.set_path(path);
-  request.mutable_options()->set_type_url(options.GetTypeName());
-  request.mutable_options()->set_value(options.SerializeAsString());
+  set_options(request, options);
   return begin<Empty>("Checkpoint", std::move(request));
 }
 CallPtr<api::StatsResponse> TaskCalls::stats_begin(const std::string& id) {

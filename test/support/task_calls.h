@@ -34,6 +34,13 @@ inline bool contains(const Error& error, const std::string& words) {
   return std::string(error.what()).find(words) != std::string::npos;
 }
 
+// Sets the options of a request to a message of any type.
+template <class Request, class Options>
+void set_options(Request& request, const Options& options) {
+  request.mutable_options()->set_type_url(options.GetTypeName());
+  request.mutable_options()->set_value(options.SerializeAsString());
+}
+
 // A pending call.
 template <class Response>
 struct Call {

@@ -9,7 +9,7 @@
 namespace thinshim::test {
 
 TempDir::TempDir() {
-  // Not $TMPDIR: the paths of unix sockets that lie in here have at most 107 bytes.
+  // Not $TMPDIR: the path of a unix socket in it may have at most 107 bytes.
   std::string pattern = "/tmp/thinshim-XXXXXX";
   if (mkdtemp(pattern.data()) == nullptr) {
     throw std::system_error(errno, std::generic_category(), "mkdtemp " + pattern);

@@ -57,7 +57,7 @@ void Terminal::resize(WindowSize size) {
   ioctl(master_, TIOCSWINSZ, &window);
 }
 
-// False when nothing is left to come: the terminal gives EIO once its last user is gone.
+// False at the end of the output: the terminal returns EIO once its last user has closed it.
 bool Terminal::read_some(Duration limit) {
   pollfd ready = {master_, POLLIN, 0};
   if (poll(&ready, 1, static_cast<int>(limit.count())) <= 0) return true;

@@ -30,11 +30,11 @@ class Terminal {
 
   // Reads until the output contains `text`; false if the program exits before, or after the
   // timeout.
-  bool wait_for(const std::string& text, Duration limit = kPatience);
+  bool wait_for(const std::string& text, Duration limit = kTestTimeout);
   const std::string& text() const { return text_; }
 
   // Waits for its exit; kills it after the timeout. `out` is all of its output.
-  Outcome wait(Duration limit = kPatience);
+  Outcome wait(Duration limit = kTestTimeout);
 
  private:
   bool read_some(Duration limit);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests in Python share: a daemon to run, what must not be left behind, and results that Meson counts.
+"""Shared by tests in Python: a daemon, a check for leftovers, and results in the Test Anything Protocol, for Meson.
 
-They run inside in_own_namespaces: every process, mount and socket that they see is their own, and ends with them.
+They run inside in_own_namespaces: every process, mount and socket that they see is of the tests, and ends with them.
 $THINSHIM_BINARY names the shim to test.
 """
 import contextlib
@@ -18,23 +18,23 @@ import traceback
 import unittest
 
 DIRECTORY = pathlib.Path(os.environ["THINSHIM_TEST_DIRECTORY"])
-NAME = DIRECTORY.name  # unlike any other: cgroups begin with it
+NAME = DIRECTORY.name  # unique; cgroups begin with it
 SHIM = pathlib.Path(os.environ["THINSHIM_BINARY"]).resolve()
-SYSTEMD = os.environ.get("THINSHIM_TEST_CGROUP_DRIVER") == "systemd"  # makes the cgroups
+SYSTEMD = os.environ.get("THINSHIM_TEST_CGROUP_DRIVER") == "systemd"  # creates the cgroups
 SLOWNESS = int(os.environ.get("THINSHIM_TEST_SLOWNESS", 1))  # of the machine
-PATIENCE = 30 * SLOWNESS  # seconds for what takes milliseconds; only a failing test waits this long
+TIMEOUT = 30 * SLOWNESS  # seconds for events that take milliseconds; only a failing test reaches it
 LIMIT = 120 * SLOWNESS  # seconds for a test
 
 
-def eventually(condition, limit=PATIENCE):
-    """Asks until the answer is yes or the time is over; returns the last answer."""
+def eventually(condition, limit=TIMEOUT):
+    """Polls until the condition is true, or until the limit; returns its last value."""
     end = time.monotonic() + limit
     while not (answer := condition()) and time.monotonic() < end:
         time.sleep(0.01)
     return answer
 
 
-# --- what there is
+# --- the state of the machine
 
 
 def command_line(pid):
@@ -44,7 +44,7 @@ def command_line(pid):
 
 
 def processes():
-    """The command lines of all there are by process id; none of what is over and was not waited for."""
+    """The command lines of all processes by pid, without zombies."""
     pids = (int(entry.name) for entry in pathlib.Path("/proc").glob("[0-9]*"))
     return {pid: words for pid in pids if (words := command_line(pid))}
 
@@ -61,11 +61,11 @@ def parent(pid):
 
 
 def group_files(name):
-    """Files of this name in the cgroups of the tests' containers, which are below one of our name at the top, or, where
-    systemd makes them, in the slice of all whose names begin so."""
+    """Files of this name in the cgroups of the tests' containers, which are below the top-level cgroup NAME, or, if systemd
+    creates them, in the slice of all whose names begin with NAME."""
     root = pathlib.Path("/sys/fs/cgroup")
     tops = [top / ours for top in (root, *root.iterdir()) for ours in (NAME, NAME + ".slice")]
-    # os.walk minds no directory that goes away meanwhile.
+    # os.walk ignores directories that are removed meanwhile.
     return [pathlib.Path(place) / name for top in tops for place, _, files in os.walk(top)
             if name in files and pathlib.Path(place) != top]
 
@@ -77,7 +77,7 @@ def entries(directory):
 
 
 class Leftovers:
-    """Compares what there is with what there was: processes, mounts, sockets, the runtime's state, bundles, cgroups.
+    """Compares the state now with that at construction: processes, mounts, sockets, the runtime's state, bundles, cgroups.
 
     `directories` are more places that must have the same entries afterwards."""
 
@@ -92,7 +92,7 @@ class Leftovers:
         return found | {f"cgroup {path.parent}" for path in group_files("cgroup.procs")}
 
     def after(self, spared):
-        """What is there now and wasn't, once it had time to go away; `spared` are processes that may be new."""
+        """What is new, after a while for it to disappear; `spared` are processes that may be new."""
         left = []
 
         def is_gone():
@@ -107,9 +107,9 @@ class Leftovers:
 
 
 class Daemon:
-    """A program that listens on a socket, with the shim under test first on its PATH; it may be started again after its end.
+    """A program that listens on a socket, with the shim under test first on its PATH; it can be restarted.
 
-    `answers` says whether it is ready once it listens."""
+    `answers` returns whether it is ready, once it listens."""
 
     def __init__(self, name, path=os.environ["PATH"]):
         self.directory = DIRECTORY / name
@@ -118,14 +118,14 @@ class Daemon:
         self.programs = self.directory / "bin"  # the first directory of its PATH
         self.programs.mkdir(parents=True)
         (self.programs / "containerd-shim-runc-v2").symlink_to(SHIM)
-        # A shim that was built with sanitizers leaves its reports here; otherwise nobody would see them.
+        # A shim that was built with sanitizers writes its reports here.
         reports = {f"{tool}_OPTIONS": f"log_path={self.directory}/report" for tool in ("ASAN", "UBSAN")}
         self.environment = dict(os.environ, PATH=f"{self.programs}:{path}", **reports)
         self.process = None
         self._own_etc()
 
     def _own_etc(self):
-        """The machine's /etc with what it lacks for containers where it is bare; what is written there is seen here only."""
+        """The machine's /etc, with files that containers need and a bare machine lacks; changes are visible here only."""
         layers = {name: self.directory / "etc" / name for name in ("upperdir", "workdir")}
         for path in layers.values():
             path.mkdir(parents=True)
@@ -136,7 +136,7 @@ class Daemon:
 
     def start(self, *command, answers=lambda: True):
         with open(self.log, "ab") as log:
-            # It looks for shims in its working directory before PATH.
+            # containerd looks for shims in its working directory before PATH.
             self.process = subprocess.Popen(list(map(str, command)), env=self.environment, cwd=self.directory,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         up = eventually(lambda: self.process.poll() is not None or (self._listens() and answers()))
@@ -145,7 +145,7 @@ class Daemon:
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
 
     def reports(self):
         return "".join(path.read_text(errors="replace") for path in self.directory.glob("report.*"))
@@ -177,7 +177,7 @@ class TimeLimit(Exception):
 
 
 class TestCase(unittest.TestCase):
-    """A test within a time limit. `daemon` is the one whose log is shown where it fails."""
+    """A test within a time limit. The log of `daemon` is printed if the test fails."""
     maxDiff = None
     daemon = None
 
@@ -190,14 +190,14 @@ class TestCase(unittest.TestCase):
     def _too_long(*_):
         raise TimeLimit(f"took more than {LIMIT} s")
 
-    def eventually(self, condition, message=None, limit=PATIENCE):
+    def eventually(self, condition, message=None, limit=TIMEOUT):
         answer = eventually(condition, limit)
         self.assertTrue(answer, message)
         return answer
 
 
 class TapResult(unittest.TestResult):
-    """Prints results as Meson reads them, and counts each test: the Test Anything Protocol."""
+    """Prints results in the Test Anything Protocol, which Meson reads."""
 
     def startTestRun(self):
         self.reported = 0
@@ -234,14 +234,14 @@ class TapResult(unittest.TestResult):
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
-        self._report("not ok", test, "skipped: " + reason)  # nothing is left out without a word
+        self._report("not ok", test, "skipped: " + reason)  # a skipped test is a failure
 
     def stopTestRun(self):
         print(f"1..{self.reported}", flush=True)
 
 
 def main():
-    """Runs the tests of the calling program; its arguments are parts of names, all without any."""
+    """Runs the tests of the calling program whose names contain one of its arguments; all without arguments."""
     loader = unittest.TestLoader()
     loader.testNamePatterns = [f"*{word}*" for word in sys.argv[1:]] or None
     result = TapResult()

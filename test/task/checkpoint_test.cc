@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checkpoint and restore as far as the shim decides. criu itself is tried end to end.
+// Checkpoint and restore, without criu. test/end_to_end tests them with criu.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -27,7 +27,7 @@ class Checkpoint : public TaskTest {
   }
 };
 
-TEST_F(Checkpoint, LeavesTheContainerRunningAndIsTold) {
+TEST_F(Checkpoint, LeavesTheContainerRunningAndIsPublished) {
   run("c1");
   end(checkpoint_begin("c1", image()));
   EXPECT_EQ(state("c1").status(), types::RUNNING);
@@ -39,7 +39,7 @@ TEST_F(Checkpoint, LeavesTheContainerRunningAndIsTold) {
   end_container("c1");
 }
 
-// In the directory that containerd keeps for a container on a disk: a bundle may be in memory.
+// In the directory that containerd keeps for a container on a disk: the bundle may be in memory.
 TEST_F(Checkpoint, WorksWhereTheStockShimDoes) {
   fs::create_directories(directory / "disk");
   run("c1");
@@ -113,7 +113,7 @@ TEST_F(Checkpoint, ThatFailsBeforeCriuHasNoLogOfAnEarlierOne) {
   end_container("c1");
 }
 
-// The image's directory may come from anywhere.
+// The image's directory may be anywhere.
 TEST_F(Checkpoint, FollowsNoLinkForCriusLog) {
   write_file(directory / "secret", "secret", 0600);
   write_file(directory / "victim", "whole", 0600);
@@ -158,7 +158,7 @@ TEST_F(Checkpoint, IsRestoredByStart) {
   EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exit c1 143", "delete c1 143"}));
 }
 
-// Docker gives a restore up between Create and Start, and deletes the container when its streams
+// Docker may cancel a restore between Create and Start, and deletes the container when its streams
 // have ended.
 TEST_F(Checkpoint, OpensNoStreamBeforeTheRestore) {
   fs::create_directory(image());

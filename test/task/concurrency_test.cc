@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens while something else is under way: clients that hang up, two who want the same,
-// questions while a runtime hangs.
+// Concurrent calls: clients that disconnect, two equal calls, queries while a runtime hangs.
 #include <signal.h>
 #include <unistd.h>
 
@@ -14,7 +13,7 @@ namespace {
 
 class Concurrency : public TaskTest {
  protected:
-  // Ends the client's connection, and waits until the server knows.
+  // Closes the client's connection, and waits until the server has noticed.
   void hang_up(Client& other) {
     other.close();
     until([&] { return server->connections() <= 1; });
@@ -25,9 +24,9 @@ class Concurrency : public TaskTest {
   }
 };
 
-// --- a client that hangs up in the middle
+// --- a client that disconnects during its call
 
-// containerd forgets it, and asks for no deletion.
+// containerd forgets the container, and does not delete it.
 TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneAtItsEnd) {
   runtime.before("create", runtime.wait_for("create"));
   make_bundle("c1");
@@ -47,7 +46,7 @@ TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneAtItsEnd) {
   end_container("c1");
 }
 
-// Behind the shim's end containerd cleans up, and nobody after it.
+// After the shim's exit containerd cleans up, and no later process does.
 TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneBeforeTheShimsEnd) {
   runtime.after("create", runtime.wait_for("never"));
   make_bundle("c1");
@@ -60,7 +59,7 @@ TEST_F(Concurrency, ACreateWithoutItsClientIsUndoneBeforeTheShimsEnd) {
   loop.run(service_under_test->creates_finished());
   EXPECT_FALSE(runtime.knows("test", "c1"));
   EXPECT_NE(::kill(container, 0), 0) << "it has been reaped";
-  until([] { return own_children().empty(); });  // what the script had started itself
+  until([] { return own_children().empty(); });  // processes of the script
 }
 
 TEST_F(Concurrency, ACreateThatFailsWithoutItsClientLeavesNothing) {
@@ -177,7 +176,7 @@ TEST_F(Concurrency, ADeadlineEndsTheWaitingAndNotTheWork) {
   end_container("c1");
 }
 
-// --- two who want the same
+// --- two equal calls
 
 TEST_F(Concurrency, TwoDeletesAtOnceAreOne) {
   runtime.before("delete", runtime.wait_for("delete"));
@@ -299,7 +298,7 @@ TEST_F(Concurrency, AKillBehindADeleteIsRefusedWhereTheDeathComesLast) {
   EXPECT_REFUSED(killing, not_found, "process already finished: not found");
 }
 
-TEST_F(Concurrency, DeletionLetsGoWhoeverWaitsForAnExecThatNeverRan) {
+TEST_F(Concurrency, DeletionAnswersTheWaitsForAnExecThatNeverRan) {
   run("c1");
   exec("c1", "e1", "true");
   exec("c1", "e2", "true");
@@ -312,7 +311,7 @@ TEST_F(Concurrency, DeletionLetsGoWhoeverWaitsForAnExecThatNeverRan) {
   until([&] { return server->requests_in_flight() == 0; });
 }
 
-// --- questions while a runtime hangs
+// --- queries while a runtime hangs
 
 class Question : public Concurrency {
  protected:
@@ -347,8 +346,7 @@ TEST_F(Question, IsAnsweredWhileAnotherContainersCreateHangs) {
   remove("c2");
 }
 
-// A client may ask for its container before it has heard that there is one (nerdctl, whose input
-// has ended).
+// A client may query its container before its Create was answered (nerdctl, whose input has ended).
 TEST_F(Question, WaitsForACreateThatIsUnderWay) {
   runtime.before("create", runtime.wait_for("create"));
   make_bundle("c1");
@@ -432,7 +430,7 @@ TEST_F(Question, IsAnsweredWhileDeleteHangs) {
   end_container("c1");
 }
 
-// The shim may be ended by a signal at any time.
+// A signal may end the shim at any time.
 TEST_F(Concurrency, TheServicesEndInTheMiddleOfEverythingLeaksNothing) {
   options.direct_signals = false;
   run("c0");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runtimes that fail in every way: who asked hears why, and nothing is left.
+// Runtimes that fail in every way: the caller gets the reason, and nothing is left.
 #include <signal.h>
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 namespace thinshim::test {
 namespace {
 
-// What goes wrong in the runtime, in its shell, and what the client must be told.
+// A shell script that the runtime runs, and the error that the client must get.
 struct Fault {
   const char* name;
   std::string before;
@@ -27,7 +27,7 @@ const std::string kFlood = "head -c 1000000 /dev/zero | tr '\\0' x >&2; ";
 const Fault kFaults[] = {
     {"FailsWithAReason", FakeRuntime::fail("the disk is on fire"), "", ": the disk is on fire"},
     {"FailsWithoutAReason", "exit 3", "", ": exit status 3"},
-    // Its stderr is the container's: what it prints there is not for us.
+    // Its stderr is the container's, so it must not be in the error.
     {"FailsWithNonsense", "echo what >&2; echo '{]}' >> $log; exit 3", "", ": exit status 3"},
     {"FailsAsRuncDoes", "exit 255", "", ": exit status 255"},
     {"FailsWithAFlood", kFlood + "exit 3", "", ": exit status 3"},
@@ -60,8 +60,8 @@ class Failure : public TaskTest {
     if (!fault.before.empty()) runtime.before(verb, fault.before);
     if (!fault.after.empty()) runtime.after(verb, fault.after);
   }
-  // `wanted` is one of the words between bars.
-  static bool says(const Error& error, std::string wanted) {
+  // `wanted` lists alternatives, separated by bars.
+  static bool has_text(const Error& error, std::string wanted) {
     for (std::size_t bar; (bar = wanted.find('|')) != std::string::npos; wanted.erase(0, bar + 1))
       if (contains(error, wanted.substr(0, bar))) return true;
     return contains(error, wanted);
@@ -74,7 +74,7 @@ class Failure : public TaskTest {
   }
 };
 
-// Whatever it left running too: that could still write a pid file, over the next attempt's.
+// Its children are killed too: one could still write a pid file, over that of the next attempt.
 bool runtime_has_ended() {
   for (const Process& child : children_of(getpid()))
     if (child.name == "runc") return false;
@@ -90,7 +90,7 @@ TEST_P(CreateFailure, LeavesNothing) {
   api::CreateTaskRequest request = request_with_mount("c1");
   Error error = refusal_of(create_begin(request));
   EXPECT_EQ(error.code(), Code::unknown);
-  EXPECT_TRUE(says(error, GetParam().reason)) << error.what();
+  EXPECT_TRUE(has_text(error, GetParam().reason)) << error.what();
   EXPECT_LT(std::string(error.what()).size(), 128u << 10);
   expect_nothing_of("c1");
   EXPECT_EQ(sink.history(), Lines());
@@ -105,14 +105,14 @@ TEST_P(CreateFailure, LeavesNothing) {
 class ExecFailure : public Failure, public testing::WithParamInterface<Fault> {};
 INSTANTIATE_TEST_SUITE_P(Faults, ExecFailure, testing::ValuesIn(kFaults), name_of);
 
-TEST_P(ExecFailure, LetsWhoeverWaitsGoAndTellsNoExit) {
+TEST_P(ExecFailure, AnswersItsWaitsAndPublishesNoExit) {
   run("c1");
   break_runtime("exec", GetParam());
   exec("c1", "e1", "exec sleep 60");
   auto waiting = wait_begin("c1", "e1");
   Error error = refusal_of(start_begin("c1", "e1"));
   EXPECT_EQ(error.code(), Code::unknown);
-  EXPECT_TRUE(says(error, GetParam().reason)) << error.what();
+  EXPECT_TRUE(has_text(error, GetParam().reason)) << error.what();
   EXPECT_EQ(end(waiting).exit_status(), 0u);
   EXPECT_LT(end(waiting).exited_at().seconds(), 0) << "it has not exited";
   EXPECT_EQ(state("c1", "e1").status(), types::CREATED);
@@ -147,7 +147,7 @@ TEST_F(Failure, OfAnExecCanBeFollowedByASecondAttempt) {
   end_container("c1");
 }
 
-TEST_F(Failure, OfAnExecEndsNobodyElse) {
+TEST_F(Failure, OfAnExecEndsNoOtherProcess) {
   run("c1");
   const pid_t pid = static_cast<pid_t>(state("c1").pid());
   runtime.before("exec", "pid_text=" + std::to_string(pid));
@@ -172,7 +172,7 @@ TEST_F(Failure, OfCreateLeavesAnothersContainerAlone) {
   EXPECT_EQ(runtime.calls(), Lines{"create c1"});
 }
 
-// Whose layout we do not know, or who came between our look and our create.
+// For a runtime whose layout is unknown, or a container that was created between check and create.
 TEST_F(Failure, OfCreateLeavesARunningContainerOfAnotherBundleAlone) {
   const std::string race =
       "[ -e $base/came ] || { touch $base/came; \"$0\" --root \"$root\" create --bundle /other/c1 "
@@ -205,8 +205,8 @@ TEST_F(Failure, OfCreateUndoesWhatItHasMadeWhateverTheRuntimesLayout) {
   }
 }
 
-// The words may be about anything: the disk, a library, a hook's program.
-TEST_F(Failure, OfDeleteIsNotTakenForWantOfAContainerByItsWordsAlone) {
+// The words may refer to something else: the disk, a library, a hook's program.
+TEST_F(Failure, OfDeleteIsNotIgnoredForItsWordsAlone) {
   options.direct_signals = false;
   const std::string words = "the quota of c1 does not exist";
   for (const std::string& binary : {runtime.binary(), runtime.as_gvisor()}) {
@@ -240,7 +240,7 @@ TEST_F(Failure, OfAProgramThatIsNoRuntimeNamesIt) {
                      (directory / "c1/log.json") +
                      ": no such file or directory): "
                      "/bin/false did not terminate successfully: exit status 1");
-  // Here what it prints is for us.
+  // Here its output belongs to the error.
   options.runc.set_binary_name(runtime.binary());
   run("c1");
   runtime.before("pause", "echo 'Usage of containerd-shim: ...'; exit 2");
@@ -266,7 +266,7 @@ TEST_F(Failure, OfStartLeavesACreatedContainer) {
 }
 
 // A runtime that fills the pipe of its stderr does not block; its stderr is truncated in the error.
-TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsToldInPart) {
+TEST_F(Failure, OfARuntimeThatFloodsItsStderrIsReportedInPart) {
   options.direct_signals = false;
   run("c1");
   runtime.before("kill", kFlood + "exit 3");
@@ -299,7 +299,7 @@ TEST_F(Failure, OfDeleteCanBeFollowedByASecondAttempt) {
   EXPECT_EQ(sink.count(kTopicDelete), 1u);
 }
 
-TEST_F(Failure, OfDeleteForWantOfAContainerIsNone) {
+TEST_F(Failure, OfDeleteBecauseTheContainerIsGoneIsIgnored) {
   run("c1");
   kill("c1", SIGKILL);
   wait("c1");
@@ -307,7 +307,7 @@ TEST_F(Failure, OfDeleteForWantOfAContainerIsNone) {
   EXPECT_EQ(remove("c1").exit_status(), 137u);
 }
 
-TEST_F(Failure, OfDeleteForWantOfAContainerIsNoneInCrunsWordsEither) {
+TEST_F(Failure, OfDeleteBecauseTheContainerIsGoneIsIgnoredInCrunsWordsToo) {
   run("c1");
   kill("c1", SIGKILL);
   wait("c1");
@@ -318,7 +318,7 @@ TEST_F(Failure, OfDeleteForWantOfAContainerIsNoneInCrunsWordsEither) {
   EXPECT_EQ(remove("c1").exit_status(), 137u);
 }
 
-TEST_F(Failure, ToFindTheRuntimeIsTold) {
+TEST_F(Failure, ToFindTheRuntimeIsReported) {
   make_bundle("c1");
   const std::string without_log =
       "OCI runtime create failed: unable to retrieve OCI runtime error (open " +
@@ -336,7 +336,7 @@ TEST_F(Failure, ToFindTheRuntimeIsTold) {
   expect_nothing_of("c1");
 }
 
-TEST_F(Failure, OfTheRuntimeToBeThereLaterIsTold) {
+TEST_F(Failure, ToFindTheRuntimeLaterIsReported) {
   options.direct_signals = false;
   run("c1");
   exec("c1", "e1", "true");
@@ -385,7 +385,7 @@ TEST_F(Failure, OfAStreamLeavesNothing) {
   expect_nothing_of("c1");
 }
 
-// The runtime may have another's container of that id.
+// The runtime may have a container with this id of another client.
 TEST_F(Failure, OfAStreamStartsNoRuntimeWhateverStandsInTheBundle) {
   options.runc.set_binary_name(runtime.as_gvisor());
   make_bundle("c1");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The everyday life of containers and execs, and what is refused in it, with the stock shim's codes
+// The usual life of containers and execs, and what is refused in it, with the stock shim's codes
 // and texts (containerd, cmd/containerd-shim-runc-v2).
 #include <signal.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@ class Lifecycle : public TaskTest {};
 
 constexpr std::int64_t kGoZeroTime = -62135596800;
 
-TEST_F(Lifecycle, OfAContainerIsToldInOrderAndInFull) {
+TEST_F(Lifecycle, OfAContainerIsPublishedInOrderAndInFull) {
   make_bundle("c1");
   api::CreateTaskRequest request = create_request("c1");
   request.set_stdin("/dev/null");
@@ -64,7 +64,7 @@ TEST_F(Lifecycle, OfAContainerIsToldInOrderAndInFull) {
   }
 }
 
-TEST_F(Lifecycle, OfAnExecIsToldInOrderAndInFull) {
+TEST_F(Lifecycle, OfAnExecIsPublishedInOrderAndInFull) {
   run("c1");
   exec("c1", "e1", "sleep 60");
   EXPECT_EQ(state("c1", "e1").status(), types::CREATED);
@@ -92,7 +92,7 @@ TEST_F(Lifecycle, OfAnExecIsToldInOrderAndInFull) {
             static_cast<std::uint32_t>(pid));
 }
 
-TEST_F(Lifecycle, KeepsItsFilesInTheBundleForWhoeverCleansUp) {
+TEST_F(Lifecycle, KeepsItsFilesInTheBundleForTheCleanup) {
   const pid_t pid = run("c1");
   Bundle bundle(directory / "c1");
   EXPECT_EQ(read_pid_file(bundle.init_pid()), pid);
@@ -107,7 +107,7 @@ TEST_F(Lifecycle, KeepsItsFilesInTheBundleForWhoeverCleansUp) {
   end_container("c1");
 }
 
-// The fake runtime leaves its containers in this test's own cgroup, which is nobody's answer.
+// The fake runtime leaves its containers in this test's own cgroup, which must not be the answer.
 TEST_F(Lifecycle, NamesItsOwnProcessesWithoutACgroupOfItsOwn) {
   const pid_t init = run("c1");
   const pid_t exec = run_exec("c1", "e1", "exec sleep 60");
@@ -275,7 +275,7 @@ TEST_F(Lifecycle, KillOfAStoppedContainerFindsNothing) {
   remove("c1");
 }
 
-TEST_F(Lifecycle, KillSaysInTheStockShimsWordsWhatTheRuntimeMeans) {
+TEST_F(Lifecycle, KillReportsTheRuntimesErrorsInTheStockShimsWords) {
   options.direct_signals = false;
   run("c1");
   struct {
@@ -320,7 +320,7 @@ TEST_F(Lifecycle, KillOfAnExecReachesItAlone) {
   end_container("c1");
 }
 
-TEST_F(Lifecycle, KillAllReachesEverybody) {
+TEST_F(Lifecycle, KillAllReachesEveryProcess) {
   run("c1");
   run_exec("c1", "e1", "exec sleep 60");
   kill("c1", SIGKILL, "", true);

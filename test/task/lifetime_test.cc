@@ -25,7 +25,7 @@ class LifetimeTest : public testing::Test {
                                                 ended.set();
                                               }});
   }
-  // Milliseconds from begin() to the end; -1 where it does not come.
+  // Milliseconds from begin() to the shim's end; -1 after a timeout.
   std::int64_t end_within(Duration limit) {
     const bool comes = loop.run(wait(limit));
     return comes ? static_cast<std::int64_t>(loop.now() - begun) : -1;
@@ -104,7 +104,7 @@ TEST_F(LifetimeTest, EndsOnAShutdownWhereTheExpectedContainerDoesNotCome) {
   EXPECT_GE(end_within(30s), 250);
 }
 
-// `start` came in between: the shim waited for its container, which never came.
+// `start` was called before: the shim has waited for its container, which never came.
 TEST_F(LifetimeTest, EndsLaterWhereItWasNotEndedTheFirstTime) {
   begin(20ms, 1h, 50ms);
   EXPECT_GE(end_within(30s), 20);

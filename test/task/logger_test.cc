@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logging programs of containers and execs, as far as the Task API shows them. What they are given
-// is tested where it is done (test/stdio).
+// Logging programs of containers and execs, as the Task API shows them. test/stdio tests what they
+// get.
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -14,7 +14,7 @@ namespace {
 
 class TaskLogger : public TaskTest {
  protected:
-  // A logger that keeps stdout in `file`, "CONTAINER_ID:" before it, and then does this.
+  // A logger that writes "CONTAINER_ID:" and stdout to `file`, then runs `then`.
   std::string logger(const std::string& file, const std::string& then = "",
                      const std::string& scheme = "binary") {
     const std::string path = directory / ("logger-" + file);
@@ -63,25 +63,25 @@ TEST_F(TaskLogger, OfEachProcessHasAllItsOutputWhenItIsDeleted) {
   EXPECT_EQ(written("init"), "c1:from init\n");
 }
 
-TEST_F(TaskLogger, ThatTakesItsTimeDelaysNoExitAndDeleteForALittleOnly) {
+TEST_F(TaskLogger, ThatIsSlowDelaysNoExitAndDeleteOnlyBriefly) {
   options.stdio.drain_timeout = 300ms;
   const std::string gate = directory / "gate";
   check(::mkfifo(gate.c_str(), 0600), "mkfifo");
   run_with(logger("log", "/bin/cat " + gate + " >>" + (directory / "log")), "echo text; exit 5");
   const std::uint64_t began = loop.now();
-  EXPECT_EQ(wait("c1"), 5u) << "the exit is told at once";
+  EXPECT_EQ(wait("c1"), 5u) << "the exit is published at once";
   EXPECT_EQ(remove("c1").exit_status(), 5u);
   EXPECT_LE(loop.now() - began, 5000u) << "it would have ten seconds";
   until([&] { return written("log") == "c1:text\n"; });
-  write_file(gate, "end\n", 0600);  // it goes on behind Delete's back
+  write_file(gate, "end\n", 0600);  // the logger continues after Delete
   TaskSet finishing;
   finishing.spawn(service_under_test->loggers_finished(), "finish");
   until([&] { return finishing.empty(); });
   EXPECT_EQ(written("log"), "c1:text\nend\n");
 }
 
-// nerdctl's logger reads no further once it hears of the exit.
-TEST_F(TaskLogger, HasReadAllWhenTheExitIsTold) {
+// nerdctl's logger stops reading after the exit event.
+TEST_F(TaskLogger, HasReadAllWhenTheExitIsPublished) {
   const std::string path = directory / "slow", log = directory / "log";
   write_file(path,
              "#!/bin/sh\nexec 5>&-\nwhile read -r line <&3; do echo $line >>" + log + "; done\n",
@@ -135,7 +135,7 @@ TEST_F(TaskLogger, ThatIsNotAllowedFailsCreateAndTheStartOfAnExec) {
   end_container("c1");
 }
 
-TEST_F(TaskLogger, ThatIsNeverReadyIsGivenUpWithItsClient) {
+TEST_F(TaskLogger, ThatIsNeverReadyIsCancelledWithItsClient) {
   const std::string path = directory / "hangs";
   write_file(path, "#!/bin/sh\nexec /bin/sleep 60\n", 0755);
   auto other = another_client();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The promises about the order of events, in the races that cost the stock shim years: processes
-// that die before anybody knows their pid, and an init that dies with execs around it.
+// The order of events, in the races of the stock shim's history: processes that exit before their
+// pid is known, and an init that exits while execs run.
 #include <signal.h>
 #include <unistd.h>
 
@@ -17,14 +17,16 @@ namespace {
 
 class Order : public TaskTest {
  protected:
-  // As if it died by itself.
+  // As if it exited by itself.
   void die(pid_t pid) { ::kill(pid, SIGKILL); }
   std::size_t position(const std::string& line) const {
     const Lines lines = sink.history();
     return static_cast<std::size_t>(std::find(lines.begin(), lines.end(), line) - lines.begin());
   }
-  bool told(const std::string& line) const { return position(line) < sink.history().size(); }
-  // For what must not happen: so long that it would have.
+  bool is_published(const std::string& line) const {
+    return position(line) < sink.history().size();
+  }
+  // Runs the loop long enough for an event that must not come.
   void give_time() { pass(150ms); }
 };
 
@@ -48,7 +50,7 @@ TEST_F(Order, OfAnInitThatIsDeadBeforeStartReturns) {
   EXPECT_EQ(sink.history(), (Lines{"create c1", "start c1", "exit c1 7", "delete c1 7"}));
 }
 
-TEST_F(Order, NoExitIsToldWhileTheStartIsUnderWay) {
+TEST_F(Order, NoExitIsPublishedWhileTheStartIsUnderWay) {
   runtime.set_program("c1", "exit 7");
   runtime.after("start", runtime.wait_for("told"));
   const pid_t pid = create("c1");
@@ -66,7 +68,7 @@ TEST_F(Order, NoExitIsToldWhileTheStartIsUnderWay) {
   remove("c1");
 }
 
-TEST_F(Order, AStartThatFailedBecauseInitDiedIsNotTold) {
+TEST_F(Order, AStartThatFailedBecauseInitDiedIsNotPublished) {
   runtime.before("start", runtime.wait_for("dead"));
   const pid_t pid = create("c1");
   auto starting = start_begin("c1");
@@ -81,8 +83,8 @@ TEST_F(Order, AStartThatFailedBecauseInitDiedIsNotTold) {
   remove("c1");
 }
 
-// Between init's death and the news of it lies the killing of its children.
-TEST_F(Order, ADeadInitIsNotStartedHoweverLongItsNewsTakes) {
+// The shim kills the other processes between init's death and the event.
+TEST_F(Order, ADeadInitIsNotStartedBeforeItsExitIsPublished) {
   runtime.before("kill", runtime.wait_for("killed"));
   const pid_t pid = create("c1", false);
   die(pid);
@@ -131,12 +133,12 @@ TEST_F(Order, OfFiftyExecsAtOnceIsThatOfEach) {
   end_container("c1");
 }
 
-TEST_F(Order, InitsExitIsToldLast) {
+TEST_F(Order, InitsExitIsPublishedLast) {
   const pid_t pid = run("c1");
   run_exec("c1", "e1", "exec sleep 60");
   const pid_t second = run_exec("c1", "e2", "exec sleep 60");
   auto waiting = wait_begin("c1");
-  // The kernel has yet to kill the others: with real containers for milliseconds only.
+  // The kernel has not killed the others yet: with real containers that takes milliseconds.
   die(pid);
   until([&] { return ::kill(pid, 0) != 0; });
   give_time();
@@ -189,7 +191,7 @@ TEST_F(Order, ASharedPidNamespaceIsEmptiedWhenInitDies) {
   EXPECT_EQ(runtime.calls().back(), "kill --all c1 9");
   EXPECT_EQ(sink.count(kTopicExit), 3u);
   EXPECT_EQ(sink.history().back(), "exit c1 137");
-  EXPECT_TRUE(told("exit c1 e1 137") && told("exit c1 e2 137"));
+  EXPECT_TRUE(is_published("exit c1 e1 137") && is_published("exit c1 e2 137"));
   remove("c1");
 }
 
@@ -199,7 +201,7 @@ TEST_F(Order, ASharedPidNamespaceIsEmptiedAlsoWhereTheRuntimeCannot) {
   run_exec("c1", "e1", "exec sleep 60");
   die(pid);
   EXPECT_EQ(wait("c1"), 137u);
-  EXPECT_TRUE(told("exit c1 e1 137"));
+  EXPECT_TRUE(is_published("exit c1 e1 137"));
   EXPECT_EQ(sink.history().back(), "exit c1 137");
   remove("c1");
 }
@@ -223,7 +225,7 @@ TEST_F(Order, ASignalThatTheKernelRefusesLosesNoExit) {
   remove("c1");
 }
 
-// It was not there yet when the others were killed.
+// It did not exist when the others were killed.
 TEST_F(Order, AnExecThatComesIntoASharedPidNamespaceAfterInitsDeathIsKilled) {
   const pid_t pid = run("c1", false);
   runtime.after("exec", runtime.wait_for("exec"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests that are wrong in themselves, and the shim's end.
+// Invalid requests, and Shutdown.
 #include <signal.h>
 
 #include <filesystem>
@@ -30,7 +30,7 @@ TEST_F(Request, WithABadContainerIdIsRefusedAndLeavesNoTrace) {
   make_bundle("c1");
   const auto before = files_of(directory.path());
   for (std::string id : kBadIds) {
-    if (id == "\xff") continue;  // protobuf refuses it on its own
+    if (id == "\xff") continue;  // protobuf itself refuses it
     api::CreateTaskRequest request = create_request("c1");
     request.set_id(id);
     Error error = refusal_of(create_begin(request));
@@ -100,7 +100,7 @@ TEST_F(Request, WithoutABundleIsRefused) {
   EXPECT_EQ(sink.history(), Lines());
 }
 
-// Its path would end there, and the files of another bundle, or none's, be written.
+// The path would end there, and files be written to another bundle, or to none.
 TEST_F(Request, WithANulByteInAPathIsRefusedAndLeavesNoTrace) {
   make_bundle("c1");
   run("c2");
@@ -153,7 +153,7 @@ TEST_F(Request, WithABadConfigIsRefusedBeforeAnythingIsDone) {
   remove("c1");
 }
 
-TEST_F(Request, ThatNobodyKnowsIsUnimplemented) {
+TEST_F(Request, WithAnUnknownMethodIsUnimplemented) {
   Error error = refusal_of(begin<Empty>("Nonsense", api::StateRequest()));
   EXPECT_EQ(error.code(), Code::unimplemented);
   EXPECT_STREQ(error.what(), "method Nonsense");
@@ -179,9 +179,9 @@ TEST_F(Request, IsServedUnderBothVersionsNames) {
   end_container("c1");
 }
 
-// --- the end
+// --- Shutdown
 
-TEST_F(Request, ToShutDownIsFollowedAtOnceWithoutContainers) {
+TEST_F(Request, ToShutDownIsExecutedAtOnceWithoutContainers) {
   shutdown();
   EXPECT_EQ(shutdowns, 1);
 }
@@ -220,7 +220,7 @@ TEST_F(Request, ToShutDownThatIsRememberedDoesNotEndAContainerThatCameSince) {
   until([&] { return shutdowns == 1; });
 }
 
-TEST_F(Request, ToShutDownIsNotMadeByADeletionAlone) {
+TEST_F(Request, ToShutDownIsNotImpliedByADeletion) {
   run("c1");
   end_container("c1");
   EXPECT_EQ(shutdowns, 0);
@@ -263,8 +263,8 @@ TEST_F(Request, ToShutDownWaitsOnlySoLongForAContainerThatDoesNotCome) {
   EXPECT_GE(std::chrono::milliseconds(loop.now() - began), kExpectTimeout);
 }
 
-// The runtime hangs, containerd gives up, and its `delete` cleans up once the shim is gone.
-TEST_F(Request, ToShutDownDoesNotWaitForACreateThatItsClientGaveUp) {
+// The runtime hangs, containerd times out, and its `delete` cleans up after the shim's exit.
+TEST_F(Request, ToShutDownDoesNotWaitForACreateWhoseClientHasDisconnected) {
   runtime.before("create", runtime.wait_for("create"));
   make_bundle("c1");
   auto other = another_client();
@@ -278,7 +278,7 @@ TEST_F(Request, ToShutDownDoesNotWaitForACreateThatItsClientGaveUp) {
   until([&] { return sink.count(kTopicDelete) == 1; });
 }
 
-TEST_F(Request, ToShutDownIsFollowedWhenTheLastCreateFails) {
+TEST_F(Request, ToShutDownIsExecutedWhenTheLastCreateFails) {
   runtime.before("create", runtime.wait_for("create") + "; fail no");
   make_bundle("c1");
   auto creating = create_begin(create_request("c1"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pause, Resume, Update and Stats as far as the shim decides; what they do to a real container is
-// tested end to end.
+// Pause, Resume, Update and Stats with the fake runtime; test/end_to_end tests their effect on a
+// real container.
 #include <signal.h>
 
 #include "task/task_fixture.h"
@@ -10,7 +10,7 @@ namespace {
 
 class Resources : public TaskTest {};
 
-TEST_F(Resources, PauseAndResumeAreToldAndSeen) {
+TEST_F(Resources, PauseAndResumeArePublishedAndInTheState) {
   run("c1");
   end(pause_begin("c1"));
   EXPECT_EQ(state("c1").status(), types::PAUSED);
@@ -25,7 +25,7 @@ TEST_F(Resources, PauseAndResumeAreToldAndSeen) {
                                    "exit c1 137", "delete c1 137"}));
 }
 
-TEST_F(Resources, APauseUnderWayIsSeenToo) {
+TEST_F(Resources, APauseUnderWayIsInTheStateToo) {
   runtime.before("pause", runtime.wait_for("pause"));
   run("c1");
   auto pausing = pause_begin("c1");
@@ -60,7 +60,7 @@ TEST_F(Resources, AContainerThatDiesWhileItIsPausedIsStopped) {
 TEST_F(Resources, AKillReachesAPausedContainer) {
   run("c1");
   end(pause_begin("c1"));
-  runtime.before("kill", "exit 0");  // frozen, it lives on; thawed, it takes its signal
+  runtime.before("kill", "exit 0");  // a frozen process stays alive; a thawed one gets its signal
   runtime.after("resume", "kill -9 $init");
   kill("c1", SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
@@ -80,12 +80,12 @@ TEST_F(Resources, AnUpdateReachesTheRuntimeToTheLetter) {
   end_container("c1");
 }
 
-// Of `null` runc makes a crash, and of a map that is there a thing that cgroup v1 does not have.
+// runc crashes on `null`, and takes an empty map for a request, also for what cgroup v1 lacks.
 TEST_F(Resources, AnUpdateLeavesOutWhatSaysNothing) {
   run("c1");
   const struct {
     const char* sent;
-    const char* told;
+    const char* passed_on;
   } cases[] = {
       {R"({"memory":null})", "{}"},
       {R"({"unified":{}})", "{}"},
@@ -99,7 +99,7 @@ TEST_F(Resources, AnUpdateLeavesOutWhatSaysNothing) {
   };
   for (const auto& c : cases) {
     end(update_begin("c1", c.sent));
-    EXPECT_EQ(runtime.resources(), c.told);
+    EXPECT_EQ(runtime.resources(), c.passed_on);
   }
   end_container("c1");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kill where the runtime is one that need not be run for it.
+// Kill for a runtime that need not be run for it.
 #include <signal.h>
 
 #include "task/task_fixture.h"
@@ -29,8 +29,8 @@ TEST_F(DirectSignal, EndsAContainerWithoutTheRuntime) {
   EXPECT_EQ(runtime_kills(), 0u);
 }
 
-// A shell that has just been started has no trap yet; as the first of its pid namespace it would
-// not even notice the signal.
+// A shell that was just started has no trap yet; as the first process of its pid namespace it would
+// ignore the signal.
 TEST_F(DirectSignal, BehindAStartFindsAProcessThatHasHadTimeToSetItsHandlers) {
   for (const bool direct : {true, false}) {
     options.direct_signals = direct;
@@ -39,7 +39,7 @@ TEST_F(DirectSignal, BehindAStartFindsAProcessThatHasHadTimeToSetItsHandlers) {
     start("c1");
     auto first = kill_begin("c1", SIGURG);
     auto second = kill_begin("c1", SIGTERM);
-    EXPECT_EQ(state("c1").status(), types::RUNNING) << "nobody waits meanwhile but they";
+    EXPECT_EQ(state("c1").status(), types::RUNNING) << "no other call waits";
     end(first);
     EXPECT_GE(loop.now() - began, 30u);
     end(second);
@@ -115,7 +115,7 @@ TEST_F(DirectSignal, ToAProcessThatDiesBeforeItsHandlersAreThereIsRefused) {
   remove("c1");
 }
 
-TEST_F(DirectSignal, ThatIsNoneIsRefused) {
+TEST_F(DirectSignal, WithAnInvalidNumberIsRefused) {
   run("c1");
   EXPECT_REFUSED(kill_begin("c1", 4711), unknown,
                  "unknown error after kill: kill process " + std::to_string(state("c1").pid()) +
@@ -132,7 +132,7 @@ TEST_F(DirectSignal, ForAllIsLeftToTheRuntime) {
   remove("c1");
 }
 
-// Where the freezer is cgroup v1's, a frozen process does not die.
+// With the freezer of cgroup v1 a frozen process does not die.
 TEST_F(DirectSignal, ThatKillsAPausedContainerIsLeftToTheRuntime) {
   run("c1");
   end(pause_begin("c1"));

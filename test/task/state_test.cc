@@ -136,7 +136,7 @@ TEST(State, AllowsExecsWhatTheStockShimAllowsAndRefusesInItsWords) {
   for (const Expected& expected : kExec) check(kExecRules, expected);
 }
 
-// A verb that an exec does not have, or an exit that was told before, leads nowhere.
+// A verb that an exec does not have, or an exit after another, changes no state.
 TEST(State, HasNoOtherRules) {
   for (State from : {C, R, P, X, S, D}) {
     for (Verb verb : {Verb::pause, Verb::resume, Verb::update, Verb::checkpoint, Verb::exec})

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ResizePty, CloseIO and Delete as far as they touch streams. How bytes get through is tested where
-// it is done (test/stdio).
+// ResizePty, CloseIO and Delete, as far as they concern streams. test/stdio tests the transfer of
+// bytes.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -30,13 +30,13 @@ class Stream : public TaskTest {
     call<Empty>("Exec", request);
   }
   Fd reader(const std::string& name) { return open_file(directory / name, O_RDONLY | O_NONBLOCK); }
-  // The client goes on reading meanwhile, though slowly, so that the exit is not told yet.
+  // The client reads slowly meanwhile, so that the exit is not published yet.
   void until_dead(pid_t process, const Fd& fd) {
     char byte;
     until([&] { return ::read(fd.get(), &byte, 1) == 1 && ::kill(process, 0) != 0; });
   }
   int milliseconds_since(std::uint64_t began) const { return static_cast<int>(loop.now() - began); }
-  // What comes until the end.
+  // Reads to the end of file.
   std::string all_of(const Fd& fd) {
     std::string text;
     bool ended = false;
@@ -50,7 +50,7 @@ class Stream : public TaskTest {
   }
 };
 
-// The process that the runtime is given.
+// The process that the runtime gets.
 class ExecsProcess : public Stream {
  protected:
   std::string given(const std::string& process, bool terminal, bool resized) {
@@ -98,7 +98,7 @@ TEST_F(Stream, OfInputEndsWithCloseIOAndNotBefore) {
   {
     Fd in = open_file(directory / "in", O_WRONLY);
     ASSERT_EQ(::write(in.get(), "one\n", 4), 4);
-  }  // a client that goes away is no end
+  }  // a client that closes the fifo does not end the input
   pass(50ms);
   EXPECT_EQ(state("c1", "e1").status(), types::RUNNING);
   Fd in = open_file(directory / "in", O_WRONLY);
@@ -112,7 +112,7 @@ TEST_F(Stream, OfInputEndsWithCloseIOAndNotBefore) {
   end_container("c1");
 }
 
-// A client whose input has ended asks for its process in order to close it, and must find it.
+// A client whose input has ended queries its process to close its stdin, and must find it.
 TEST_F(Stream, OfInputIsOpenedWhenTheProcessIsThere) {
   make_bundle("c1");
   runtime.set_program("c1", "cat; exit 3");
@@ -123,7 +123,7 @@ TEST_F(Stream, OfInputIsOpenedWhenTheProcessIsThere) {
   Fd out = reader("out");
   auto creating = create_begin(request);
   until_called("create c1");
-  EXPECT_FALSE(try_open(directory / "in", O_WRONLY | O_NONBLOCK)) << "nobody reads";
+  EXPECT_FALSE(try_open(directory / "in", O_WRONLY | O_NONBLOCK)) << "no process reads";
   EXPECT_EQ(errno, ENXIO);
   runtime.open("create");
   end(creating);
@@ -154,7 +154,7 @@ TEST_F(Stream, OfInputThatIsClosedBeforeTheStartEndsAtOnce) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatIsNotThereIsClosedWithoutAWord) {
+TEST_F(Stream, ThatIsNotThereIsClosedWithoutAnError) {
   run("c1");
   end(close_begin("c1", ""));
   begin_exec("e1", "exec sleep 60", "");
@@ -167,7 +167,7 @@ TEST_F(Stream, ThatIsNotThereIsClosedWithoutAWord) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatIsNoTerminalIsResizedWithoutAWord) {
+TEST_F(Stream, ThatIsNoTerminalIsResizedWithoutAnError) {
   create("c1");
   end(resize_begin("c1", "", 80, 24));
   start("c1");
@@ -185,8 +185,8 @@ TEST_F(Stream, ThatIsNoTerminalIsResizedWithoutAWord) {
   remove("c1");
 }
 
-// Clients close their fifos when they are told of an exit, and read no more.
-TEST_F(Stream, HasBeenReadWhenTheExitIsTold) {
+// Clients close their fifos after the exit event, and read no more.
+TEST_F(Stream, HasBeenReadWhenTheExitIsPublished) {
   run("c1");
   begin_exec("e1", "head -c 200000 /dev/zero; exit 2", "o");
   Fd out = reader("out");
@@ -205,8 +205,8 @@ TEST_F(Stream, HasBeenReadWhenTheExitIsTold) {
   end_container("c1");
 }
 
-// At the shim's end there is no time for the reader any more.
-TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitAtTheEnd) {
+// When the shim exits, it does not wait for the reader.
+TEST_F(Stream, ThatIsNotReadDelaysNoExitAtTheShimsEnd) {
   run("c1");
   begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
   Fd out = reader("out");
@@ -220,7 +220,7 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitAtTheEnd) {
   EXPECT_EQ(sink.count(kTopicExit), 2u) << "each once";
 }
 
-TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
+TEST_F(Stream, ThatIsNotReadDelaysTheExitOnlyBriefly) {
   run("c1");
   begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
   Fd out = reader("out");
@@ -231,9 +231,9 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpTheExitForAMomentOnly) {
   end_container("c1");
 }
 
-// Clients that end what still runs take "not found" for its end, and do not wait for the exit
-// before they look whether it may be deleted (containerd's client, WithProcessKill).
-TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitThatIsForced) {
+// Clients that kill a running process treat "not found" as its end, and do not wait for the exit
+// before they check whether it can be deleted (containerd's client, WithProcessKill).
+TEST_F(Stream, ThatIsNotReadDelaysNoExitThatIsForced) {
   run("c1");
   begin_exec("e1", "head -c 10000 /dev/zero; exit 2", "o");
   Fd out = reader("out");
@@ -244,7 +244,7 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitThatIsForced) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitOfAContainerThatIsForced) {
+TEST_F(Stream, ThatIsNotReadDelaysNoExitOfAContainerThatIsForced) {
   runtime.set_program("c1", "head -c 10000 /dev/zero; exit 3");
   make_bundle("c1");
   api::CreateTaskRequest request = create_request("c1");
@@ -261,7 +261,7 @@ TEST_F(Stream, ThatNobodyReadsHoldsUpNoExitOfAContainerThatIsForced) {
   EXPECT_EQ(remove("c1").exit_status(), 3u);
 }
 
-TEST_F(Stream, ThatGoesOnAfterTheExitHoldsItUpForALittleOnly) {
+TEST_F(Stream, ThatContinuesAfterTheExitDelaysItOnlyBriefly) {
   run("c1");
   begin_exec("e1", "head -c 60000 /dev/zero; (while :; do head -c 60000 /dev/zero; done) & exit 2",
              "o");
@@ -269,7 +269,7 @@ TEST_F(Stream, ThatGoesOnAfterTheExitHoldsItUpForALittleOnly) {
   start("c1", "e1");
   auto waiting = wait_begin("c1", "e1");
   const std::uint64_t began = loop.now();
-  // The client reads all the time, and is never through, however seldom the child gets its turn.
+  // The client reads all the time without coming to an end, however rarely the child is scheduled.
   until([&] {
     int there = 0;
     check(::ioctl(out.get(), FIONREAD, &there), "FIONREAD");
@@ -283,17 +283,17 @@ TEST_F(Stream, ThatGoesOnAfterTheExitHoldsItUpForALittleOnly) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatALeftOverChildHoldsHoldsUpDeleteForALittleOnly) {
+TEST_F(Stream, ThatALeftOverChildHoldsDelaysDeleteOnlyBriefly) {
   run("c1");
-  // The child is nobody's: it goes when the test ends.
+  // The child has no owner: it exits with the test.
   begin_exec("e1", "echo said; sleep 30 & exit 2", "o");
   Fd out = reader("out");
   const std::uint64_t started = loop.now();
   start("c1", "e1");
-  EXPECT_EQ(wait("c1", "e1"), 2u) << "the exit is told although the stream goes on";
+  EXPECT_EQ(wait("c1", "e1"), 2u) << "the exit is published although the stream continues";
   const std::uint64_t began = loop.now();
   auto removing = remove_begin("c1", "e1");
-  EXPECT_EQ(state("c1", "e1").status(), types::STOPPED) << "nobody else is held up";
+  EXPECT_EQ(state("c1", "e1").status(), types::STOPPED) << "other calls are answered";
   EXPECT_EQ(end(removing).exit_status(), 2u);
   EXPECT_GE(milliseconds_since(started), 4000);
   EXPECT_LE(milliseconds_since(began), 6000 * slowness());
@@ -301,7 +301,7 @@ TEST_F(Stream, ThatALeftOverChildHoldsHoldsUpDeleteForALittleOnly) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatWasHeldLongEnoughAfterTheExitHoldsUpDeleteNoMore) {
+TEST_F(Stream, ThatWasHeldLongEnoughAfterTheExitDelaysNoDelete) {
   run("c1");
   begin_exec("e1", "sleep 30 & exit 2", "o");
   Fd out = reader("out");
@@ -330,7 +330,7 @@ TEST_F(Stream, ThatIsStillReadLongAfterTheExitIsWaitedForByDelete) {
   end_container("c1");
 }
 
-TEST_F(Stream, ThatHoldsUpOneDeleteHoldsUpAnotherAndBothAnswerTheSame) {
+TEST_F(Stream, ThatDelaysOneDeleteDelaysASecondWithTheSameAnswer) {
   run("c1");
   begin_exec("e1", "cat " + (directory / "in") + " & exit 6", "o");
   Fd out = reader("out");

@@ -54,7 +54,7 @@ std::size_t RecordingSink::count(const std::string& topic) const {
 }
 
 TaskTest::TaskTest(Duration deletion) : TaskCalls(loop, socket), options(default_options(runtime)) {
-  ::signal(SIGPIPE, SIG_IGN);  // as the shim has it
+  ::signal(SIGPIPE, SIG_IGN);  // as in the shim
   TaskService::Settings settings;
   settings.containerd_namespace = kNamespace;
   settings.address = "unix://" + socket;
@@ -70,7 +70,7 @@ TaskTest::TaskTest(Duration deletion) : TaskCalls(loop, socket), options(default
 }
 
 void TaskTest::TearDown() {
-  // What a test has not ended itself goes first, as long as somebody reaps it.
+  // Ends the test's remaining processes while there is a reaper.
   for (pid_t pid : own_children()) ::kill(pid, SIGKILL);
   until([] { return own_children().empty(); });
   calls.cancel();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Task API in this process, with the fake runtime behind it and clients on a socket before it,
-// as containerd has them. After each test nothing is left: no child, no descriptor, no handle of
-// the loop, no mount.
+// The Task API in this process, with the fake runtime and with clients on a socket, as containerd
+// has them. After each test nothing may be left: no child, no descriptor, no handle of the loop, no
+// mount.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -29,15 +29,15 @@ namespace thinshim::test {
 
 namespace events = containerd::events;
 
-// Keeps what is published.
+// Records the published events.
 class RecordingSink : public EventSink {
  public:
   void publish(const char* topic, const google::protobuf::MessageLite& event) override;
 
-  // "exit c1 e1 7" and the like: topic, container, exec, status, as far as an event has them. An
-  // exit of init has no exec.
+  // "exit c1 e1 7" and the like: topic, container, exec, status, if the event has them. An exit of
+  // init has no exec.
   Lines history() const;
-  // Only those of one container.
+  // Those of one container.
   Lines history_of(const std::string& container) const;
   // The `index`th event of a topic.
   template <class Message>
@@ -53,7 +53,7 @@ class RecordingSink : public EventSink {
   std::vector<std::pair<std::string, std::string>> events_;
 };
 
-// What TaskTest's other base needs first.
+// Must be constructed before TaskTest's other base.
 struct TaskTestGround {
   static Lines descriptors();
 
@@ -68,9 +68,9 @@ struct TaskTestGround {
 
 class TaskTest : public testing::Test, protected TaskTestGround, protected TaskCalls {
  protected:
-  // How long a runtime may run on without its client.
+  // How long a runtime may run after its client has disconnected.
   static constexpr std::chrono::milliseconds kGracePeriod = 3s;
-  // How long the shim stays after its last container, where a Shutdown came before.
+  // How long the shim stays after its last container, if Shutdown was called before.
   static constexpr std::chrono::milliseconds kShutdownDelay = 1s;
   // How long it waits for a container that `start` has announced.
   static constexpr std::chrono::milliseconds kExpectTimeout = 600ms;
@@ -82,7 +82,7 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
 
   std::string make_bundle(const std::string& id, bool own_pid_namespace = true);
   api::CreateTaskRequest create_request(const std::string& id);
-  // The same with a root file system to be mounted.
+  // The same with a root file system to mount.
   api::CreateTaskRequest request_with_mount(const std::string& id);
   pid_t create(const std::string& id, bool own_pid_namespace = true);
   CallPtr<Empty> exec_begin(const std::string& id, const std::string& exec,
@@ -99,7 +99,7 @@ class TaskTest : public testing::Test, protected TaskTestGround, protected TaskC
   std::optional<Reaper> reaper{loop};
   RecordingSink sink;
   int shutdowns = 0;
-  // What clients send for options is taken for this: the product's defaults, but for the runtime.
+  // The options for any request: the defaults, but for the runtime.
   TaskService::Options options;
   std::optional<TaskService> service_under_test;
   std::optional<Server> server{loop};

@@ -12,10 +12,10 @@ class ClientTest : public TtrpcTest {
  protected:
   void clients_gone() override { client.reset(); }
 
-  std::string raw(const std::string& payload, Duration timeout = kPatience) {
+  std::string raw(const std::string& payload, Duration timeout = kTestTimeout) {
     return await(client->call("test.Service", "Raw", payload, timeout));
   }
-  // The failure of a call that must fail.
+  // Returns the error of a call that must fail.
   template <class T>
   Error failure(Task<T> call) {
     try {
@@ -25,11 +25,11 @@ class ClientTest : public TtrpcTest {
     }
     throw std::logic_error("the call succeeded");
   }
-  Task<std::string> method(const std::string& name, Duration timeout = kPatience,
+  Task<std::string> method(const std::string& name, Duration timeout = kTestTimeout,
                            const std::string& key = "", const std::string& value = "") {
     return client->call("test.Service", name, message(key, value), timeout);
   }
-  // Accepts one client and plays the server.
+  // Accepts one client, and acts as the server.
   Task<std::unique_ptr<RawPeer>> accept(int listener) {
     Watch watch(loop, listener);
     co_await watch.readable();
@@ -37,7 +37,7 @@ class ClientTest : public TtrpcTest {
     co_return std::make_unique<RawPeer>(loop, std::move(peer));
   }
   Task<> call_and_count(std::string text, int& finished) {
-    std::string answer = co_await client->call("test.Service", "Raw", text, kPatience);
+    std::string answer = co_await client->call("test.Service", "Raw", text, kTestTimeout);
     if (answer == text) ++finished;
   }
   Task<> call_and_keep(Task<std::string> call, std::optional<Error>& kept) {
@@ -68,16 +68,17 @@ TEST_F(ClientTest, CallsOverOneConnection) {
   EXPECT_EQ(server->connections(), 1u);
 }
 
-TEST_F(ClientTest, SpeaksInMessages) {
+TEST_F(ClientTest, CallsWithTypedMessages) {
   serve();
   KeyValue request;
   request.set_key("k");
   request.set_value("v");
-  KeyValue response = await(client->call<KeyValue>("test.Service", "Echo", request, kPatience));
+  KeyValue response = await(client->call<KeyValue>("test.Service", "Echo", request, kTestTimeout));
   EXPECT_EQ(response.key(), "k");
   EXPECT_EQ(response.value(), "v");
   server->add("test.Service", "Garbage", answer_garbage);
-  Error malformed = failure(client->call<KeyValue>("test.Service", "Garbage", request, kPatience));
+  Error malformed =
+      failure(client->call<KeyValue>("test.Service", "Garbage", request, kTestTimeout));
   EXPECT_EQ(malformed.code(), Code::internal);
 }
 
@@ -117,14 +118,14 @@ TEST_F(ClientTest, AnswersFindTheirCallsInWhateverOrder) {
 
 TEST_F(ClientTest, ReturnsTheServersError) {
   serve();
-  Error error = failure(method("Fail", kPatience, "error", "abc"));
+  Error error = failure(method("Fail", kTestTimeout, "error", "abc"));
   EXPECT_EQ(error.code(), Code::not_found);
   EXPECT_STREQ(error.what(), "container abc: not found");
   EXPECT_EQ(failure(method("None")).code(), Code::unimplemented);
   EXPECT_EQ(raw("still there"), "still there");
 }
 
-TEST_F(ClientTest, GivesUpInTimeAndForgetsTheCall) {
+TEST_F(ClientTest, TimesOutAndForgetsTheCall) {
   serve();
   Error error = failure(method("Wait", 20ms));
   EXPECT_EQ(error.code(), Code::deadline_exceeded);
@@ -133,7 +134,7 @@ TEST_F(ClientTest, GivesUpInTimeAndForgetsTheCall) {
   EXPECT_EQ(server->connections(), 1u);
 }
 
-TEST_F(ClientTest, IgnoresAnswersToCallsThatItGaveUp) {
+TEST_F(ClientTest, IgnoresAnswersToCallsThatHaveTimedOut) {
   Fd listener = listen_at(socket_path);
   std::optional<Error> first;
   tasks->spawn(call_and_keep(method("Wait", 20ms), first), "first");
@@ -145,9 +146,9 @@ TEST_F(ClientTest, IgnoresAnswersToCallsThatItGaveUp) {
   late.set_payload("late");
   int finished = 0;
   tasks->spawn(call_and_count("next", finished), "next");
-  await(peer->say(frame(1, 2, 0, late.SerializeAsString())));
+  await(peer->send(frame(1, 2, 0, late.SerializeAsString())));
   late.set_payload("next");
-  await(peer->say(frame(3, 2, 0, late.SerializeAsString())));
+  await(peer->send(frame(3, 2, 0, late.SerializeAsString())));
   await(tasks->wait_empty());
   EXPECT_EQ(finished, 1);
 }
@@ -185,7 +186,7 @@ TEST_F(ClientTest, FailsItsCallsWhenTheConnectionClosesAndReconnects) {
   EXPECT_EQ(raw("again"), "again");
 }
 
-TEST_F(ClientTest, NoticesWhileIdleThatTheServerWent) {
+TEST_F(ClientTest, NoticesWhileIdleThatTheServerHasDisconnected) {
   serve();
   raw("a");
   server->close();
@@ -226,8 +227,9 @@ TEST_F(ClientTest, WaitsForRoomInTheBacklog) {
 }
 
 TEST_F(ClientTest, RefusesToSendMoreThanFourMebibytes) {
-  Fd listener = listen_at(socket_path);  // nobody answers: it is the client that refuses
-  Error error = failure(client->call("test.Service", "Raw", std::string(4 << 20, 'x'), kPatience));
+  Fd listener = listen_at(socket_path);  // does not accept: the client itself refuses
+  Error error =
+      failure(client->call("test.Service", "Raw", std::string(4 << 20, 'x'), kTestTimeout));
   EXPECT_EQ(error.code(), Code::resource_exhausted);
   EXPECT_EQ(std::string(error.what()).rfind("message length 41943", 0), 0u);
   EXPECT_TRUE(client->connected());
@@ -284,7 +286,7 @@ TEST_F(ClientTest, AnswersThatAreNoneFailTheirCallOnly) {
     TaskSet call;
     call.spawn(call_and_keep(method("Raw"), kept), "call");
     if (!peer) peer = await(accept(listener.get()));
-    await(peer->say(row.answer));
+    await(peer->send(row.answer));
     await(call.wait_empty());
     ASSERT_TRUE(kept);
     EXPECT_EQ(kept->code(), row.code) << kept->what();
@@ -293,7 +295,7 @@ TEST_F(ClientTest, AnswersThatAreNoneFailTheirCallOnly) {
 }
 
 // What the Go shim of containerd 1.6.20 sent when it published an exit (its payload shortened).
-TEST_F(ClientTest, SoundsLikeTheStockPublisher) {
+TEST_F(ClientTest, SendsTheBytesOfTheStockPublisher) {
   const std::string head =
       "\n*containerd.services.events.ttrpc.v1.Events\x12\x07"
       "Forward\x1a\5ABCDE";
@@ -315,7 +317,7 @@ TEST_F(ClientTest, SoundsLikeTheStockPublisher) {
   std::string data = await(peer->read(header.length));
   EXPECT_EQ(data.substr(0, head.size()), head);
   EXPECT_EQ(data.substr(data.size() - tail.size()), tail);
-  // Between them: field 4, five seconds less what has passed since.
+  // Between them is field 4: five seconds less the time since then.
   std::string between = data.substr(head.size(), data.size() - head.size() - tail.size());
   ASSERT_FALSE(between.empty());
   EXPECT_EQ(between[0], '\x20');
@@ -324,7 +326,7 @@ TEST_F(ClientTest, SoundsLikeTheStockPublisher) {
     nanoseconds = nanoseconds << 7 | (static_cast<unsigned char>(between[i]) & 0x7f);
   EXPECT_LE(nanoseconds, 5'000'000'000u);
   EXPECT_GT(nanoseconds, 1'000'000'000u);
-  await(peer->say("\0\0\0\0\0\0\0\1\2\0"s));
+  await(peer->send("\0\0\0\0\0\0\0\1\2\0"s));
   await(tasks->wait_empty());
   EXPECT_FALSE(kept);
 }

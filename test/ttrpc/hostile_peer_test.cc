@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Peers that talk nonsense, never read, ask too much, or vanish: the server and the other peers
-// must not notice.
+// Peers that send garbage, never read, send too much, or disconnect: the server and the other peers
+// must not be affected.
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -13,11 +13,11 @@ namespace {
 
 class HostilePeer : public TtrpcTest {
  protected:
-  // Says as much as goes through while the server is given turns to read it; the number of bytes.
-  Task<std::size_t> say_until_refused(RawPeer& peer, std::string bytes) {
+  // Sends as much as possible while the server runs and reads; returns the number of bytes.
+  Task<std::size_t> send_until_full(RawPeer& peer, std::string bytes) {
     std::size_t sent = 0;
     for (int refusals = 0; sent < bytes.size() && refusals < 20;) {
-      std::size_t n = peer.say_now(bytes.substr(sent, 100'000));
+      std::size_t n = peer.send_now(bytes.substr(sent, 100'000));
       sent += n;
       refusals = n == 0 ? refusals + 1 : 0;
       co_await yield(loop);
@@ -32,25 +32,25 @@ std::string random_bytes(std::mt19937& random, std::size_t size) {
   return bytes;
 }
 
-TEST_F(HostilePeer, MayTalkNonsense) {
+TEST_F(HostilePeer, MaySendGarbage) {
   RawPeer good = peer();
   for (unsigned seed = 1; seed <= 100; ++seed) {
     std::mt19937 random(seed);
     RawPeer bad = peer();
-    await(bad.say(random_bytes(random, random() % 20'000)));
+    await(bad.send(random_bytes(random, random() % 20'000)));
     bad.shut_sending();
-    while (await(bad.hear())) {
+    while (await(bad.receive())) {
     }
     EXPECT_LE(server->buffered(), kMaxFrameData);
     expect_alive(good, 2 * seed + 1);
   }
 }
 
-TEST_F(HostilePeer, MayFillWellMadeFramesWithNonsense) {
+TEST_F(HostilePeer, MayFillValidFramesWithGarbage) {
   for (unsigned seed = 1; seed <= 100; ++seed) {
     std::mt19937 random(seed);
     RawPeer bad = peer();
-    std::string said;
+    std::string input;
     for (int i = 0; i < 200; ++i) {
       std::string data = random_bytes(random, random() % 50);
       if (random() % 3 == 0) data = message("a", data);
@@ -59,11 +59,11 @@ TEST_F(HostilePeer, MayFillWellMadeFramesWithNonsense) {
         data = request_frame(0, kMethods[random() % 5], data, std::int32_t(random())).substr(10);
       }
       std::uint32_t stream = random() % 2 ? random() : static_cast<std::uint32_t>(2 * i + 1);
-      said += frame(stream, random() % 5, random() % 10, data);
+      input += frame(stream, random() % 5, random() % 10, data);
     }
-    await(bad.say(said));
+    await(bad.send(input));
     bad.shut_sending();
-    while (await(bad.hear())) {
+    while (await(bad.receive())) {
     }
     EXPECT_EQ(service.waiting, 0);
   }
@@ -71,63 +71,64 @@ TEST_F(HostilePeer, MayFillWellMadeFramesWithNonsense) {
   expect_alive(good, 1);
 }
 
-TEST_F(HostilePeer, MayLieAboutTheLength) {
+TEST_F(HostilePeer, MaySendAWrongLength) {
   for (std::uint32_t length : {0xffffffffu, 0x80000000u, (4u << 20) + 1}) {
     RawPeer liar = peer();
     Reply reply = ask(liar, frame(length, 1, 1, 0, ""));
     EXPECT_EQ(reply.code(), 8);
     EXPECT_EQ(reply.text(), "message length " + std::to_string(length) +
                                 " exceed maximum message size of 4194304");
-    await(liar.say(std::string(4 << 20, 'z')));
+    await(liar.send(std::string(4 << 20, 'z')));
     await(yield_once());
     EXPECT_EQ(server->buffered(), 0u);
   }
-  RawPeer slow = peer();  // claims all that is allowed, and says little
-  await(slow.say(frame(4 << 20, 1, 1, 0, "abc")));
+  RawPeer slow = peer();  // announces the maximum, and sends little
+  await(slow.send(frame(4 << 20, 1, 1, 0, "abc")));
   await(yield_once());
   EXPECT_LE(server->buffered(), 13u);
 }
 
-TEST_F(HostilePeer, GoesOnAfterAnOversizedMessage) {
+TEST_F(HostilePeer, ContinuesAfterAnOversizedMessage) {
   RawPeer peer = this->peer();
   const std::uint32_t length = 64 << 20;
-  tasks->spawn(peer.say(frame(length, 1, 1, 0, std::string(length, 'z')) +
-                        request_frame(3, "Echo", message("after"))),
-               "say");
-  EXPECT_EQ(hear(peer).code(), 8);
-  EXPECT_EQ(hear(peer).key(), "after");
+  tasks->spawn(peer.send(frame(length, 1, 1, 0, std::string(length, 'z')) +
+                         request_frame(3, "Echo", message("after"))),
+               "send");
+  EXPECT_EQ(receive(peer).code(), 8);
+  EXPECT_EQ(receive(peer).key(), "after");
   EXPECT_EQ(server->buffered(), 0u);
 }
 
 TEST_F(HostilePeer, IsNotReadWhileItDoesNotReadItself) {
-  RawPeer deaf = peer();
+  RawPeer unreading = peer();
   RawPeer good = peer();
-  std::string said;
+  std::string data;
   std::uint32_t requests = 0;
   for (; requests < 40'000; ++requests)
-    said += request_frame(2 * requests + 1, "Raw", std::string(1000, 'r'));
-  std::size_t sent = await(say_until_refused(deaf, said));
-  EXPECT_LT(sent, said.size());
-  // What waits is bounded: by the pause, and the share of one turn beyond it.
+    data += request_frame(2 * requests + 1, "Raw", std::string(1000, 'r'));
+  std::size_t sent = await(send_until_full(unreading, data));
+  EXPECT_LT(sent, data.size());
+  // The unsent bytes are limited: by the limit at which the server stops reading, and one more
+  // read.
   EXPECT_GT(server->buffered(), kPauseAbove);
   EXPECT_LT(server->buffered(), kPauseAbove + (256 << 10));
   expect_alive(good, 1);
 
   // It may begin to read at any time, and loses nothing.
-  tasks->spawn(deaf.say(said.substr(sent)), "say the rest");
-  await(hear_successes(deaf, 1, requests));
+  tasks->spawn(unreading.send(data.substr(sent)), "send the rest");
+  await(receive_successes(unreading, 1, requests));
   EXPECT_EQ(server->buffered(), 0u);
 }
 
 TEST_F(HostilePeer, GetsShortRefusalsInPlaceOfRepliesThatItDoesNotRead) {
-  RawPeer deaf = peer();
+  RawPeer unreading = peer();
   RawPeer good = peer();
   service.gate.clear();
-  std::string said;
+  std::string data;
   const std::uint32_t kRequests = 100;
   for (std::uint32_t i = 0; i < kRequests; ++i)
-    said += request_frame(2 * i + 1, "BigLater", message("", std::to_string(1 << 20)));
-  await(deaf.say(said));
+    data += request_frame(2 * i + 1, "BigLater", message("", std::to_string(1 << 20)));
+  await(unreading.send(data));
   await(until_waiting(kRequests));
   service.gate.set();
   await(until_waiting(0));
@@ -137,7 +138,7 @@ TEST_F(HostilePeer, GetsShortRefusalsInPlaceOfRepliesThatItDoesNotRead) {
 
   std::uint32_t full = 0;
   for (std::uint32_t i = 0; i < kRequests; ++i) {
-    Reply reply = hear(deaf);
+    Reply reply = receive(unreading);
     if (reply.code() == 0)
       ++full;
     else
@@ -145,16 +146,16 @@ TEST_F(HostilePeer, GetsShortRefusalsInPlaceOfRepliesThatItDoesNotRead) {
   }
   EXPECT_GE(full, 15u);
   EXPECT_LT(full, 20u);
-  expect_alive(deaf, 2 * kRequests + 1);
+  expect_alive(unreading, 2 * kRequests + 1);
 }
 
 TEST_F(HostilePeer, GetsAnErrorForTooManyRequestsInFlight) {
   RawPeer peer = this->peer();
-  std::string said;
+  std::string data;
   std::uint32_t stream = 1;
   for (std::size_t i = 0; i < kMaxInFlight; ++i, stream += 2)
-    said += request_frame(stream, "Wait", "");
-  await(peer.say(said));
+    data += request_frame(stream, "Wait", "");
+  await(peer.send(data));
   await(until_waiting(kMaxInFlight));
   Reply reply = ask(peer, request_frame(stream, "Echo", message("one more")));
   EXPECT_EQ(reply.header.stream, stream);
@@ -164,14 +165,14 @@ TEST_F(HostilePeer, GetsAnErrorForTooManyRequestsInFlight) {
   RawPeer another = this->peer();
   expect_alive(another, 1);
   service.gate.set();
-  await(hear_successes(peer, 1, kMaxInFlight));
+  await(receive_successes(peer, 1, kMaxInFlight));
   expect_alive(peer, stream + 2);
 }
 
 TEST_F(HostilePeer, GetsAnErrorForTooLargeRequestsInFlight) {
   RawPeer peer = this->peer();
   std::string large = message("", std::string((4 << 20) - 100, 'l'));
-  for (std::uint32_t i = 0; i < 8; ++i) await(peer.say(request_frame(2 * i + 1, "Wait", large)));
+  for (std::uint32_t i = 0; i < 8; ++i) await(peer.send(request_frame(2 * i + 1, "Wait", large)));
   Reply reply = ask(peer, request_frame(17, "Wait", large));
   EXPECT_EQ(reply.header.stream, 17u);
   EXPECT_EQ(reply.code(), 8);
@@ -180,10 +181,10 @@ TEST_F(HostilePeer, GetsAnErrorForTooLargeRequestsInFlight) {
 
 TEST_F(HostilePeer, DoesNotKeepOthersWaitingByFlooding) {
   RawPeer flood = peer();
-  std::string said;
+  std::string data;
   std::uint32_t stream = 1;
-  for (; said.size() < 150'000; stream += 2) said += request_frame(stream, "Echo", "");
-  ASSERT_EQ(flood.say_now(said), said.size());
+  for (; data.size() < 150'000; stream += 2) data += request_frame(stream, "Echo", "");
+  ASSERT_EQ(flood.send_now(data), data.size());
   RawPeer good = peer();
   const int before = service.calls;
   expect_alive(good, 1);
@@ -193,7 +194,7 @@ TEST_F(HostilePeer, DoesNotKeepOthersWaitingByFlooding) {
 
 TEST_F(HostilePeer, LosesItsHandlersWhenItShutsItsSendingSide) {
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Wait", "")));
+  await(peer.send(request_frame(1, "Wait", "")));
   await(until_waiting(1));
   peer.shut_sending();
   EXPECT_TRUE(is_closed(peer));
@@ -204,7 +205,7 @@ TEST_F(HostilePeer, LosesItsHandlersWhenItShutsItsSendingSide) {
 TEST_F(HostilePeer, LosesItsHandlersWhenItDisconnects) {
   {
     RawPeer peer = this->peer();
-    await(peer.say(request_frame(1, "Wait", "") + request_frame(3, "Wait", "", 1'000'000'000)));
+    await(peer.send(request_frame(1, "Wait", "") + request_frame(3, "Wait", "", 1'000'000'000)));
     await(until_waiting(2));
   }
   await(until_waiting(0));
@@ -212,11 +213,11 @@ TEST_F(HostilePeer, LosesItsHandlersWhenItDisconnects) {
   EXPECT_EQ(server->requests_in_flight(), 0u);
 }
 
-TEST_F(HostilePeer, MayGoWithRepliesUnread) {
+TEST_F(HostilePeer, MayDisconnectWithRepliesUnread) {
   {
     RawPeer peer = this->peer();
-    await(peer.say(request_frame(1, "Big", message("", "4000000")) + request_frame(3, "Wait", "") +
-                   request_frame(5, "Big", message("", "4000000"))));
+    await(peer.send(request_frame(1, "Big", message("", "4000000")) + request_frame(3, "Wait", "") +
+                    request_frame(5, "Big", message("", "4000000"))));
     await(until_waiting(1));
     EXPECT_GT(server->buffered(), 4'000'000u);
   }
@@ -225,11 +226,11 @@ TEST_F(HostilePeer, MayGoWithRepliesUnread) {
   EXPECT_EQ(server->buffered(), 0u);
 }
 
-TEST_F(HostilePeer, MayGoBeforeItsRequestIsRead) {
+TEST_F(HostilePeer, MayDisconnectBeforeItsRequestIsRead) {
   for (int i = 0; i < 50; ++i) {
     RawPeer peer = this->peer();
-    peer.say_now(request_frame(1, "Echo", message("gone")) + request_frame(3, "Wait", "") +
-                 request_frame(5, "Big", message("", "4000000")));
+    peer.send_now(request_frame(1, "Echo", message("gone")) + request_frame(3, "Wait", "") +
+                  request_frame(5, "Big", message("", "4000000")));
   }
   await(until_connected(0));
   EXPECT_EQ(service.waiting, 0);
@@ -239,21 +240,21 @@ TEST_F(HostilePeer, MayStopInTheMiddleOfAFrame) {
   std::string request = request_frame(1, "Echo", message("cut"));
   for (std::size_t size = 0; size < request.size(); ++size) {
     RawPeer peer = this->peer();
-    await(peer.say(request.substr(0, size)));
+    await(peer.send(request.substr(0, size)));
     peer.shut_sending();
     EXPECT_TRUE(is_closed(peer));
   }
   EXPECT_EQ(service.calls, 0);
 }
 
-// Connects to an abstract socket as another user, and says what came of it: 0 where the server
-// closed at once.
+// Connects to an abstract socket as another user. Returns 0 if the server closes the connection at
+// once, else which step failed.
 int connect_as(const sockaddr_un& address, socklen_t size, uid_t uid, gid_t gid) {
   int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
   if (::setresgid(gid, gid, gid) < 0 || ::setresuid(uid, uid, uid) < 0) return 2;
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), size) < 0) return 3;
-  timeval patience{10, 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  timeval timeout{10, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   char byte;
   return ::read(fd, &byte, 1) == 0 ? 0 : 4;
 }
@@ -291,7 +292,7 @@ Duration processor_time() {
                   (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000);
 }
 
-TEST_F(HostilePeer, WaitsInPeaceWhileDescriptorsAreScarce) {
+TEST_F(HostilePeer, WaitsWhileDescriptorsAreScarce) {
   serve();
   rlimit usual{};
   ::getrlimit(RLIMIT_NOFILE, &usual);

@@ -11,7 +11,7 @@ namespace {
 
 class ServerLifetime : public TtrpcTest {
  protected:
-  // What connect(2) says now.
+  // The result of connect(2).
   int try_to_connect() {
     sockaddr_un address = unix_address(socket_path);
     Fd socket(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
@@ -24,7 +24,7 @@ class ServerLifetime : public TtrpcTest {
 TEST_F(ServerLifetime, ServesEachPeer) {
   serve();
   Client client(loop, socket_path);
-  EXPECT_EQ(await(client.call("test.Service", "Raw", "a", kPatience)), "a");
+  EXPECT_EQ(await(client.call("test.Service", "Raw", "a", kTestTimeout)), "a");
   EXPECT_EQ(server->connections(), 1u);
   client.close();
   await(until_connected(0));
@@ -40,20 +40,20 @@ TEST_F(ServerLifetime, ThrowsIfTheListenerIsNotASocket) {
 TEST_F(ServerLifetime, StopsAcceptingWhenServeIsCancelledAndServesTheOthersOn) {
   serve();
   Client client(loop, socket_path);
-  await(client.call("test.Service", "Raw", "a", kPatience));
+  await(client.call("test.Service", "Raw", "a", kTestTimeout));
   tasks->cancel();
   EXPECT_EQ(try_to_connect(), ECONNREFUSED);
-  EXPECT_EQ(await(client.call("test.Service", "Raw", "b", kPatience)), "b");
+  EXPECT_EQ(await(client.call("test.Service", "Raw", "b", kTestTimeout)), "b");
 }
 
 TEST_F(ServerLifetime, DrainsAtOnceIfNothingIsUnsent) {
   serve();
   RawPeer idle = peer();
   RawPeer busy = peer();
-  await(busy.say(request_frame(1, "Wait", "")));
+  await(busy.send(request_frame(1, "Wait", "")));
   await(until_waiting(1));
   const std::uint64_t before = loop.now();
-  await(drain(kPatience));
+  await(drain(kTestTimeout));
   EXPECT_LT(loop.now() - before, 5000u);
   EXPECT_EQ(service.waiting, 0);
   EXPECT_EQ(server->connections(), 0u);
@@ -65,11 +65,11 @@ TEST_F(ServerLifetime, DrainsAtOnceIfNothingIsUnsent) {
 
 TEST_F(ServerLifetime, DrainSendsPendingReplies) {
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Big", message("", "4000000"))));
+  await(peer.send(request_frame(1, "Big", message("", "4000000"))));
   await(until_called(1));
   ASSERT_GT(server->buffered(), 3'000'000u);
-  tasks->spawn(drain(kPatience), "drain");
-  Reply reply = hear(peer);
+  tasks->spawn(drain(kTestTimeout), "drain");
+  Reply reply = receive(peer);
   EXPECT_EQ(reply.value().size(), 4'000'000u);
   EXPECT_TRUE(is_closed(peer));
   await(tasks->wait_empty());
@@ -77,19 +77,19 @@ TEST_F(ServerLifetime, DrainSendsPendingReplies) {
 
 TEST_F(ServerLifetime, DrainReadsNoFurtherRequests) {
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Big", message("", "4000000"))));
+  await(peer.send(request_frame(1, "Big", message("", "4000000"))));
   await(until_called(1));
   const int calls = service.calls;
-  peer.say_now(request_frame(3, "Echo", ""));
-  tasks->spawn(drain(kPatience), "drain");
-  hear(peer);
+  peer.send_now(request_frame(3, "Echo", ""));
+  tasks->spawn(drain(kTestTimeout), "drain");
+  receive(peer);
   EXPECT_TRUE(is_closed(peer));
   EXPECT_EQ(service.calls, calls);
 }
 
-TEST_F(ServerLifetime, DrainGivesUpOnAPeerThatDoesNotRead) {
+TEST_F(ServerLifetime, DrainTimesOutForAPeerThatDoesNotRead) {
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Big", message("", "4000000"))));
+  await(peer.send(request_frame(1, "Big", message("", "4000000"))));
   await(until_called(1));
   const std::uint64_t before = loop.now();
   await(drain(50ms));
@@ -100,20 +100,20 @@ TEST_F(ServerLifetime, DrainGivesUpOnAPeerThatDoesNotRead) {
 TEST_F(ServerLifetime, CloseClosesAllConnectionsAtOnce) {
   serve();
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Wait", "")));
+  await(peer.send(request_frame(1, "Wait", "")));
   await(until_waiting(1));
   server->close();
   EXPECT_EQ(service.waiting, 0);
   EXPECT_EQ(server->connections(), 0u);
   EXPECT_TRUE(is_closed(peer));
-  RawPeer late = this->peer();  // is not served any more
+  RawPeer late = this->peer();  // is not served
   EXPECT_TRUE(is_closed(late));
   await(tasks->wait_empty());
   server->close();
 }
 
 TEST_F(ServerLifetime, AReplyBeforeTheDrainIsSent) {
-  // As the Shutdown request does: its handler makes somebody else drain the server.
+  // As the Shutdown request does: its handler makes another task drain the server.
   Event asked;
   struct Local {
     static Task<std::string> shutdown(Event& event) {
@@ -122,7 +122,7 @@ TEST_F(ServerLifetime, AReplyBeforeTheDrainIsSent) {
     }
     static Task<> drain_when_asked(Event& event, Server& server) {
       co_await event.wait();
-      co_await server.drain(kPatience);
+      co_await server.drain(kTestTimeout);
     }
   };
   server->add("test.Service", "Shutdown", [&asked](std::string) { return Local::shutdown(asked); });
@@ -132,7 +132,7 @@ TEST_F(ServerLifetime, AReplyBeforeTheDrainIsSent) {
   EXPECT_TRUE(is_closed(peer));
 }
 
-// Under the sanitizers' allocator these figures are 0, and the test proves nothing.
+// With a sanitizer's allocator these figures are 0, and the test checks nothing.
 std::size_t allocated() { return mallinfo2().uordblks + mallinfo2().hblkhd; }
 
 TEST_F(ServerLifetime, IdlePeersHoldNoBuffers) {
@@ -141,8 +141,8 @@ TEST_F(ServerLifetime, IdlePeersHoldNoBuffers) {
   for (auto& peer : peers) expect_alive(*peer, 1);
   const std::size_t before = allocated();
   for (auto& peer : peers) {
-    tasks->spawn(peer->say(request_frame(3, "Raw", std::string(1 << 20, 'r'))), "say");
-    EXPECT_EQ(hear(*peer).header.length, (1u << 20) + 4);
+    tasks->spawn(peer->send(request_frame(3, "Raw", std::string(1 << 20, 'r'))), "send");
+    EXPECT_EQ(receive(*peer).header.length, (1u << 20) + 4);
   }
   EXPECT_LE(allocated(), before + 10'000);
 }
@@ -152,11 +152,11 @@ TEST_F(ServerLifetime, AHundredThousandRequestsLeaveNothingBehind) {
   std::uint32_t stream = 1;
   std::size_t before = 0;
   for (int round = 0; round < 100; ++round) {
-    std::string said;
+    std::string data;
     for (int i = 0; i < 1000; ++i, stream += 2)
-      said += request_frame(stream, "Echo", message("a"), i % 2 * 1'000'000'000);
-    tasks->spawn(peer.say(std::move(said)), "say");
-    await(hear_successes(peer, stream - 2000, 1000));
+      data += request_frame(stream, "Echo", message("a"), i % 2 * 1'000'000'000);
+    tasks->spawn(peer.send(std::move(data)), "send");
+    await(receive_successes(peer, stream - 2000, 1000));
     if (round == 10) before = allocated();
   }
   EXPECT_LE(allocated(), before + 1000);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers that are given after the handler has returned.
+// Answers after the handler has returned.
 #include "ttrpc/reply.h"
 
 #include <malloc.h>
@@ -28,7 +28,7 @@ class ReplyTest : public TtrpcTest {
   }
   void ask_to_keep(RawPeer& peer, std::uint32_t stream, std::int64_t timeout_nano = 0) {
     const std::size_t before = kept.size();
-    await(peer.say(request_frame(stream, "Keep", message("kept"), timeout_nano)));
+    await(peer.send(request_frame(stream, "Keep", message("kept"), timeout_nano)));
     await(until_kept(before + 1));
   }
   static KeyValue answer(const std::string& key) {
@@ -49,10 +49,10 @@ TEST_F(ReplyTest, AnswersLongAfterTheHandlerHasReturned) {
   kept[1].send(answer("second"));
   EXPECT_FALSE(kept[1].is_awaited());
   kept[0].refuse(Error::not_found("first"));
-  Reply second = hear(peer);
+  Reply second = receive(peer);
   EXPECT_EQ(second.header.stream, 3u);
   EXPECT_EQ(second.key(), "second");
-  Reply first = hear(peer);
+  Reply first = receive(peer);
   EXPECT_EQ(first.header.stream, 1u);
   EXPECT_EQ(first.code(), 5);
   EXPECT_EQ(server->requests_in_flight(), 0u);
@@ -83,9 +83,9 @@ TEST_F(ReplyTest, HasNoEffectTwiceNorAfterTheDeadline) {
   ask_to_keep(peer, 1);
   kept[0].send(answer("once"));
   kept[0].send(answer("twice"));
-  EXPECT_EQ(hear(peer).key(), "once");
+  EXPECT_EQ(receive(peer).key(), "once");
   ask_to_keep(peer, 3, 5'000'000);
-  Reply late = hear(peer);
+  Reply late = receive(peer);
   EXPECT_EQ(late.header.stream, 3u);
   EXPECT_EQ(late.code(), 4);
   EXPECT_EQ(late.text(), "context deadline exceeded");

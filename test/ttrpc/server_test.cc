@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the server answers to what is said to it.
+// The server's answers to requests.
 #include "ttrpc/server.h"
 
 #include <chrono>
@@ -12,9 +12,9 @@ namespace {
 
 using namespace std::string_literals;
 
-// What was heard of the Go shim of containerd 1.6.20 when the same was said to it: literal bytes.
-// (Its texts after "unmarshal request error: " and "error unmarshalling payload: " are of its own
-// protobuf library.)
+// The answers of the Go shim of containerd 1.6.20 to the same requests: literal bytes. (Its texts
+// after "unmarshal request error: " and "error unmarshalling payload: " are of its own protobuf
+// library.)
 class StockConversation : public TtrpcTest {
  protected:
   StockConversation() {
@@ -25,28 +25,28 @@ class StockConversation : public TtrpcTest {
     co_return "\x08\xaa\xd5\x01"s;
   }
   // As containerd sends it.
-  static std::string say_connect(char stream, char flags = 0) {
+  static std::string send_connect(char stream, char flags = 0) {
     return "\0\0\0\x28\0\0\0"s + stream + '\1' + flags +
            "\n\x17"
            "containerd.task.v2.Task\x12\x07"
            "Connect\x1a\4\n\2t1";
   }
-  static std::string hear_connect(char stream) {
+  static std::string receive_connect(char stream) {
     return "\0\0\0\6\0\0\0"s + stream + "\2\0\x12\4\x08\xaa\xd5\1"s;
   }
 };
 
-TEST_F(StockConversation, SoundsTheSame) {
+TEST_F(StockConversation, HasTheSameBytes) {
   const std::string kOdd = "\x08\3\x12\x31StreamID must be odd for client initiated streams"s;
   const std::string kTooLong =
       "\x08\x08\x12=message length 4194305 exceed maximum message size of 4194304"s;
   const std::string too_much((4 << 20) + 1, 'z');
   struct {
-    std::string name, said, heard;
+    std::string name, sent, received;
   } const kTable[] = {
-      {"a request", say_connect(1), hear_connect(1)},
-      {"an even stream", say_connect(2), "\0\0\0\x37\0\0\0\2\2\0\n\x35"s + kOdd},
-      {"stream 0", say_connect(0), "\0\0\0\x37\0\0\0\0\2\0\n\x35"s + kOdd},
+      {"a request", send_connect(1), receive_connect(1)},
+      {"an even stream", send_connect(2), "\0\0\0\x37\0\0\0\2\2\0\n\x35"s + kOdd},
+      {"stream 0", send_connect(0), "\0\0\0\x37\0\0\0\0\2\0\n\x35"s + kOdd},
       {"no request at all", "\0\0\0\0\0\0\0\1\1\0"s,
        "\0\0\0\x0e\0\0\0\1\2\0\n\x0c\x08\x0c\x12\x08service "s},
       {"an unknown service", "\0\0\0\x0c\0\0\0\1\1\0\n\7no.Such\x12\1X"s,
@@ -59,21 +59,21 @@ TEST_F(StockConversation, SoundsTheSame) {
        "\0\0\0\x43\0\0\0\1\2\0\nA"s + kTooLong},
       {"too long a frame of an unknown type on an even stream",
        "\0\x40\0\1\0\0\0\2\x09\0"s + too_much, "\0\0\0\x43\0\0\0\2\2\0\nA"s + kTooLong},
-      {"a request that is to remain open", say_connect(1, 2), hear_connect(1)},
-      {"a request that is closed", say_connect(1, 1), hear_connect(1)},
-      {"all flags", say_connect(1, '\xff'), hear_connect(1)},
+      {"a request that is to remain open", send_connect(1, 2), receive_connect(1)},
+      {"a request that is closed", send_connect(1, 1), receive_connect(1)},
+      {"all flags", send_connect(1, '\xff'), receive_connect(1)},
       {"unknown types", "\0\0\0\3\0\0\0\1\x09\0abc\0\0\0\1\0\0\0\1\2\0x\0\0\0\0\0\0\0\1\0\0"s, ""},
   };
   for (const auto& row : kTable) {
     SCOPED_TRACE(row.name);
     RawPeer peer = this->peer();
-    await(peer.say(row.said + say_connect(9)));
-    std::string heard = await(peer.read(row.heard.size() + hear_connect(9).size()));
-    EXPECT_EQ(heard, row.heard + hear_connect(9));
+    await(peer.send(row.sent + send_connect(9)));
+    std::string received = await(peer.read(row.received.size() + receive_connect(9).size()));
+    EXPECT_EQ(received, row.received + receive_connect(9));
   }
 }
 
-TEST_F(StockConversation, PutsTheSameInFrontOfAParsersComplaint) {
+TEST_F(StockConversation, PutsTheSameTextBeforeAParsersError) {
   RawPeer peer = this->peer();
   Reply request = ask(peer, "\0\0\0\2\0\0\0\1\1\0\xff\xff"s);
   EXPECT_EQ(request.code(), 3);
@@ -101,20 +101,20 @@ TEST_F(ServerTest, AnswersARequestOnItsStream) {
 TEST_F(ServerTest, UnderstandsARequestThatArrivesByteByByte) {
   RawPeer peer = this->peer();
   for (char byte : request_frame(1, "Echo", message("slowly"))) {
-    await(peer.say(std::string(1, byte)));
+    await(peer.send(std::string(1, byte)));
     await(yield_once());
   }
-  EXPECT_EQ(hear(peer).key(), "slowly");
+  EXPECT_EQ(receive(peer).key(), "slowly");
 }
 
 TEST_F(ServerTest, ASlowHandlerDelaysNoOtherRequest) {
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Wait", message("slow"))));
+  await(peer.send(request_frame(1, "Wait", message("slow"))));
   Reply fast = ask(peer, request_frame(3, "Echo", message("fast")));
   EXPECT_EQ(fast.header.stream, 3u);
   EXPECT_EQ(server->requests_in_flight(), 1u);
   service.gate.set();
-  Reply slow = hear(peer);
+  Reply slow = receive(peer);
   EXPECT_EQ(slow.header.stream, 1u);
   EXPECT_EQ(slow.key(), "slow");
   EXPECT_EQ(server->requests_in_flight(), 0u);
@@ -146,7 +146,7 @@ TEST_F(ServerTest, ARefusedRequestUsesItsNumberUp) {
 
 TEST_F(ServerTest, RefusesDataOnAnyStream) {
   RawPeer peer = this->peer();
-  await(peer.say(request_frame(1, "Wait", message("open"), 0, kRemoteOpen)));
+  await(peer.send(request_frame(1, "Wait", message("open"), 0, kRemoteOpen)));
   for (std::uint32_t stream : {1u, 3u, 0xffffffffu})
     for (int flags : {0, 1, 4, 5}) {
       Reply reply = ask(peer, frame(stream, 3, flags, "data"));
@@ -247,10 +247,10 @@ TEST_F(ServerTest, AnswersBeforeADeadlineHoweverFarItIs) {
   RawPeer peer = this->peer();
   std::int64_t longest = std::numeric_limits<std::int64_t>::max();
   EXPECT_EQ(ask(peer, request_frame(1, "Echo", message("at once"), longest)).key(), "at once");
-  await(peer.say(request_frame(3, "Wait", message("later"), longest)));
+  await(peer.send(request_frame(3, "Wait", message("later"), longest)));
   expect_alive(peer, 5);
   service.gate.set();
-  EXPECT_EQ(hear(peer).key(), "later");
+  EXPECT_EQ(receive(peer).key(), "later");
 }
 
 TEST_F(ServerTest, SendsRepliesOfUpToFourMebibytes) {
@@ -274,8 +274,8 @@ TEST_F(ServerTest, TakesRequestsOfUpToFourMebibytes) {
                       'r');
   std::string request = request_frame(1, "Raw", payload);
   ASSERT_EQ(request.size(), kMaxFrameData + kFrameHeaderSize);
-  tasks->spawn(peer.say(request), "say");
-  Reply reply = hear(peer);
+  tasks->spawn(peer.send(request), "send");
+  Reply reply = receive(peer);
   EXPECT_EQ(reply.response.payload(), payload);
   EXPECT_EQ(server->buffered(), 0u);
 }
@@ -284,12 +284,12 @@ TEST_F(ServerTest, ServesManyPeersAtATime) {
   std::vector<std::unique_ptr<RawPeer>> peers;
   for (int i = 0; i < 100; ++i) {
     peers.push_back(std::make_unique<RawPeer>(peer()));
-    await(peers.back()->say(request_frame(1, "Wait", message(std::to_string(i)))));
+    await(peers.back()->send(request_frame(1, "Wait", message(std::to_string(i)))));
   }
   await(until_waiting(100));
   EXPECT_EQ(server->connections(), 100u);
   service.gate.set();
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(hear(*peers[i]).key(), std::to_string(i));
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(receive(*peers[i]).key(), std::to_string(i));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A server with a service made for tests, on a socket in a directory of its own, and a peer that
-// says whatever bytes a test wants said. After each test nothing is left: no descriptor, no handle
-// of the loop, no handler.
+// A server with a service for tests, on a socket in a directory of its own, and a peer that sends
+// any bytes. After each test nothing may be left: no descriptor, no handle of the loop, no handler.
 #pragma once
 
 #include <dirent.h>
@@ -37,8 +36,8 @@ namespace thinshim::test {
 using namespace std::chrono_literals;
 using ::ttrpc::KeyValue;
 
-// What a test that works never waits for.
-inline constexpr Duration kPatience = 20s;
+// A timeout that a passing test never reaches.
+inline constexpr Duration kTestTimeout = 20s;
 
 inline std::size_t open_descriptors() {
   DIR* directory = ::opendir("/proc/self/fd");
@@ -63,7 +62,7 @@ class TestService {
     count_call();
     co_return request;
   }
-  // Answers once the gate is open.
+  // Answers after the gate is open.
   Task<KeyValue> wait(KeyValue request) {
     count_call();
     Waiting probe(*this);
@@ -78,7 +77,7 @@ class TestService {
     if (request.key() == "zero") throw Error(Code::ok, request.value());
     throw 42;
   }
-  // As many bytes as the value says.
+  // A reply of as many bytes as the value says.
   Task<KeyValue> big(KeyValue request) {
     count_call();
     KeyValue response;
@@ -93,12 +92,12 @@ class TestService {
 
   Loop& loop;
   Event gate;
-  Event changed;  // whenever one of these does
+  Event changed;  // set when one of these changes
   int calls = 0;
-  int waiting = 0;  // handlers before the gate
+  int waiting = 0;  // handlers that wait for the gate
 
  private:
-  // Lives as long as a handler that waits.
+  // Counts a waiting handler while it exists.
   struct Waiting {
     explicit Waiting(TestService& owner) : service(owner) { change(1); }
     ~Waiting() { change(-1); }
@@ -127,7 +126,7 @@ struct Reply {
   std::string value() const { return parse_message<KeyValue>(response.payload()).value(); }
 };
 
-// The bytes of a frame, said here once more so that the codec under test isn't its own witness.
+// The bytes of a frame, not from the codec under test.
 inline std::string frame(std::uint32_t length, std::uint32_t stream, int type, int flags,
                          const std::string& data) {
   std::string bytes;
@@ -155,7 +154,7 @@ class RawPeer {
  public:
   RawPeer(Loop& loop, Fd socket) : fd_(std::move(socket)), watch_(loop, fd_.get()) {}
 
-  Task<> say(std::string bytes) {
+  Task<> send(std::string bytes) {
     std::size_t sent = 0;
     while (sent < bytes.size()) {
       ssize_t n = ::send(fd_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
@@ -167,13 +166,13 @@ class RawPeer {
         throw_errno("raw peer: send");
     }
   }
-  // As much as the socket takes at once; the number of bytes.
-  std::size_t say_now(const std::string& bytes) {
+  // Sends what fits into the socket; returns the number of bytes.
+  std::size_t send_now(const std::string& bytes) {
     ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return n < 0 ? 0 : static_cast<std::size_t>(n);
   }
-  // The next reply; nothing once the server has closed.
-  Task<std::optional<Reply>> hear() {
+  // The next reply; nothing if the server has closed the connection.
+  Task<std::optional<Reply>> receive() {
     Reply reply;
     std::string header = co_await read(kFrameHeaderSize);
     if (header.size() < kFrameHeaderSize) co_return std::nullopt;
@@ -196,7 +195,7 @@ class RawPeer {
     }
     co_return bytes;
   }
-  // Nothing follows; the other side is still heard.
+  // Shuts the sending side; replies can still be read.
   void shut_sending() { ::shutdown(fd_.get(), SHUT_WR); }
 
  private:
@@ -231,18 +230,18 @@ class TtrpcTest : public testing::Test {
     co_return payload;
   }
 
-  // Runs the loop until the task is done, but not for ever.
+  // Runs the loop until the task is done; throws after the timeout.
   template <class T>
   T await(Task<T> task) {
-    std::optional<T> result = loop.run(within(loop, kPatience, std::move(task)));
+    std::optional<T> result = loop.run(within(loop, kTestTimeout, std::move(task)));
     if (!result) throw std::runtime_error("this takes too long");
     return std::move(*result);
   }
   void await(Task<> task) {
-    bool finished = loop.run(within(loop, kPatience, std::move(task)));
+    bool finished = loop.run(within(loop, kTestTimeout, std::move(task)));
     if (!finished) throw std::runtime_error("this takes too long");
   }
-  // Each lets the loop run until something is so.
+  // Each runs the loop until its condition is true.
   Task<> until_waiting(std::size_t count) {
     while (static_cast<std::size_t>(service.waiting) != count) co_await service.changed.wait();
   }
@@ -260,7 +259,7 @@ class TtrpcTest : public testing::Test {
     check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
     return {Fd(ends[0]), Fd(ends[1])};
   }
-  // A peer that the server serves already.
+  // A peer that the server has accepted.
   RawPeer peer() {
     auto [ours, theirs] = socket_pair();
     server->adopt(std::move(theirs));
@@ -268,26 +267,26 @@ class TtrpcTest : public testing::Test {
   }
   void serve() { tasks->spawn(server->serve(listen_at(socket_path)), "serve"); }
 
-  // Says the bytes and returns what comes back, which must be something.
+  // Sends the bytes and returns the reply, which must come.
   Reply ask(RawPeer& peer, const std::string& bytes) {
-    await(peer.say(bytes));
-    return hear(peer);
+    await(peer.send(bytes));
+    return receive(peer);
   }
-  Reply hear(RawPeer& peer) {
-    std::optional<Reply> reply = await(peer.hear());
+  Reply receive(RawPeer& peer) {
+    std::optional<Reply> reply = await(peer.receive());
     if (!reply) throw std::runtime_error("the server closed the connection");
     return std::move(*reply);
   }
-  // The next `count` replies, none of which may be a failure, on these and the following streams.
-  Task<> hear_successes(RawPeer& peer, std::uint32_t first_stream, std::uint32_t count) {
+  // The next `count` replies, which must be successes, on these and the following streams.
+  Task<> receive_successes(RawPeer& peer, std::uint32_t first_stream, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) {
-      std::optional<Reply> reply = co_await peer.hear();
+      std::optional<Reply> reply = co_await peer.receive();
       if (!reply || reply->code() != 0 || reply->header.stream != first_stream + 2 * i)
         throw std::runtime_error("reply " + std::to_string(i) + " is not what it should be");
     }
   }
-  bool is_closed(RawPeer& peer) { return !await(peer.hear()).has_value(); }
-  // The connection works: an echo on a stream not used so far.
+  bool is_closed(RawPeer& peer) { return !await(peer.receive()).has_value(); }
+  // The connection works: an echo on a new stream.
   void expect_alive(RawPeer& peer, std::uint32_t stream) {
     Reply reply = ask(peer, request_frame(stream, "Echo", message("alive")));
     EXPECT_EQ(reply.header.stream, stream);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runtimes that keep the shim waiting for as long as it waits at all: up to half a minute. All at
-// the same time.
+// Hung runtimes, for which the shim waits as long as it ever does: up to half a minute. Each test
+// hangs several at the same time.
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@
 namespace thinshim::test {
 namespace {
 
-class Patience : public TaskTest {
+class Timeouts : public TaskTest {
  protected:
   static bool unified() { return cgroup_version() == CgroupVersion::v2; }
   // A group of this controller, which is gone again after the test.
@@ -47,7 +47,7 @@ class Patience : public TaskTest {
 };
 
 // Where it has no pid namespace of its own, the runtime freezes a container to kill all of it.
-TEST_F(Patience, ThawsTheContainerOfARuntimeThatDiesBehindItsFreezing) {
+TEST_F(Timeouts, DoNotWaitForAContainerThatADeadRuntimeHasFrozen) {
   const std::string group = make_group("freezer");
   const std::string state = group + (unified() ? "/cgroup.freeze" : "/freezer.state");
   const auto set_frozen = [&](bool frozen) {
@@ -69,9 +69,9 @@ TEST_F(Patience, ThawsTheContainerOfARuntimeThatDiesBehindItsFreezing) {
   remove("c1");
 }
 
-// Three containers: `shared` has a runtime that hangs when init's companions shall be killed, the
-// terminals of an exec in `c0` and of `c1` never come.
-TEST_F(Patience, EndsWhereTheRuntimeHangs) {
+// Three containers: the runtime of `shared` hangs when it should kill the other processes of init's
+// pid namespace, and the terminals of an exec in `c0` and of `c1` never come.
+TEST_F(Timeouts, EndTheWaitForAHungRuntime) {
   runtime.before("kill", "[ $id != shared ] || " + std::string("exec sleep 60"));
   const pid_t pid = run("shared", false);
   run_exec("shared", "e1", "exec sleep 60");
@@ -102,7 +102,7 @@ TEST_F(Patience, EndsWhereTheRuntimeHangs) {
 }
 
 // The runtime's root and the path of a stream, that the shim itself would open.
-TEST_F(Patience, WithPathsOnAHungFileSystemAnswersTheOthers) {
+TEST_F(Timeouts, OfPathsOnAHungFileSystemDelayNoOtherCall) {
   run("c0");
   for (const char* id : {"c1", "c2", "c3"}) make_bundle(id);
   HungFileSystem hung(directory / "hung");
@@ -132,8 +132,8 @@ TEST_F(Patience, WithPathsOnAHungFileSystemAnswersTheOthers) {
   end_container("c0");
 }
 
-// An exec whose runtime hangs: before it has made the process, or behind that.
-TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
+// The runtime of an exec hangs: before it has created the process, or after that.
+TEST_F(Timeouts, KeepAHungExecFromBlockingInitsExit) {
   for (const bool made : {false, true}) {
     SCOPED_TRACE(made);
     const std::string id = made ? "c1" : "c0";
@@ -155,9 +155,8 @@ TEST_F(Patience, WithAHungExecDoesNotHoldBackInitsExit) {
   }
 }
 
-// An OOM kill is published behind the starts that are under way, which all have the same five
-// seconds.
-TEST_F(Patience, WithHungExecsDelaysAnOomEventByOneLimit) {
+// An OOM kill is published after the pending starts, which all have the same limit of five seconds.
+TEST_F(Timeouts, OfHungExecsDelayAnOomEventByOneLimit) {
   runtime.after("create", "echo $pid > " + make_memory_group() + "/cgroup.procs");
   runtime.set_program("c1", "until [ -e " + (directory / "eat") +
                                 " ]; do sleep 0.01; done; tail /dev/zero & exec sleep 60");
@@ -179,9 +178,9 @@ TEST_F(Patience, WithHungExecsDelaysAnOomEventByOneLimit) {
   remove("c1");
 }
 
-// A start and a pause whose runtime hangs when init dies. SIGKILL finds nothing to kill, and Delete
-// gives up what is in its way.
-TEST_F(Patience, WithAHungVerbDoesNotHoldBackInitsExit) {
+// A start and a pause whose runtime hangs when init dies. SIGKILL finds no process, and Delete
+// cancels the calls before it.
+TEST_F(Timeouts, KeepAHungVerbFromBlockingInitsExit) {
   const pid_t pid = create("c1");
   const pid_t paused = run("c2");
   for (const char* verb : {"start", "pause"}) runtime.before(verb, "exec sleep 60");
@@ -207,8 +206,8 @@ TEST_F(Patience, WithAHungVerbDoesNotHoldBackInitsExit) {
             (Lines{"create c2", "start c2", "exit c2 137", "delete c2 137"}));
 }
 
-// A shim that is killed meanwhile has lost it otherwise, and `delete` says 137.
-TEST_F(Patience, WithAnExitThatIsNotToldYetKeepsItInTheBundle) {
+// Otherwise a shim that is killed meanwhile would have lost it, and `delete` would report 137.
+TEST_F(Timeouts, KeepAnUnpublishedExitInTheBundle) {
   runtime.before("pause", "exec sleep 60");
   const pid_t pid = run("c1");
   auto pausing = pause_begin("c1");
@@ -223,7 +222,7 @@ TEST_F(Patience, WithAnExitThatIsNotToldYetKeepsItInTheBundle) {
 }
 
 // A start, a pause and a resume that succeed long after their process has died.
-TEST_F(Patience, WithALateVerbHasNoEventBehindTheExit) {
+TEST_F(Timeouts, KeepALateVerbFromPublishingAfterTheExit) {
   const pid_t pid = create("c1");
   const pid_t paused = run("c2");
   const pid_t resumed = run("c3");
@@ -246,8 +245,8 @@ TEST_F(Patience, WithALateVerbHasNoEventBehindTheExit) {
   }
 }
 
-// A second Delete joins the first, which takes longer than what SIGKILL gives a verb in its way.
-TEST_F(Patience, OfASecondDeleteDoesNotEndTheFirst) {
+// A second Delete joins the first, which takes longer than the limit of a verb before a SIGKILL.
+TEST_F(Timeouts, OfASecondDeleteDoNotEndTheFirst) {
   ::kill(run("c1"), SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
   runtime.before("delete", "sleep 12");
@@ -259,8 +258,8 @@ TEST_F(Patience, OfASecondDeleteDoesNotEndTheFirst) {
   EXPECT_EQ(end(second).exit_status(), 137u);
 }
 
-// A client that has gone, or has run out of time, comes back with other wishes.
-TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
+// A client that has disconnected, or has timed out, makes other calls later.
+TEST_F(Timeouts, EndCallsAfterTheClientHasDisconnected) {
   options.direct_signals = false;
   const pid_t pid = run("c1");
   exec("c1", "e1", "exec sleep 60");
@@ -314,8 +313,8 @@ TEST_F(Patience, EndsSomeTimeAfterTheClientHasGone) {
   for (const char* id : {"c1", "c2", "c3", "c4"}) end_container(id);
 }
 
-// Its client has gone while a program mounts, which takes its time.
-TEST_F(Patience, WithAMountHelperLeavesNoMountAndNobodyWhoMountsLater) {
+// The client disconnects during a slow mount by a helper.
+TEST_F(Timeouts, OfAMountHelperLeaveNoMountAndNoProcessThatMountsLater) {
   make_bundle("c1");
   const std::string gate = directory / "gate";
   const std::string late = "until [ -e " + gate + " ]; do sleep 0.01; done; mount -t tmpfs late ";
@@ -346,8 +345,8 @@ TEST_F(Patience, WithAMountHelperLeavesNoMountAndNobodyWhoMountsLater) {
   end_container("c1");
 }
 
-// A Create and a Delete whose runtime never returns, of a client that is still there.
-TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
+// A Create and a Delete whose runtime never returns, and whose client waits.
+TEST_F(Timeouts, EndCallsAfterTheirDeadline) {
   ::kill(run("c1"), SIGKILL);
   EXPECT_EQ(wait("c1"), 137u);
   make_bundle("c2");
@@ -382,8 +381,8 @@ TEST_F(Patience, EndsSomeTimeAfterTheDeadline) {
   end_container("c2");
 }
 
-// containerd's client may be dead without the shim hearing of it; then `kill -9` is what is left.
-TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
+// A dead client of containerd may go unnoticed; then only `kill -9` remains.
+TEST_F(Timeouts, OfSigkillEndAnyCallBeforeIt) {
   create("c1");
   runtime.before("start", "exec sleep 60");
   auto starting = start_begin("c1");
@@ -402,8 +401,8 @@ TEST_F(Patience, OfSigkillEndsWhateverIsInItsWay) {
   }
 }
 
-// So it is where one verb waits behind the other.
-TEST_F(Patience, OfSigkillEndsAllThatIsInItsWay) {
+// Also if one verb waits for another.
+TEST_F(Timeouts, OfSigkillEndAllCallsBeforeIt) {
   for (const char* id : {"c1", "c2", "c3"}) runtime.set_program(id, "exec sleep 600");
   run("c1");
   options.direct_signals = false;
@@ -425,8 +424,8 @@ TEST_F(Patience, OfSigkillEndsAllThatIsInItsWay) {
   }
 }
 
-// Then its exit is made up: it is not lost.
-TEST_F(Patience, WithAnExitEndsAtTheDeletion) {
+// Then an exit of SIGKILL is published: the exit is not lost.
+TEST_F(Timeouts, OfAnExitEndAtTheDeletion) {
   create("c1");
   runtime.before("delete", "exit 0");
   const api::DeleteResponse removed = remove("c1");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes what the service publishes into a trace.
+// Adds the published events to a trace.
 #pragma once
 
 #include <functional>
 #include <utility>
 
-#include "orders/stage.h"
+#include "orders/scripted_runtime.h"
 #include "orders/trace.h"
 #include "task/events.h"
 #include "task_events.pb.h"
@@ -14,7 +14,7 @@ namespace thinshim::orders {
 
 class TraceSink final : public EventSink {
  public:
-  explicit TraceSink(Stage::Write write) : write_(std::move(write)) {}
+  explicit TraceSink(ScriptedRuntime::Write write) : write_(std::move(write)) {}
 
   void publish(const char* topic, const google::protobuf::MessageLite& event) override {
     Entry entry{.kind = Kind::event};
@@ -34,22 +34,22 @@ class TraceSink final : public EventSink {
     const auto* event = dynamic_cast<const Event*>(&message);
     if (!event) return;
     if constexpr (requires { event->pid(); }) entry.pid = static_cast<pid_t>(event->pid());
-    if constexpr (requires { event->exec_id(); }) entry.who = who_is(event->exec_id());
-    if constexpr (requires { event->id(); }) entry.who = who_is(event->id());
+    if constexpr (requires { event->exec_id(); }) entry.role = role_of(event->exec_id());
+    if constexpr (requires { event->id(); }) entry.role = role_of(event->id());
     if constexpr (requires { event->exited_at(); }) {
       const auto& at = event->exited_at();
       if (at.seconds() > 0)
-        entry.ended = Ended{static_cast<int>(event->exit_status()),
-                            at.seconds() * 1'000'000'000 + at.nanos()};
+        entry.exit = ExitInfo{static_cast<int>(event->exit_status()),
+                              at.seconds() * 1'000'000'000 + at.nanos()};
     }
   }
-  static Who who_is(const std::string& id) {
-    for (Who who : kExecs)
-      if (id == exec_id_of(who)) return who;
-    return Who::init;
+  static Role role_of(const std::string& id) {
+    for (Role role : kExecs)
+      if (id == exec_id_of(role)) return role;
+    return Role::init;
   }
 
-  Stage::Write write_;
+  ScriptedRuntime::Write write_;
 };
 
 }  // namespace thinshim::orders

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "orders/crew.h"
+#include "orders/worker_pool.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -15,20 +15,20 @@
 #include <random>
 
 #include "base/text.h"
-#include "orders/play.h"
-#include "orders/situation.h"
+#include "orders/fingerprint.h"
+#include "orders/order_run.h"
 
 namespace thinshim::orders {
 namespace {
 
-// A directory for one order.
-class Ground {
+// The directory of one order, removed with its contents.
+class OrderDirectory {
  public:
-  explicit Ground(const std::string& directory) : path_(directory + "/order") {
-    std::filesystem::remove_all(path_);  // of one that did not come to its end
+  explicit OrderDirectory(const std::string& directory) : path_(directory + "/order") {
+    std::filesystem::remove_all(path_);  // of a worker that crashed
     std::filesystem::create_directories(path_);
   }
-  ~Ground() {
+  ~OrderDirectory() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
@@ -45,11 +45,12 @@ std::string cut_line(std::string& text) {
   return line;
 }
 
-// A line for the order, one for each step that may come next behind it, one for each finding.
+// Lines: the order, whether it was possible, its fingerprint, the number of next steps, each of
+// them, each finding.
 std::string pack(const Result& result) {
-  std::string text = to_words(result.order) + "\n" + (result.is_playable ? "yes" : "no") + "\n" +
-                     std::to_string(result.situation) + "\n" + std::to_string(result.next.size()) +
-                     "\n";
+  std::string text = to_words(result.order) + "\n" + (result.is_possible ? "yes" : "no") + "\n" +
+                     std::to_string(result.fingerprint) + "\n" +
+                     std::to_string(result.next.size()) + "\n";
   for (const Step& step : result.next) text += to_words(step) + "\n";
   for (const Finding& finding : result.findings)
     text += finding.rule + "\t" + finding.reason + "\t" + std::to_string(finding.ms) + "\t" +
@@ -60,8 +61,8 @@ std::string pack(const Result& result) {
 Result unpack(std::string text) {
   Result result;
   result.order = parse_order(cut_line(text));
-  result.is_playable = cut_line(text) == "yes";
-  result.situation = std::stoull(cut_line(text));
+  result.is_possible = cut_line(text) == "yes";
+  result.fingerprint = std::stoull(cut_line(text));
   for (int count = std::stoi(cut_line(text)); count > 0; --count)
     result.next.push_back(parse_step(cut_line(text)));
   while (!text.empty()) {
@@ -75,24 +76,24 @@ Result unpack(std::string text) {
   return result;
 }
 
-Result do_work(const std::string& work, const std::string& directory) {
+Result run_job(const std::string& job, const std::string& directory) {
   unsigned long long seed = 0;
   std::size_t length = 0;
-  if (std::sscanf(work.c_str(), "walk %llu %zu", &seed, &length) == 2)
-    return walk(seed, length, directory);
-  return play(parse_order(work), directory);
+  if (std::sscanf(job.c_str(), "random %llu %zu", &seed, &length) == 2)
+    return run_random_order(seed, length, directory);
+  return run_order(parse_order(job), directory);
 }
 
 constexpr std::size_t kLongest = 64 << 10;
 
 [[noreturn]] void serve(int socket, const std::string& directory) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  prepare_to_play();
-  std::string work(kLongest, '\0');
+  prepare_process();
+  std::string job(kLongest, '\0');
   for (;;) {
-    const ssize_t size = ::recv(socket, work.data(), work.size(), 0);
+    const ssize_t size = ::recv(socket, job.data(), job.size(), 0);
     if (size <= 0) ::_exit(0);
-    std::string answer = pack(do_work(work.substr(0, static_cast<std::size_t>(size)), directory));
+    std::string answer = pack(run_job(job.substr(0, static_cast<std::size_t>(size)), directory));
     answer.resize(std::min(answer.size(), kLongest));
     if (::send(socket, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) ::_exit(0);
   }
@@ -105,52 +106,52 @@ std::string how_it_ended(int status) {
 
 }  // namespace
 
-Result play(const Order& order, const std::string& directory, Trace* trace) {
-  const Ground ground(directory);
+Result run_order(const Order& order, const std::string& directory, Trace* trace) {
+  const OrderDirectory order_directory(directory);
   Result result{.order = order};
-  Play playing(*order.scene, ground.path());
+  OrderRun run(*order.setup, order_directory.path());
   try {
-    for (const Step& step : order.steps) playing.perform(step);
+    for (const Step& step : order.steps) run.perform(step);
   } catch (const Error&) {
-    result.is_playable = false;
+    result.is_possible = false;
   }
-  result.next = playing.enabled();
-  result.situation = situation_of(playing.trace());
-  const Trace played = playing.finish();
-  result.findings = broken_promises(played);
-  if (trace) *trace = played;
+  result.next = run.enabled();
+  result.fingerprint = fingerprint_of(run.trace());
+  const Trace trace_of_run = run.finish();
+  result.findings = broken_promises(trace_of_run);
+  if (trace) *trace = trace_of_run;
   return result;
 }
 
-Result walk(std::uint64_t seed, std::size_t length, const std::string& directory) {
-  const Ground ground(directory);
+Result run_random_order(std::uint64_t seed, std::size_t length, const std::string& directory) {
+  const OrderDirectory order_directory(directory);
   std::mt19937_64 random(seed);
-  const auto some = [&](std::size_t count) { return random() % count; };
-  Result result{.order = {&scenes()[some(scenes().size())], {}}};
-  Play playing(*result.order.scene, ground.path());
+  const auto pick = [&](std::size_t count) { return random() % count; };
+  Result result{.order = {&setups()[pick(setups().size())], {}}};
+  OrderRun run(*result.order.setup, order_directory.path());
   for (std::size_t i = 0; i < length; ++i) {
-    const std::vector<Step> enabled = playing.enabled();
+    const std::vector<Step> enabled = run.enabled();
     if (enabled.empty()) break;
-    result.order.steps.push_back(enabled[some(enabled.size())]);
-    playing.perform(result.order.steps.back());
+    result.order.steps.push_back(enabled[pick(enabled.size())]);
+    run.perform(result.order.steps.back());
   }
-  result.findings = broken_promises(playing.finish());
+  result.findings = broken_promises(run.finish());
   return result;
 }
 
-Crew::Crew(std::size_t size, std::string directory)
+WorkerPool::WorkerPool(std::size_t size, std::string directory)
     : directory_(std::move(directory)), workers_(size) {
   for (Worker& worker : workers_) start(worker);
 }
 
-Crew::~Crew() {
+WorkerPool::~WorkerPool() {
   for (Worker& worker : workers_) {
     worker.socket.reset();
     ::waitpid(worker.pid, nullptr, 0);
   }
 }
 
-void Crew::start(Worker& worker) {
+void WorkerPool::start(Worker& worker) {
   int ends[2];
   check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
   Fd ours(ends[0]), theirs(ends[1]);
@@ -165,7 +166,7 @@ void Crew::start(Worker& worker) {
   worker.is_busy = false;
 }
 
-void Crew::finish(Worker& worker, const Take& take) {
+void WorkerPool::take_result(Worker& worker, const Take& take) {
   std::string answer(kLongest, '\0');
   const ssize_t size = ::recv(worker.socket.get(), answer.data(), answer.size(), 0);
   worker.is_busy = false;
@@ -173,25 +174,24 @@ void Crew::finish(Worker& worker, const Take& take) {
   int status = 0;
   ::waitpid(worker.pid, &status, 0);
   Result result;
-  const bool is_walk = worker.work.starts_with("walk ");
-  result.order = is_walk ? Order{&scenes()[0], {}} : parse_order(worker.work);
-  result.findings.push_back({"the service does not end by itself", how_it_ended(status), 0,
-                             "while it did: " + worker.work});
+  const bool is_random = worker.job.starts_with("random ");
+  result.order = is_random ? Order{&setups()[0], {}} : parse_order(worker.job);
+  result.findings.push_back(
+      {"the shim does not crash or hang", how_it_ended(status), 0, "in " + worker.job});
   start(worker);
   take(std::move(result));
 }
 
-void Crew::work(Next next, Take take) {
+void WorkerPool::run_all(Next next, Take take) {
   bool more = true;
   for (;;) {
     std::vector<pollfd> polled;
     for (Worker& worker : workers_) {
       if (!worker.is_busy) {
-        const std::optional<std::string> work = next();
-        if (work) {
-          worker.work = *work;
-          worker.is_busy =
-              ::send(worker.socket.get(), work->data(), work->size(), MSG_NOSIGNAL) > 0;
+        const std::optional<std::string> job = next();
+        if (job) {
+          worker.job = *job;
+          worker.is_busy = ::send(worker.socket.get(), job->data(), job->size(), MSG_NOSIGNAL) > 0;
         }
       }
       polled.push_back({worker.is_busy ? worker.socket.get() : -1, POLLIN, 0});
@@ -200,15 +200,15 @@ void Crew::work(Next next, Take take) {
     if (!more) return;
     if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) return;
     for (std::size_t i = 0; i < workers_.size(); ++i)
-      if (polled[i].revents != 0) finish(workers_[i], take);
+      if (polled[i].revents != 0) take_result(workers_[i], take);
   }
 }
 
-Result Crew::run(const Order& order) {
-  std::optional<std::string> work = to_words(order);
+Result WorkerPool::run(const Order& order) {
+  std::optional<std::string> job = to_words(order);
   Result result;
-  this->work([&] { return std::exchange(work, std::nullopt); },
-             [&](Result found) { result = std::move(found); });
+  run_all([&] { return std::exchange(job, std::nullopt); },
+          [&](Result found) { result = std::move(found); });
   return result;
 }
 
