@@ -65,10 +65,10 @@ TEST_F(ServerAllocations, MayFailAndThePeerIsAnswered) {
     long n = 0;
     for (bool reached = true; reached; ++n) {
       RawPeer peer = this->peer();
-      ASSERT_EQ(peer.say_now(request), request.size());
+      ASSERT_EQ(peer.send_now(request), request.size());
       reached = serve_without(n);
       std::optional<Reply> reply;
-      ASSERT_NO_THROW(reply = await(peer.hear())) << request << " without allocation " << n;
+      ASSERT_NO_THROW(reply = await(peer.receive())) << request << " without allocation " << n;
       if (!reply || reply->text() == "std::bad_alloc") continue;
       if (!expected) expected = reply;
       EXPECT_EQ(reply->response.SerializeAsString(), expected->response.SerializeAsString())

@@ -102,7 +102,7 @@ TEST_F(ReplyTest, LeavesNothingOfADeadlineOnceItIsSent) {
   const auto ask_and_answer = [&] {
     ask_to_keep(peer, stream, kDay);
     kept.back().send(answer("now"));
-    EXPECT_EQ(hear(peer).key(), "now");
+    EXPECT_EQ(receive(peer).key(), "now");
     kept.clear();
     stream += 2;
   };
@@ -118,16 +118,16 @@ TEST_F(ReplyTest, OfSeveralDeadlinesEachIsKept) {
   const std::int64_t deadlines[] = {300, 3'600'000, 20, 100, 20};
   for (std::uint32_t i = 0; i < 5; ++i) ask_to_keep(peer, 1 + 2 * i, deadlines[i] * kMillisecond);
   kept[3].send(answer("in time"));
-  EXPECT_EQ(hear(peer).key(), "in time");
+  EXPECT_EQ(receive(peer).key(), "in time");
   const std::uint32_t expired[] = {5, 9, 1};
   for (std::uint32_t expected : expired) {
-    const Reply reply = hear(peer);
+    const Reply reply = receive(peer);
     EXPECT_EQ(reply.header.stream, expected);
     EXPECT_EQ(reply.code(), 4);
   }
   EXPECT_TRUE(kept[1].is_awaited());
   kept[1].send(answer("still"));
-  EXPECT_EQ(hear(peer).key(), "still");
+  EXPECT_EQ(receive(peer).key(), "still");
 }
 
 TEST_F(ReplyTest, HasNoEffectOnceThePeerHasDisconnected) {
