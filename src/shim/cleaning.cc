@@ -105,10 +105,11 @@ Task<> attempt_to_remove_from(Loop& loop, Runtime runtime, GroupMember container
 // (containerd, Docker, CRI with both drivers).
 bool is_own_group(const std::string& path, const std::string& id) { return path.ends_with(id); }
 
+// This process may have been put there itself.
 bool has_living_process(const std::string& path) {
   return std::ranges::any_of(processes_in_groups(path), [](pid_t pid) {
     const ProcessState state = process_state(pid);
-    return state != ProcessState::exited && state != ProcessState::exiting;
+    return pid != ::getpid() && state != ProcessState::exited && state != ProcessState::exiting;
   });
 }
 

@@ -21,7 +21,7 @@
 namespace thinshim::orders {
 namespace {
 
-struct Options {
+struct Flags {
   std::string order;
   bool only_orders = false;  // no other test
   bool all = false;
@@ -30,7 +30,7 @@ struct Options {
   std::size_t steps = kExhaustiveSteps;
   std::int64_t seconds = 0;
 };
-Options options;
+Flags flags;
 
 constexpr std::int64_t kRandomSeconds = 60;
 constexpr std::int64_t kAllSeconds = 20 * 60;
@@ -44,11 +44,10 @@ std::size_t pool_size() {
 
 Report explore(const std::string& directory) {
   WorkerPool pool(pool_size(), directory);
-  Report report = options.all
-                      ? run_all_orders(pool, options.setup, options.steps, options.seed,
-                                       options.seconds ? options.seconds : kAllSeconds)
-                      : run_random_orders(pool, options.seed,
-                                          options.seconds ? options.seconds : kRandomSeconds);
+  Report report = flags.all ? run_all_orders(pool, flags.setup, flags.steps, flags.seed,
+                                             flags.seconds ? flags.seconds : kAllSeconds)
+                            : run_random_orders(pool, flags.seed,
+                                                flags.seconds ? flags.seconds : kRandomSeconds);
   report.minimise(pool);
   return report;
 }
@@ -56,7 +55,7 @@ Report explore(const std::string& directory) {
 int print_order(const std::string& directory) {
   prepare_process();
   Trace trace;
-  const Result result = run_order(parse_order(options.order), directory, &trace);
+  const Result result = run_order(parse_order(flags.order), directory, &trace);
   std::cout << to_text(trace);
   if (!result.is_possible) std::cout << "a step was not possible when its turn came\n";
   std::cout << "possible steps:";
@@ -112,18 +111,18 @@ TEST(Orders, KeepEveryPromise) {
 
 void parse(int argc, char** argv) {
   const char* how = std::getenv("THINSHIM_RELIABILITY");
-  options.all = how != nullptr && std::strcmp(how, "full") == 0;
-  options.seed = seed_of_today();
+  flags.all = how != nullptr && std::strcmp(how, "full") == 0;
+  flags.seed = seed_of_today();
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const std::string value = i + 1 < argc ? argv[i + 1] : "";
-    if (word == "--order") options.order = value;
-    if (word == "--seed" || word == "--all") options.only_orders = true;
-    if (word == "--seed") options.seed = std::strtoull(value.c_str(), nullptr, 10);
-    if (word == "--seconds") options.seconds = std::atol(value.c_str());
-    if (word == "--steps") options.steps = static_cast<std::size_t>(std::atol(value.c_str()));
-    if (word == "--all") options.all = true;
-    if (word == "--all" && !value.starts_with("--")) options.setup = value;
+    if (word == "--order") flags.order = value;
+    if (word == "--seed" || word == "--all") flags.only_orders = true;
+    if (word == "--seed") flags.seed = std::strtoull(value.c_str(), nullptr, 10);
+    if (word == "--seconds") flags.seconds = std::atol(value.c_str());
+    if (word == "--steps") flags.steps = static_cast<std::size_t>(std::atol(value.c_str()));
+    if (word == "--all") flags.all = true;
+    if (word == "--all" && !value.starts_with("--")) flags.setup = value;
   }
 }
 
@@ -136,9 +135,9 @@ int main(int argc, char** argv) {
     return test::run_in_own_namespaces([&](const test::World& world) {
       test::set_world(world);
       orders::parse(argc, argv);
-      if (!orders::options.order.empty()) return orders::print_order(world.directory);
+      if (!orders::flags.order.empty()) return orders::print_order(world.directory);
       testing::InitGoogleTest(&argc, argv);
-      if (orders::options.only_orders) testing::GTEST_FLAG(filter) = "Orders.KeepEveryPromise";
+      if (orders::flags.only_orders) testing::GTEST_FLAG(filter) = "Orders.KeepEveryPromise";
       return RUN_ALL_TESTS();
     });
   } catch (const std::exception& error) {
