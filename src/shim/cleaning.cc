@@ -101,9 +101,11 @@ Task<> attempt_to_remove_from(Loop& loop, Runtime runtime, GroupMember container
   }
 }
 
-// Whether the cgroup is this container's alone, by its name: its last component ends with the id
-// (containerd, Docker, CRI with both drivers).
-bool is_own_group(const std::string& path, const std::string& id) { return path.ends_with(id); }
+// Whether the cgroup is this container's alone, by its name: ID (containerd, Docker), or PREFIX-ID.
+bool is_own_group(const std::string& path, const std::string& id) {
+  const std::string_view name = base_name(path);
+  return name == id || name.ends_with("-" + id);
+}
 
 // This process may have been put there itself.
 bool has_living_process(const std::string& path) {

@@ -182,8 +182,7 @@ Task<> Container::send_signal(std::shared_ptr<Process> process, Process::Stop st
   if (signal != SIGKILL) {
     // Not while the start runs: until its end the process is the runtime's own program.
     const bool waits_for_start = !is_direct || init_->is_starting();
-    Task<> passing = pass_verbs(process, stop, all);
-    if (waits_for_start) co_await std::move(passing);
+    if (waits_for_start) co_await pass_verbs(process, stop, all);
     // Without the lock: a SIGKILL must not wait for it.
     co_await process->wait_for_handlers(signal_delay_);
   }

@@ -293,8 +293,7 @@ Task<> InitProcess::kill(int signal, bool all, bool thaw) {
     throw is_lost ? Error::not_found("no such container") : kill_error(*failure);
   }
   // runc's kill has thawed it, crun's has not.
-  Task<> thawing = this->thaw(stop());
-  if (thaw) co_await std::move(thawing);
+  if (thaw) co_await this->thaw(stop());
 }
 
 Task<> InitProcess::thaw(Event* stop) {

@@ -57,11 +57,14 @@ void Channel::send(std::uint32_t stream, FrameType type,
   message.AppendToString(&frame);
   if (unsent() > 0) {
     output_ += frame;
-  } else {
-    output_ = std::move(frame);
-    flush();
+    return;
   }
-  if (unsent() > 0 && !writing_) writer_.spawn(write_out(), "ttrpc write");
+  output_ = std::move(frame);
+  flush();
+  if (unsent() > 0 && !writing_) {
+    writing_ = true;
+    writer_.spawn(write_out(), "ttrpc write");
+  }
 }
 
 void Channel::flush() {
@@ -75,15 +78,13 @@ void Channel::flush() {
     std::string().swap(output_);
     sent_ = 0;
   } else if (sent_ > kKeepSent && sent_ > unsent()) {
-    output_.erase(0, sent_);
-    output_.shrink_to_fit();
+    output_ = output_.substr(sent_);
     sent_ = 0;
   }
   progress_.set();
 }
 
 Task<> Channel::write_out() {
-  writing_ = true;
   while (unsent() > 0) {
     if (no_memory_)
       co_await sleep(loop_, kMemoryPause);

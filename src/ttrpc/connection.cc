@@ -2,7 +2,6 @@
 #include "ttrpc/connection.h"
 
 #include <algorithm>
-#include <new>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -71,17 +70,13 @@ void Connection::on_request(std::uint32_t stream, const std::string& data) {
   try {
     in_flight_.emplace(stream, InFlight{static_cast<std::uint32_t>(data.size())});
     in_flight_bytes_ += data.size();
-  } catch (const std::bad_alloc&) {
-    return send_failure(stream, std::current_exception());
-  }
-  try {
     ::ttrpc::Request request;
     if (!request.ParseFromString(data))
       throw Error(Code::invalid_argument,
                   "unmarshal request error: proto: cannot parse invalid wire-format data");
     begin(stream, request);
   } catch (...) {
-    refuse(stream, std::current_exception());
+    refuse(stream, to_status(std::current_exception()));
   }
 }
 
@@ -123,7 +118,7 @@ Task<> Connection::answer(std::uint32_t stream, Task<std::string> work) {
     failure = std::current_exception();
   }
   if (failure)
-    refuse(stream, failure);
+    refuse(stream, to_status(failure));
   else
     reply(stream, std::move(payload));
 }
@@ -136,7 +131,7 @@ Task<> Connection::answer_later(std::uint32_t stream, Task<> work) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (failure) refuse(stream, failure);
+  if (failure) refuse(stream, to_status(failure));
 }
 
 // One timer for all: the deadline of an answered request must cost nothing, and may be days away.
@@ -170,8 +165,7 @@ Task<> Connection::expire_requests() {
     std::vector<std::uint32_t> expired;
     for (const auto& [stream, request] : in_flight_)
       if (request.deadline <= next) expired.push_back(stream);
-    for (std::uint32_t stream : expired)
-      refuse(stream, std::make_exception_ptr(deadline_exceeded()));
+    for (std::uint32_t stream : expired) refuse(stream, to_status(deadline_exceeded()));
   }
 }
 
@@ -186,27 +180,14 @@ bool Connection::take_out(std::uint32_t stream) {
 }
 
 void Connection::reply(std::uint32_t stream, std::string payload) {
-  if (!is_in_flight(stream)) return;
-  try {
-    ::ttrpc::Response response;
-    response.set_payload(std::move(payload));
-    send(stream, response);
-    take_out(stream);
-  } catch (const std::bad_alloc&) {
-    refuse(stream, std::current_exception());
-  }
+  if (!take_out(stream)) return;
+  ::ttrpc::Response response;
+  response.set_payload(std::move(payload));
+  send(stream, response);
 }
 
-void Connection::refuse(std::uint32_t stream, const std::exception_ptr& reason) {
-  if (take_out(stream)) send_failure(stream, reason);
-}
-
-void Connection::send_failure(std::uint32_t stream, const std::exception_ptr& reason) {
-  try {
-    send_status(stream, to_status(reason));
-  } catch (const std::bad_alloc&) {
-    channel_.fail();
-  }
+void Connection::refuse(std::uint32_t stream, const wire::Status& status) {
+  if (take_out(stream)) send_status(stream, status);
 }
 
 void Connection::send_status(std::uint32_t stream, const wire::Status& status) {

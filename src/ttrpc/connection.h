@@ -7,9 +7,7 @@
 // - A reply that would exceed kMaxUnsent is replaced by a short ResourceExhausted.
 // - Requests above kMaxInFlight, or above kMaxInFlightBytes in total, get ResourceExhausted. They
 //   are not left unread, because a `Wait` may be in flight for weeks and ttrpc cannot cancel it.
-// None of these closes the connection: containerd would take that for an exit of the shim. A reply
-// that finds no memory is replaced by an error, and only where that finds none either is the
-// connection closed: no client waits for a reply that never comes.
+// None of these closes the connection: containerd would take that for an exit of the shim.
 //
 // Errors, codes and texts are those of ttrpc's Go server (server.go), except: at its deadline a
 // request is cancelled and answered; a reply above 4 MiB is replaced by an error, where Go closes
@@ -71,7 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool is_in_flight(std::uint32_t stream) const { return in_flight_.contains(stream); }
   // Answer a request that is in flight; no effect on others.
   void reply(std::uint32_t stream, std::string payload);
-  void refuse(std::uint32_t stream, const std::exception_ptr& reason);
+  void refuse(std::uint32_t stream, const wire::Status& status);
   // Bytes held: unsent replies and an incomplete request.
   std::size_t buffered() const { return channel_.buffered(); }
 
@@ -87,7 +85,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<> expire_requests();
   void stop_expiring();
   bool take_out(std::uint32_t stream);
-  void send_failure(std::uint32_t stream, const std::exception_ptr& reason);
   void send_status(std::uint32_t stream, const wire::Status& status);
   void send(std::uint32_t stream, const ::ttrpc::Response& response);
 

@@ -3,11 +3,10 @@
 
 #include <google/protobuf/message_lite.h>
 
-#include <exception>
-#include <new>
 #include <utility>
 
 #include "ttrpc/connection.h"
+#include "ttrpc/status.h"
 
 namespace thinshim {
 
@@ -20,18 +19,13 @@ bool Reply::is_awaited() const {
 }
 
 void Reply::send(const google::protobuf::MessageLite& response) const {
-  const std::shared_ptr<Connection> connection = connection_.lock();
-  if (!connection) return;
-  try {
+  if (const std::shared_ptr<Connection> connection = connection_.lock())
     connection->reply(stream_, response.SerializeAsString());
-  } catch (const std::bad_alloc&) {
-    connection->refuse(stream_, std::current_exception());
-  }
 }
 
 void Reply::refuse(const Error& reason) const {
   if (const std::shared_ptr<Connection> connection = connection_.lock())
-    connection->refuse(stream_, std::make_exception_ptr(reason));
+    connection->refuse(stream_, to_status(reason));
 }
 
 }  // namespace thinshim

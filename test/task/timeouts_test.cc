@@ -112,7 +112,7 @@ TEST_F(Timeouts, OfPathsOnAHungFileSystemDelayNoOtherCall) {
   input.set_stdin(directory / "hung/stdin");
   auto writing = create_begin(output);
   auto reading = create_begin(input);
-  pass(50ms);  // both have read their options
+  until([] { return own_children().size() == 3; });  // both have read their options
   options.runc.set_root(directory / "hung/root");
   auto creating = create_begin(create_request("c3"));
   for (int i = 0; i < 20; ++i, pass(10ms)) {
@@ -120,6 +120,7 @@ TEST_F(Timeouts, OfPathsOnAHungFileSystemDelayNoOtherCall) {
     EXPECT_EQ(state("c0").status(), types::RUNNING);
     EXPECT_LT(loop.now() - began, 5000u);
   }
+  until([] { return own_children().size() == 4; });
   ASSERT_TRUE(hung.is_waited_for());
   const std::string failed = "failed to create init process I/O: open ",
                     late = ": timed out after 10s";
