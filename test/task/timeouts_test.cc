@@ -106,13 +106,17 @@ TEST_F(Timeouts, OfPathsOnAHungFileSystemDelayNoOtherCall) {
   run("c0");
   for (const char* id : {"c1", "c2", "c3"}) make_bundle(id);
   HungFileSystem hung(directory / "hung");
+  const std::size_t others = own_children().size();
+  const auto until_looked_up = [&](std::size_t paths) {
+    until([&] { return own_children().size() == others + paths; });
+  };
   api::CreateTaskRequest output = create_request("c1");
   output.set_stdout(directory / "hung/stdout");
   api::CreateTaskRequest input = create_request("c2");
   input.set_stdin(directory / "hung/stdin");
   auto writing = create_begin(output);
   auto reading = create_begin(input);
-  until([] { return own_children().size() == 3; });  // both have read their options
+  until_looked_up(2);  // both have read their options
   options.runc.set_root(directory / "hung/root");
   auto creating = create_begin(create_request("c3"));
   for (int i = 0; i < 20; ++i, pass(10ms)) {
@@ -120,7 +124,7 @@ TEST_F(Timeouts, OfPathsOnAHungFileSystemDelayNoOtherCall) {
     EXPECT_EQ(state("c0").status(), types::RUNNING);
     EXPECT_LT(loop.now() - began, 5000u);
   }
-  until([] { return own_children().size() == 4; });
+  until_looked_up(3);
   ASSERT_TRUE(hung.is_waited_for());
   const std::string failed = "failed to create init process I/O: open ",
                     late = ": timed out after 10s";
